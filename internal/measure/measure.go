@@ -1,0 +1,159 @@
+// Package measure holds what was measured: comparable series, one-second
+// windows with counts and a mergeable sketch, events and examples.
+//
+// A traffic engine sees samples. It puts them into an [Aggregator], which adds
+// each one to the [Window] of its [Series] and of the second in which the
+// attempt started, and hands out what changed since the last time as a
+// [Batch]. Batches travel through pipes, stores and reports; samples never
+// leave the process that took them. Windows are additive: those with the same
+// series and start merge into one that says what both said, whatever the
+// order, so that late samples and several runners need no coordination.
+//
+// Times are Unix nanoseconds in UTC. Latencies are milliseconds, k6's unit.
+package measure
+
+// Metrics that the engines and proxies of this project measure. A metric with
+// any other name is one that a k6 script or k6 itself brought along.
+const (
+	// MetricTransaction counts transactions: Failed are those that the front
+	// door did not accept; the sketch holds their durations.
+	MetricTransaction = "transaction"
+	// MetricStep counts the steps inside transactions, by the same rules.
+	MetricStep = "step"
+	// MetricRequest counts requests (HTTP or gRPC), by the same rules. Where
+	// a test has no transactions its requests are its attempts.
+	MetricRequest = "request"
+	// MetricOutcome counts the attempts whose outcome was looked at: Failed
+	// are those that were looked at and found wrong. An attempt that never
+	// came that far is not counted here.
+	MetricOutcome = "outcome"
+	// MetricAssertion counts the results of k6's check(); Step is the name
+	// of the check.
+	MetricAssertion = "assertion"
+	// MetricIteration counts iterations of a script or scheduled requests:
+	// Count is what was asked for, Dropped what could not start, Failed also
+	// holds those that ended in an exception.
+	MetricIteration = "iteration"
+	// MetricDependency counts requests that a proxy saw on their way to a
+	// dependency; Step is the dependency's name.
+	MetricDependency = "dependency"
+)
+
+// Arms of a phase.
+const (
+	Candidate = "candidate"
+	Baseline  = "baseline"
+)
+
+// StatusGenerator marks dropped iterations that the generator is to blame for,
+// not the target.
+const StatusGenerator = "generator"
+
+// Overflow stands in for the names of a series when a run has too many
+// different ones; its arm, phase, test and metric are kept.
+const Overflow = "(other)"
+
+// Series says what a window is about. It is comparable and used as a map key.
+// Empty fields mean "does not apply".
+type Series struct {
+	Metric      string `json:"metric"`
+	Phase       string `json:"phase,omitempty"`
+	Test        string `json:"test,omitempty"`
+	Arm         string `json:"arm,omitempty"`
+	Transaction string `json:"transaction,omitempty"`
+	Step        string `json:"step,omitempty"` // a step, a request's route, a check or a dependency
+	Tenant      string `json:"tenant,omitempty"`
+	Class       string `json:"class,omitempty"`
+	Cell        string `json:"cell,omitempty"`
+	Region      string `json:"region,omitempty"`
+	Instance    string `json:"instance,omitempty"`
+	Status      string `json:"status,omitempty"`
+}
+
+// Window is what was measured for one series in one second.
+//
+// Failed, Unfinished and Dropped are parts of Count, and what is unfinished or
+// dropped has failed too. Sum, Min, Max and Sketch are over the values of
+// everything but the dropped, which has no value; an unfinished attempt is in
+// there with the time it had waited, a lower bound.
+type Window struct {
+	Source     string  `json:"source"` // the process that measured
+	Series     Series  `json:"series"`
+	Start      int64   `json:"start"` // Unix nanoseconds, a whole second
+	Width      int64   `json:"width"` // nanoseconds
+	Part       uint32  `json:"part"`  // distinct for each delta of the same window by one source
+	Count      uint64  `json:"count"`
+	Failed     uint64  `json:"failed,omitempty"`
+	Unfinished uint64  `json:"unfinished,omitempty"`
+	Dropped    uint64  `json:"dropped,omitempty"`
+	Sum        float64 `json:"sum,omitempty"`
+	Min        float64 `json:"min,omitempty"`
+	Max        float64 `json:"max,omitempty"`
+	Sketch     *Sketch `json:"sketch,omitempty"` // nil when nothing had a value
+}
+
+// Kinds of events.
+const (
+	EventPhase      = "phase"      // a phase began; Attrs candidate, baseline
+	EventPhaseEnd   = "phase-end"  // Attrs reason when it ended early
+	EventTest       = "test"       // a test began to send; Attrs kind, warmup (a Go duration), engine
+	EventTestEnd    = "test-end"   // Attrs complete ("true"/"false"), reason
+	EventDisruption = "disruption" // in effect from now; Attrs fault, on, share (0 to 1, "" when all), settle (a Go duration)
+	EventLifted     = "lifted"     // Attrs touched, matched; error when lifting could not be confirmed
+	EventSkipped    = "skipped"    // a disruption was never injected; Attrs reason
+	EventAsked      = "asked"      // the rate asked of a generator from now on; Attrs rate (per second) or vus
+	EventMetric     = "metric"     // a k6 metric exists; Name it, Attrs type (counter, gauge, rate, trend), contains (time, data, default)
+	EventException  = "exception"  // a script threw; Attrs message, count
+	EventOverflow   = "overflow"   // too many series; Attrs limit
+	EventGenerator  = "generator"  // evidence against the generator itself; Name what (cpu, lag, files, lost, script, vus), Attrs detail
+	EventService    = "service"    // a service of the plan changed; Attrs state (started, ready, died, stopped), detail
+	EventInterrupt  = "interrupt"  // somebody stopped the run
+	EventWarning    = "warning"    // anything a reader of the verdict should know; Attrs detail
+)
+
+// Event is something that happened at a moment.
+type Event struct {
+	Source string            `json:"source"`
+	Seq    uint64            `json:"seq"` // distinct within a source
+	At     int64             `json:"at"`  // Unix nanoseconds
+	Kind   string            `json:"kind"`
+	Phase  string            `json:"phase,omitempty"`
+	Test   string            `json:"test,omitempty"`
+	Arm    string            `json:"arm,omitempty"`
+	Name   string            `json:"name,omitempty"`
+	Attrs  map[string]string `json:"attrs,omitempty"`
+}
+
+// Example is one redacted failure, kept so that somebody can mend it.
+type Example struct {
+	At      int64  `json:"at"`
+	Phase   string `json:"phase,omitempty"`
+	Test    string `json:"test,omitempty"`
+	Arm     string `json:"arm,omitempty"`
+	Kind    string `json:"kind"`              // what the failures of this kind have in common, such as "status 503"
+	Request string `json:"request,omitempty"` // method and URL without user, query values and fragment
+	Status  string `json:"status,omitempty"`
+	Message string `json:"message,omitempty"` // at most MaxMessage bytes
+	TraceID string `json:"trace_id,omitempty"`
+}
+
+// Limits of examples: how many of each kind are kept, and how long a message
+// is, in bytes.
+const (
+	MaxExamples = 5
+	MaxMessage  = 300
+)
+
+// Batch is what a traffic engine or a proxy hands on at a time.
+type Batch struct {
+	Windows  []Window  `json:"windows,omitempty"`
+	Events   []Event   `json:"events,omitempty"`
+	Examples []Example `json:"examples,omitempty"`
+}
+
+// Touch is the proof that a disruption bit: how many requests it could have
+// touched because they matched, and how many it did touch.
+type Touch struct {
+	Matched uint64
+	Touched uint64
+}
