@@ -1,0 +1,89 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+)
+
+func validDisruption(c *checker, _ *Phase, d *Disruption) {
+	if c.given("name") {
+		if problem := wrongName(d.Name); problem != "" {
+			c.wrong("name", "", "%s", problem)
+		}
+	}
+	c.reference("dependency", d.Dependency, "dependency", "dependencies", named(c.plan.Dependencies))
+	if c.given("for") && d.For == 0 {
+		c.wrong("for", "", "for must be more than 0s")
+	}
+}
+
+// faults are the keys of a disruption that are kinds of faults.
+var faults = []string{"error", "latency"}
+
+func oneFault(c *checker, _ *Phase, _ *Disruption) { c.oneOf("a disruption", faults...) }
+
+func validMatch(c *checker, _ *Phase, d *Disruption) {
+	if d.Match == nil {
+		return
+	}
+	at, m := c.under(".match"), *d.Match
+	if m.Path == "" && m.Method == "" && len(m.Header) == 0 {
+		at.wrong("", "leave it out to match every request", "match wants path:, method: or header:")
+	}
+	if at.given("path") && !strings.HasPrefix(m.Path, "/") {
+		at.wrong("path", "write for example /pay or /pay/*", "path begins with /; got %q", shorten(m.Path))
+	} else if star := strings.Index(m.Path, "*"); star >= 0 && star < len(m.Path)-1 {
+		at.wrong("path", "", "a * can only be the last character of path; got %q", shorten(m.Path))
+	}
+	at.method(m.Method)
+	at.headers("header", m.Header)
+}
+
+func validLatency(c *checker, _ *Phase, d *Disruption) {
+	if d.Latency == nil {
+		return
+	}
+	at, l := c.under(".latency"), *d.Latency
+	at.share(l.Share)
+	if at.given("delay") && l.Delay == 0 {
+		at.wrong("delay", "", "delay must be more than 0s")
+	}
+	if at.clean("delay") && l.Jitter > l.Delay {
+		at.wrong("jitter", "", "jitter %s is more than the delay %s: a request can not leave before it came", l.Jitter, l.Delay)
+	}
+}
+
+func validError(c *checker, _ *Phase, d *Disruption) {
+	if d.Error == nil {
+		return
+	}
+	at := c.under(".error")
+	at.share(d.Error.Share)
+	if s := d.Error.Status; at.given("status") && (s < 100 || s > 599) {
+		at.wrong("status", "", "status is 100 to 599; got %d", s)
+	}
+}
+
+func (c *checker) share(p Percent) {
+	if c.given("share") && p <= 0 {
+		c.wrong("share", "", "share must be more than 0%%, or the disruption touches nothing")
+	}
+}
+
+// withinTests wants a disruption to be over before the traffic is.
+func withinTests(c *checker, p *Phase, d *Disruption) {
+	tests := checker{c.decoder, c.plan, strings.TrimSuffix(c.path, c.path[strings.LastIndex(c.path, ".disruptions["):])}
+	complete := !slices.ContainsFunc(p.Tests, func(t Test) bool { return t.End() == 0 })
+	if !tests.clean("tests") || !c.clean("at") || !c.clean("for") || len(p.Tests) == 0 || !complete {
+		return
+	}
+	from, to := p.Window(*d)
+	switch end := p.Length(); {
+	case from >= end:
+		c.wrong("at", "", "the disruption begins %s after the start (%s after the warm-up), when all tests are over: they end at %s",
+			Duration(from), d.At, Duration(end))
+	case to > end:
+		c.wrong("for", "shorten it or let a test run longer", "the disruption ends %s after the start, but the tests end at %s",
+			Duration(to), Duration(end))
+	}
+}

@@ -1,0 +1,108 @@
+package plan
+
+import (
+	"strings"
+
+	"resilience/gates"
+)
+
+func validPhase(c *checker, p *Phase) {
+	if c.given("name") {
+		if problem := wrongName(p.Name); problem != "" {
+			c.wrong("name", "", "%s", problem)
+		}
+	}
+	c.reference("candidate", p.Candidate, "target", "targets", named(c.plan.Targets))
+	c.reference("baseline", p.Baseline, "target", "targets", named(c.plan.Targets))
+	if p.Baseline != "" && p.Baseline == p.Candidate {
+		c.wrong("baseline", "compare with another target, or with a record: run --baseline RUN", "the baseline is the candidate itself")
+	}
+	for _, key := range []string{"before", "after"} {
+		if command := map[string]string{"before": p.Before, "after": p.After}[key]; c.given(key) && strings.TrimSpace(command) == "" {
+			c.wrong(key, "", "the command is empty")
+		}
+	}
+	if c.given("tests") && len(p.Tests) == 0 {
+		c.wrong("tests", "", "a phase wants at least one test")
+	}
+}
+
+func uniqueTests(c *checker, p *Phase) {
+	names := make([]string, len(p.Tests))
+	for i, t := range p.Tests {
+		names[i] = t.Name
+	}
+	c.unique("tests", "tests", names)
+}
+
+func uniqueDisruptions(c *checker, p *Phase) {
+	names := make([]string, len(p.Disruptions))
+	for i, d := range p.Disruptions {
+		names[i] = d.Name
+	}
+	c.unique("disruptions", "disruptions", names)
+}
+
+// validGates wants gates: a phase without any could never pass.
+func validGates(c *checker, p *Phase) {
+	if len(p.Gates) == 0 {
+		c.wrong("gates", "write for example: gates: [availability >= 99.5%]", "a phase wants gates: without any it can not pass")
+	}
+}
+
+func knownDisruption(c *checker, p *Phase, g *Gate) {
+	name := g.Period.Name
+	if name == "" || (g.Period.Kind != gates.During && g.Period.Kind != gates.After) {
+		return
+	}
+	var names []string
+	for _, d := range p.Disruptions {
+		if d.Name == name {
+			return
+		}
+		names = append(names, d.Name)
+	}
+	c.inGate(g, string(g.Period.Kind), "period", name, didYouMean(name, names), "disruption")
+}
+
+func knownTest(c *checker, p *Phase, g *Gate) {
+	if g.From == "" {
+		return
+	}
+	var names []string
+	for _, t := range p.Tests {
+		if t.Name == g.From {
+			return
+		}
+		names = append(names, t.Name)
+	}
+	c.inGate(g, "from", "from", g.From, didYouMean(g.From, names), "test")
+}
+
+// inGate reports a name of a gate that means nothing, where it stands.
+func (c *checker) inGate(g *Gate, word, key, name, hint, what string) {
+	if !c.clean("") {
+		return
+	}
+	n := c.values[c.path]
+	if long := c.values[c.at(key)]; long != nil {
+		n, word = long, strings.TrimSuffix(word, "from")
+	} else if sentence := c.values[c.at("gate")]; sentence != nil {
+		n = sentence
+	}
+	text := n.text
+	offset := max(0, strings.LastIndex(text, word+" "))
+	if i := strings.Index(text[offset:], name); i >= 0 {
+		offset += i
+	}
+	c.fail(c.path, c.within(n, *n.resolved, offset), hint, "this phase has no %s %q", what, name)
+}
+
+func validConfidence(c *checker, _ *Phase, g *Gate) {
+	if g.Confidence != 0 && (g.Confidence < 0.5 || g.Confidence > 0.9999) {
+		c.wrong("confidence", "", "confidence is 50%% to 99.99%%; got %s", Percent(g.Confidence))
+	}
+	if c.given("severity") && g.Severity != gates.Critical && g.Severity != gates.Warning {
+		c.wrong("severity", "", "severity is critical or warning; got %q", shorten(string(g.Severity)))
+	}
+}

@@ -1,0 +1,158 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limits of tests, far above what a machine can do.
+const (
+	maxVUs    = 1_000_000
+	maxWeight = 1_000_000
+)
+
+func validTestName(c *checker, _ *Phase, t *Test) {
+	if c.given("name") {
+		if problem := wrongName(t.Name); problem != "" {
+			c.wrong("name", "", "%s", problem)
+		}
+	}
+}
+
+func oneKind(c *checker, _ *Phase, t *Test) {
+	kinds := named(t.kinds())
+	slices.Sort(kinds)
+	c.oneOf("a test", kinds...)
+}
+
+func scriptOrRequests(c *checker, p *Profile) {
+	c.oneOf(label(c.path), "script", "requests")
+	if c.given("requests") && len(p.Requests) == 0 {
+		c.wrong("requests", "", "requests is empty")
+	}
+	if c.given("exec") && c.given("requests") {
+		c.wrongKey("exec", "", "exec names a function of a script; there is none")
+	}
+}
+
+func rateOrVUs(c *checker, p *Profile) {
+	if !c.oneOf(label(c.path), "rate", "vus", "stages") {
+		return
+	}
+	if c.given("rate") && p.Rate <= 0 {
+		c.wrong("rate", "", "rate must be more than 0")
+	}
+	if c.given("vus") && (p.VUs < 1 || p.VUs > maxVUs) {
+		c.wrong("vus", "", "vus is 1 to %d; got %d", maxVUs, p.VUs)
+	}
+	if c.given("requests") && p.Closed() {
+		c.wrongKey("vus", "write rate: or use a script", "requests are sent at a rate, not by virtual users")
+	}
+	if p.Closed() && c.given("max_vus") {
+		c.wrongKey("max_vus", "", "max_vus goes with a rate")
+	}
+}
+
+func lengthGiven(c *checker, p *Profile) {
+	switch {
+	case c.given("stages"):
+		for _, key := range []string{"duration", "ramp"} {
+			if c.given(key) {
+				c.wrongKey(key, "keep one of the two", "stages have their own durations; %s: is for tests without stages", key)
+			}
+		}
+	case !c.given("duration"):
+		c.wrong("duration", "write for example: duration: 60s", "%s wants duration:", label(c.path))
+	case p.Duration == 0:
+		c.wrong("duration", "", "duration must be more than 0s")
+	}
+	if c.clean("") && p.Length() > time.Duration(MaxDuration) {
+		c.wrong("", "", "%s would last %s, longer than 30 days", label(c.path), Duration(p.Length()))
+	}
+}
+
+func validStages(c *checker, p *Profile) {
+	if c.given("stages") && len(p.Stages) == 0 {
+		c.wrong("stages", "", "stages is empty")
+	}
+	for i, s := range p.Stages {
+		at := c.under(".stages[%d]", i)
+		if !at.oneOf("a stage", "rate", "vus") {
+			continue
+		}
+		first := p.Stages[0].VUs != nil
+		if (s.VUs != nil) != first {
+			at.wrong("", "", "a stage changes the rate or the VUs, as the first one does, not the other")
+		}
+		if s.VUs != nil && (*s.VUs < 0 || *s.VUs > maxVUs) {
+			at.wrong("vus", "", "vus is 0 to %d; got %d", maxVUs, *s.VUs)
+		}
+	}
+	if len(p.Stages) > 0 && c.clean("stages") {
+		if p.Peak() == 0 && p.PeakVUs() == 0 {
+			c.wrong("stages", "", "the stages never send anything")
+		} else if p.Length() == 0 {
+			c.wrong("stages", "", "the stages last no time")
+		}
+		if p.Stages[0].VUs != nil && c.given("requests") {
+			c.wrong("stages", "write rate: or use a script", "requests are sent at a rate, not by virtual users")
+		}
+	}
+}
+
+func validLimits(c *checker, p *Profile) {
+	if c.given("max_vus") && (p.MaxVUs < 1 || p.MaxVUs > maxVUs) {
+		c.wrong("max_vus", "", "max_vus is 1 to %d; got %d", maxVUs, p.MaxVUs)
+	}
+	if c.given("timeout") && p.Timeout == 0 {
+		c.wrong("timeout", "", "timeout must be more than 0s")
+	}
+}
+
+// arrivals are how the arrivals of a rate are spread over time.
+var arrivals = map[string]bool{"constant": true, "poisson": true}
+
+func validArrival(c *checker, p *Profile) {
+	if c.given("arrival") && !arrivals[p.Arrival] {
+		c.wrong("arrival", didYouMean(p.Arrival, named(arrivals)), "there is no arrival %q", shorten(p.Arrival))
+	} else if c.given("arrival") && p.Closed() {
+		c.wrongKey("arrival", "", "arrival goes with a rate")
+	}
+}
+
+func validProfileEnv(c *checker, p *Profile) { c.variables("env", p.Env) }
+
+func filesExist(c *checker, p *Profile) {
+	if c.opts.Scenarios == nil || !c.opts.Scenarios(p.Script) {
+		c.file("script", p.Script)
+	}
+	c.file("data", p.Data)
+}
+
+// columnsExist wants ${data.COLUMN} to name a column of the test's data file.
+func columnsExist(c *checker, p *Profile) {
+	var columns []string
+	if c.given("data") && !c.opts.Recorded {
+		if !c.clean("data") {
+			return
+		}
+		found, err := dataColumns(Locate(c.plan.Dir, p.Data))
+		if err != nil {
+			c.wrong("data", "it is CSV with a header line, or JSON lines in a .jsonl file", "the file %s can not be read: %s", shorten(p.Data), reason(err))
+			return
+		}
+		columns = found
+	}
+	for _, use := range c.columns {
+		if !strings.HasPrefix(use.path, c.path+".") {
+			continue
+		}
+		switch {
+		case !c.given("data"):
+			c.fail(use.path, use.at, "write data: FILE beside requests:", "${data.%s} wants a data file", shorten(use.column))
+		case !c.opts.Recorded && !slices.Contains(columns, use.column):
+			c.fail(use.path, use.at, didYouMean(use.column, columns), "the data has no column %q", shorten(use.column))
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package plan
+
+import (
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+func validTargets(c *checker, p *Plan) {
+	for name, t := range p.Targets {
+		at := c.under(`targets["%s"]`, name)
+		at.url("url", t.URL)
+		for i, entry := range t.Accept {
+			if !validStatus(entry) {
+				at.under(".accept[%d]", i).wrong("", "", "accept wants statuses such as 2xx or 404; got %q", shorten(entry))
+			}
+		}
+		if at.given("accept") && len(t.Accept) == 0 {
+			at.wrong("accept", "leave it out for 2xx and 3xx", "accept names no status: nothing could be available")
+		}
+		at.headers("headers", t.Headers)
+		at.tls("tls", t.TLS)
+		at.auth(t.Auth)
+	}
+}
+
+// protocols are what a dependency's proxy speaks.
+var protocols = map[string]bool{"http": true}
+
+func validDependencies(c *checker, p *Plan) {
+	for name, d := range p.Dependencies {
+		at := c.under(`dependencies["%s"]`, name)
+		at.url("upstream", d.Upstream)
+		at.tls("tls", d.TLS)
+		if !protocols[d.Protocol] {
+			at.wrong("protocol", didYouMean(d.Protocol, named(protocols)), "there is no protocol %q", shorten(d.Protocol))
+		}
+		if at.given("listen") && !validListen(d.Listen) {
+			at.wrong("listen", "leave it out for a free port", "listen wants host:port such as 127.0.0.1:9001; got %q", shorten(d.Listen))
+		}
+	}
+}
+
+func validListen(listen string) bool {
+	_, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+// standIns take the place of placeholders when a URL is checked.
+func standIns(name string) (string, bool) {
+	switch name[strings.LastIndex(name, ".")+1:] {
+	case "url":
+		return "http://127.0.0.1:1", true
+	case "host":
+		return "127.0.0.1", true
+	case "port":
+		return "1", true
+	}
+	return "x", true
+}
+
+// url wants an absolute URL to a host that traffic may go to.
+func (c *checker) url(key, text string) {
+	if !c.given(key) || !c.clean(key) {
+		return
+	}
+	bound, err := Expand(text, standIns)
+	if err != nil {
+		return // the placeholder has been reported
+	}
+	u, err := url.Parse(bound)
+	switch {
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
+		c.wrong(key, "", "%s wants an absolute URL such as http://127.0.0.1:8080 or https://shop.example.com; got %q", key, shorten(text))
+	case u.User != nil:
+		c.wrong(key, "use auth: and a secret", "%s can not hold a user or password", key)
+	case u.RawQuery != "" || u.Fragment != "":
+		c.wrong(key, "", "%s can not have a query or fragment: paths are appended to it", key)
+	case !private(u.Hostname()) && !allowed(c.plan.Allow, u.Hostname()):
+		c.wrong(key, "add it if you may send traffic there: allow: ["+u.Hostname()+"]",
+			"%s is a public host that the plan does not allow", shorten(u.Hostname()))
+	}
+}
+
+// headers wants names and values that HTTP can carry.
+func (c *checker) headers(key string, headers map[string]string) {
+	for name, value := range headers {
+		at := c.under(".%s[%q]", key, name)
+		at.path = c.at(key) + `["` + name + `"]`
+		if !httpguts.ValidHeaderFieldName(name) {
+			at.wrongKey("", "", "%q can not be the name of a header", shorten(name))
+		} else if !httpguts.ValidHeaderFieldValue(value) {
+			at.wrong("", "", "the value of the header %s holds a line end or another control character", name)
+		}
+	}
+}
+
+func (c *checker) tls(key string, t *TLS) {
+	if t == nil {
+		return
+	}
+	at := c.under(".%s", key)
+	switch {
+	case at.given("cert") && !at.given("key"):
+		at.wrong("cert", "", "a certificate wants its key:")
+	case at.given("key") && !at.given("cert"):
+		at.wrong("key", "", "a key wants its cert:")
+	}
+	if t.Insecure && at.given("ca") {
+		at.wrong("insecure", "keep one of the two", "ca: is of no use when insecure: true checks no certificate")
+	}
+	at.file("ca", t.CA)
+	at.file("cert", t.Cert)
+	at.file("key", t.Key)
+}
+
+// file wants a file that is there.
+func (c *checker) file(key, path string) {
+	if !c.given(key) || c.opts.Recorded {
+		return
+	}
+	info, err := os.Stat(Locate(c.plan.Dir, path))
+	switch {
+	case path == "" || strings.ContainsRune(path, 0):
+		c.wrong(key, "", "%s wants the path of a file; got %q", key, path)
+	case err != nil:
+		c.wrong(key, "its path is relative to the plan", "the file %s can not be read: %s", shorten(path), reason(err))
+	case info.IsDir():
+		c.wrong(key, "", "%s is a folder, not a file", shorten(path))
+	}
+}
+
+var (
+	secretOnly   = regexp.MustCompile(`^\$\{secrets\.[^{}]+\}$`)
+	secretPrefix = regexp.MustCompile(`^[A-Za-z]*[ =]?\$\{secrets\.[^{}]+\}$`)
+)
+
+func (c *checker) auth(a *Auth) {
+	if a == nil {
+		return
+	}
+	at := c.under(".auth")
+	at.oneOf("auth", "header", "oauth2")
+	if h := a.Header; h != nil {
+		under := at.under(".header")
+		if !httpguts.ValidHeaderFieldName(h.Name) {
+			under.wrong("name", "", "%q can not be the name of a header", shorten(h.Name))
+		}
+		if under.given("value") && !secretPrefix.MatchString(h.Value) {
+			under.wrong("value", "write Bearer ${secrets.NAME} and define NAME under secrets:", "credentials are never written in a plan")
+		}
+	}
+	if o := a.OAuth2; o != nil {
+		under := at.under(".oauth2")
+		under.url("token_url", o.TokenURL)
+		if under.given("client_secret") && !secretOnly.MatchString(o.ClientSecret) {
+			under.wrong("client_secret", "write ${secrets.NAME} and define NAME under secrets:", "credentials are never written in a plan")
+		}
+	}
+}

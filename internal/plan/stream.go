@@ -1,0 +1,23 @@
+package plan
+
+// Stream is one test on one arm of a phase with every placeholder replaced:
+// all that a traffic engine needs to know.
+type Stream struct {
+	Phase  string
+	Arm    string // measure.Candidate or measure.Baseline
+	Test   Test
+	Target Target
+	Dir    string            // folder of the plan; relative paths start there
+	Env    map[string]string // for scripts; the test's own env included
+	Hosts  []string          // host:port that traffic may go to; nothing else is dialled
+	Seed   int64
+}
+
+// Settings are what the harness sends to a k6 process before it starts, and
+// again whenever the headers change. They carry credentials and never touch a
+// disk or a command line.
+type Settings struct {
+	Source  string // names the process in windows and events
+	Stream  Stream
+	Headers map[string]string // added to every request to the target's host
+}

@@ -1,0 +1,252 @@
+package plan
+
+import (
+	"time"
+
+	"resilience/gates"
+)
+
+// Plan is a whole YAML file, resolved: includes merged, variables replaced,
+// defaults filled in, names checked. What [Load] gives has no Include and no
+// Defaults any more: both have been applied. Placeholders such as
+// ${services.shop.url} are still there; [Bind] replaces them.
+//
+// The tag jsonschema:"required" marks keys that must be there; bind lists the
+// placeholders that a value may hold, no other value may hold any.
+type Plan struct {
+	Name         string                `yaml:"name" jsonschema:"required"`                         // names the plan in reports
+	Include      []string              `yaml:"include,omitempty"`                                  // other YAML files, relative to this one
+	Defaults     *Defaults             `yaml:"defaults,omitempty"`                                 // for tests, disruptions and gates
+	Env          map[string]string     `yaml:"env,omitempty" bind:"services,dependencies,secrets"` // for services, hooks and scripts
+	Secrets      map[string]Secret     `yaml:"secrets,omitempty"`                                  // values kept elsewhere; ${secrets.NAME}
+	Allow        []string              `yaml:"allow,omitempty"`                                    // public hosts that traffic may go to: host or *.domain
+	Services     map[string]Service    `yaml:"services,omitempty"`                                 // local processes, started and stopped
+	Targets      map[string]Target     `yaml:"targets" jsonschema:"required"`                      // systems under test
+	Dependencies map[string]Dependency `yaml:"dependencies,omitempty"`                             // what they call, through a proxy
+	Phases       []Phase               `yaml:"phases" jsonschema:"required"`                       // deployment stages
+
+	Dir string `yaml:"-"` // absolute folder of the plan's file; relative paths start there
+}
+
+// Secret is a value that is named in a plan and kept elsewhere. Just one of
+// the two is set.
+type Secret struct {
+	Env  string `yaml:"env,omitempty"`  // name of an environment variable
+	File string `yaml:"file,omitempty"` // path of a file, at most 64 KiB; one newline at its end is dropped
+}
+
+// Service is a local process that the harness starts before a phase and stops
+// after it.
+type Service struct {
+	Command      string            `yaml:"command" jsonschema:"required" bind:"services,dependencies,port"` // run by the shell; ${port} is the service's port
+	Dir          string            `yaml:"dir,omitempty"`                                                   // working directory
+	Env          map[string]string `yaml:"env,omitempty" bind:"services,dependencies,secrets,port"`         // added to the environment
+	Port         int               `yaml:"port,omitempty"`                                                  // a free one unless given
+	Ready        string            `yaml:"ready,omitempty" bind:"services,port"`                            // path or URL that answers 2xx when ready
+	ReadyTimeout Duration          `yaml:"ready_timeout"`                                                   // default 30s
+	StopTimeout  Duration          `yaml:"stop_timeout"`                                                    // between asking and killing; default 5s
+	After        []string          `yaml:"after,omitempty"`                                                 // services that must be ready before
+}
+
+// Target is a system under test.
+type Target struct {
+	URL     string            `yaml:"url" jsonschema:"required" bind:"services,dependencies"` // base URL; http or https
+	Accept  []string          `yaml:"accept,omitempty"`                                       // "2xx", "404"; default 2xx and 3xx
+	Headers map[string]string `yaml:"headers,omitempty" bind:"services,dependencies,secrets"` // added to every request
+	TLS     *TLS              `yaml:"tls,omitempty"`                                          // how to trust it and what to show it
+	Auth    *Auth             `yaml:"auth,omitempty"`                                         // credentials for every request
+}
+
+// TLS says how a target's or upstream's certificate is checked and which one
+// is shown to it. Paths are relative to the plan.
+type TLS struct {
+	CA         string `yaml:"ca,omitempty"`          // file of trusted certificates (PEM)
+	Cert       string `yaml:"cert,omitempty"`        // client certificate (PEM)
+	Key        string `yaml:"key,omitempty"`         // its key (PEM)
+	ServerName string `yaml:"server_name,omitempty"` // instead of the host of the URL
+	Insecure   bool   `yaml:"insecure,omitempty"`    // do not check the certificate
+}
+
+// Auth adds credentials to every request to a target. Just one is set.
+type Auth struct {
+	Header *AuthHeader `yaml:"header,omitempty"` // a static header
+	OAuth2 *OAuth2     `yaml:"oauth2,omitempty"` // client credentials
+}
+
+// AuthHeader is a static header; its value usually names a secret.
+type AuthHeader struct {
+	Name  string `yaml:"name"`                                       // default Authorization
+	Value string `yaml:"value" jsonschema:"required" bind:"secrets"` // must name a secret: Bearer ${secrets.NAME}
+}
+
+// OAuth2 is the client credentials grant (RFC 6749, section 4.4). The token is
+// fetched before a test and again before it expires.
+type OAuth2 struct {
+	TokenURL     string            `yaml:"token_url" jsonschema:"required" bind:"services,dependencies"` // where tokens are issued
+	ClientID     string            `yaml:"client_id" jsonschema:"required" bind:"secrets"`               // public name of the client
+	ClientSecret string            `yaml:"client_secret" jsonschema:"required" bind:"secrets"`           // ${secrets.NAME}
+	Scopes       []string          `yaml:"scopes,omitempty"`                                             // asked for
+	Params       map[string]string `yaml:"params,omitempty" bind:"services,dependencies,secrets"`        // further parameters of the token request
+}
+
+// Dependency is something the system under test calls through a proxy of the
+// harness.
+type Dependency struct {
+	Upstream string `yaml:"upstream" jsonschema:"required" bind:"services"` // base URL of the real thing
+	Protocol string `yaml:"protocol,omitempty"`                             // http (the default)
+	Listen   string `yaml:"listen,omitempty"`                               // host:port; a free loopback port unless given
+	TLS      *TLS   `yaml:"tls,omitempty"`                                  // towards the upstream
+}
+
+// Phase is one deployment stage.
+type Phase struct {
+	Name        string       `yaml:"name" jsonschema:"required"`                    // given to run --phase
+	Candidate   string       `yaml:"candidate" jsonschema:"required"`               // a target
+	Baseline    string       `yaml:"baseline,omitempty"`                            // a target to compare with, under the same traffic
+	Before      string       `yaml:"before,omitempty" bind:"services,dependencies"` // a command for the shell
+	After       string       `yaml:"after,omitempty" bind:"services,dependencies"`  // always run
+	Tests       []Test       `yaml:"tests" jsonschema:"required"`                   // traffic, side by side
+	Disruptions []Disruption `yaml:"disruptions,omitempty"`                         // scheduled faults
+	Gates       []Gate       `yaml:"gates"`                                         // what must hold
+}
+
+// Defaults are used wherever a test, disruption or gate of the plan leaves a
+// value out.
+type Defaults struct {
+	Test       *Profile           `yaml:"test,omitempty"`       // for the profile of every test
+	Disruption *DefaultDisruption `yaml:"disruption,omitempty"` // for every disruption
+	Gate       *DefaultGate       `yaml:"gate,omitempty"`       // for every gate
+}
+
+// DefaultDisruption holds the defaults of disruptions.
+type DefaultDisruption struct {
+	Settle *Duration `yaml:"settle,omitempty"` // how long after lifting is not yet steady
+}
+
+// DefaultGate holds the defaults of gates.
+type DefaultGate struct {
+	Strict     bool    `yaml:"strict,omitempty"`      // the interval, too, must meet the objective
+	MinSamples uint64  `yaml:"min_samples,omitempty"` // instead of the computed number
+	Confidence Percent `yaml:"confidence,omitempty"`  // 50% to 99.99%
+}
+
+// Test is one stream of traffic. Just one of the kinds is set.
+type Test struct {
+	Name   string   `yaml:"name" jsonschema:"required"` // given to gates: from NAME
+	Start  Duration `yaml:"start,omitempty"`            // after the phase's start
+	Load   *Profile `yaml:"load,omitempty"`             // the traffic of a normal day
+	Stress *Profile `yaml:"stress,omitempty"`           // more than that
+	Spike  *Profile `yaml:"spike,omitempty"`            // a sudden peak
+	Soak   *Profile `yaml:"soak,omitempty"`             // for a long time
+}
+
+// Kind names the kind of the test and gives its profile.
+func (t Test) Kind() (string, Profile) {
+	for kind, p := range t.kinds() {
+		if p != nil {
+			return kind, *p
+		}
+	}
+	return "", Profile{}
+}
+
+// kinds gives the profile under each key that is a kind of test.
+func (t Test) kinds() map[string]*Profile {
+	return map[string]*Profile{"load": t.Load, "stress": t.Stress, "spike": t.Spike, "soak": t.Soak}
+}
+
+// Profile is the shape of a stream of traffic: a script or a list of requests,
+// at a rate (open model) or by a number of virtual users (closed model).
+type Profile struct {
+	Script   string            `yaml:"script,omitempty"`                                   // a k6 script, or the name of one in scenarios/
+	Exec     string            `yaml:"exec,omitempty"`                                     // the function of the script; default is its default
+	Requests []Request         `yaml:"requests,omitempty"`                                 // instead of a script
+	Rate     Rate              `yaml:"rate,omitempty"`                                     // iterations or requests per second
+	VUs      int               `yaml:"vus,omitempty"`                                      // instead of a rate
+	MaxVUs   int               `yaml:"max_vus,omitempty"`                                  // with a rate: most VUs (or connections) at a time; default 2 for each arrival per second, 50 to 10,000
+	Duration Duration          `yaml:"duration,omitempty"`                                 // without warm-up; of the constant part after a ramp
+	Ramp     Duration          `yaml:"ramp,omitempty"`                                     // from zero to the rate or VUs, beginning with the warm-up
+	Stages   []Stage           `yaml:"stages,omitempty"`                                   // instead of duration and ramp
+	Warmup   Duration          `yaml:"warmup,omitempty"`                                   // before the duration, at the same rate; not judged
+	Arrival  string            `yaml:"arrival,omitempty"`                                  // constant (default) or poisson
+	Grace    Duration          `yaml:"grace"`                                              // how long what is under way may take at the end; default 30s
+	Timeout  Duration          `yaml:"timeout"`                                            // of one request without a script; default 30s
+	Data     string            `yaml:"data,omitempty"`                                     // CSV or JSON lines, a row for each iteration
+	Env      map[string]string `yaml:"env,omitempty" bind:"services,dependencies,secrets"` // for the script
+}
+
+// Stage changes the rate or number of VUs to a new value, linearly.
+type Stage struct {
+	Duration Duration `yaml:"duration" jsonschema:"required"` // how long the change takes
+	Rate     Rate     `yaml:"rate,omitempty"`                 // at its end
+	VUs      *int     `yaml:"vus,omitempty"`                  // at its end, instead of a rate
+}
+
+// Request is one request of a test without a script. In URL path, headers and
+// body, ${data.COLUMN} stands for a value of the current row.
+type Request struct {
+	Name    string            `yaml:"name,omitempty" bind:"data"`                                  // the route, placeholders and all; METHOD and path unless given
+	Method  string            `yaml:"method,omitempty"`                                            // default GET, or POST with a body
+	Path    string            `yaml:"path" jsonschema:"required" bind:"data"`                      // appended to the target's URL
+	Headers map[string]string `yaml:"headers,omitempty" bind:"services,dependencies,secrets,data"` // for this request
+	Body    string            `yaml:"body,omitempty" bind:"services,dependencies,secrets,data"`    // as it is
+	JSON    any               `yaml:"json,omitempty" bind:"services,dependencies,secrets,data"`    // a body, encoded
+	Weight  int               `yaml:"weight,omitempty"`                                            // how often, against the others; default 1
+	Expect  *Expect           `yaml:"expect,omitempty"`                                            // what a right answer contains
+}
+
+// Expect is what a right answer contains; it makes reliability measurable.
+type Expect struct {
+	Contains string            `yaml:"contains,omitempty"` // text in the body
+	Matches  string            `yaml:"matches,omitempty"`  // a regular expression (RE2)
+	JSON     map[string]string `yaml:"json,omitempty"`     // dotted path: value
+	Headers  map[string]string `yaml:"headers,omitempty"`  // name: value
+}
+
+// Disruption is a scheduled fault on a dependency. Just one fault is set.
+type Disruption struct {
+	Name       string    `yaml:"name" jsonschema:"required"`       // given to gates: during NAME
+	Dependency string    `yaml:"dependency" jsonschema:"required"` // a name of dependencies
+	At         Duration  `yaml:"at" jsonschema:"required"`         // from the end of warm-up
+	For        Duration  `yaml:"for" jsonschema:"required"`        // until it is lifted
+	Settle     *Duration `yaml:"settle,omitempty"`                 // default 10s
+	Match      *Match    `yaml:"match,omitempty"`                  // only these requests
+	Latency    *Latency  `yaml:"latency,omitempty"`                // a fault: answers come late
+	Error      *Error    `yaml:"error,omitempty"`                  // a fault: answers are errors
+}
+
+// Match limits a fault to some requests; all that is given must match.
+type Match struct {
+	Path   string            `yaml:"path,omitempty"`   // exact, or a prefix ending in *
+	Method string            `yaml:"method,omitempty"` // such as POST
+	Header map[string]string `yaml:"header,omitempty"` // name: value
+}
+
+// Latency delays requests on their way to the dependency.
+type Latency struct {
+	Delay  Duration `yaml:"delay" jsonschema:"required"` // added to each request
+	Jitter Duration `yaml:"jitter,omitempty"`            // uniform, plus or minus
+	Share  Percent  `yaml:"share,omitempty"`             // default 100%
+}
+
+// Error answers in the dependency's place.
+type Error struct {
+	Status int     `yaml:"status,omitempty"` // default 503
+	Body   string  `yaml:"body,omitempty"`   // of the answer
+	Share  Percent `yaml:"share,omitempty"`  // default 100%
+}
+
+// Gate is a sentence of the gate language, or its long form: a mapping with
+// the same words plus strict, min_samples, confidence, severity and note.
+type Gate struct {
+	gates.Gate
+}
+
+// Duration is written with its unit: 300ms, 15s, 2m, 1h30m.
+type Duration time.Duration
+
+// Rate is a number of arrivals per second; written 50/s, 600/m or 3600/h.
+type Rate float64
+
+// Percent is a share from 0 to 1, written 99.5%.
+type Percent float64

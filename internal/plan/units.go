@@ -1,0 +1,154 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Limits of what a plan may ask for.
+const (
+	MaxDuration = Duration(30 * 24 * time.Hour)
+	MaxRate     = Rate(1e6) // per second
+)
+
+// String gives the duration with its units and without zeros: 1h30m.
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
+// MarshalText spells the duration as in a plan.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads 300ms, 15s or 1h30m: from 0s to 30 days.
+func (d *Duration) UnmarshalText(text []byte) error {
+	if bare(string(text)) {
+		return fmt.Errorf("wants a duration with its unit, such as %ss or %sms; got %q", text, text, text)
+	}
+	v, err := time.ParseDuration(string(text))
+	switch {
+	case err != nil:
+		return fmt.Errorf("wants a duration such as 300ms, 15s or 1h30m; got %q", text)
+	case v < 0:
+		return fmt.Errorf("can not be negative; got %s", text)
+	case v > time.Duration(MaxDuration):
+		return fmt.Errorf("can not be longer than 30 days (720h); got %s", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+func (Duration) pattern() string { return `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$` }
+
+// rateUnits are the seconds in each unit of a rate, in the order in which they
+// are tried when a rate is written.
+var rateUnits = []struct {
+	name    string
+	seconds float64
+}{{"s", 1}, {"m", 60}, {"h", 3600}}
+
+// String gives the rate in the first unit in which it has at most three
+// decimals: 50/s, 1/m.
+func (r Rate) String() string {
+	for _, u := range rateUnits {
+		text := strconv.FormatFloat(math.Round(float64(r)*u.seconds*1000)/1000, 'f', -1, 64) + "/" + u.name
+		var back Rate
+		if back.UnmarshalText([]byte(text)) == nil && back == r {
+			return text
+		}
+	}
+	return strconv.FormatFloat(float64(r), 'f', -1, 64) + "/s"
+}
+
+// MarshalText spells the rate as in a plan.
+func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads 50/s, 600/m or 3600/h: from 0 to a million per second.
+func (r *Rate) UnmarshalText(text []byte) error {
+	if bare(string(text)) {
+		return fmt.Errorf("wants a number with its unit, such as %s/s or %s/m; got %q", text, text, text)
+	}
+	wrong := fmt.Errorf("wants a number per second such as 50/s (or 600/m, 3600/h); got %q", text)
+	number, unit, _ := strings.Cut(string(text), "/")
+	v, err := decimal(number)
+	if err != nil {
+		return wrong
+	}
+	for _, u := range rateUnits {
+		if u.name != unit {
+			continue
+		}
+		switch v /= u.seconds; {
+		case v < 0:
+			return fmt.Errorf("can not be negative; got %s", text)
+		case v > float64(MaxRate):
+			return fmt.Errorf("can not be more than 1000000/s; got %s", text)
+		}
+		*r = Rate(v)
+		return nil
+	}
+	return wrong
+}
+
+func (Rate) pattern() string { return `^[0-9]+(\.[0-9]+)?/(s|m|h)$` }
+
+// String gives the share in percent: 99.5%.
+func (p Percent) String() string {
+	for digits := range 17 {
+		text := strconv.FormatFloat(float64(p)*100, 'f', digits, 64) + "%"
+		var back Percent
+		if back.UnmarshalText([]byte(text)) == nil && back == p {
+			return text
+		}
+	}
+	return strconv.FormatFloat(float64(p)*100, 'f', -1, 64) + "%"
+}
+
+// MarshalText spells the share as in a plan.
+func (p Percent) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText reads 99.5%: from 0% to 100%.
+func (p *Percent) UnmarshalText(text []byte) error {
+	if v, err := decimal(string(text)); err == nil {
+		if v > 0 && v <= 1 {
+			v *= 100
+		}
+		return fmt.Errorf("wants a percentage with its sign, such as %g%%; got %q", v, text)
+	}
+	number, found := strings.CutSuffix(string(text), "%")
+	v, err := decimal(number)
+	switch {
+	case err != nil || !found:
+		return fmt.Errorf("wants a percentage such as 99.5%%; got %q", text)
+	case v < 0 || v > 100:
+		return fmt.Errorf("wants a percentage from 0%% to 100%%; got %s", text)
+	}
+	*p = Percent(v / 100)
+	return nil
+}
+
+func (Percent) pattern() string { return `^[0-9]+(\.[0-9]+)?%$` }
+
+// bare reports whether a text is a number without a unit.
+func bare(text string) bool {
+	_, err := decimal(text)
+	return err == nil
+}
+
+// decimal reads a number such as 50 or -0.5: digits and a point, nothing else
+// that strconv would take (0x1p4, inf, 1_000).
+func decimal(text string) (float64, error) {
+	if text == "" || strings.Trim(text, "0123456789.-") != "" || strings.LastIndex(text, "-") > 0 {
+		return 0, errors.New("not a decimal number")
+	}
+	return strconv.ParseFloat(text, 64)
+}
