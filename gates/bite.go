@@ -1,0 +1,90 @@
+package gates
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"resilience/gates/evidence"
+)
+
+// A disruption must have touched the share that it was asked to touch: the
+// exact interval at biteConfidence must hold that share, give or take
+// shareSlack for requests that were under way when it was lifted.
+const (
+	biteConfidence = 0.999
+	shareSlack     = 0.01
+)
+
+// bites says for every disruption of the phase what it did and whether it bit.
+func (t *timeline) bites() []Disrupted {
+	all := []Disrupted{}
+	for _, name := range t.disruptionNames() {
+		d := Disrupted{Name: name}
+		if t.wasSkipped(name) && !t.wasInjected(name) {
+			d.Reason = "it was skipped: " + cmp.Or(t.skipped[name], "no reason was given")
+			all = append(all, d)
+			continue
+		}
+		all = append(all, t.bite(d))
+	}
+	return all
+}
+
+func (t *timeline) wasInjected(name string) bool {
+	for _, in := range t.injections {
+		if in.name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// bite adds up the injections of one name.
+func (t *timeline) bite(d Disrupted) Disrupted {
+	counted, lifted := true, true
+	for _, in := range t.injections {
+		if in.name != d.Name {
+			continue
+		}
+		if d.Injected.IsZero() {
+			d.Injected, d.Fault, d.On, d.Share = time.Unix(0, in.from).UTC(), in.fault, in.on, in.share
+		}
+		d.Matched += in.matched
+		d.Touched += in.touched
+		counted, lifted = counted && in.counted, lifted && in.lifted
+		if in.lifted {
+			d.Lifted = time.Unix(0, in.to).UTC()
+		}
+	}
+	if !lifted {
+		d.Lifted = time.Time{}
+	}
+	d.Reason = d.toothless(counted, lifted)
+	if d.Reason == "" && t.wasSkipped(d.Name) {
+		d.Reason = "it was skipped once: " + cmp.Or(t.skipped[d.Name], "no reason was given")
+	}
+	d.Bit = d.Reason == ""
+	return d
+}
+
+// toothless says why a disruption did not bite, "" if it did.
+func (d Disrupted) toothless(counted, lifted bool) string {
+	switch {
+	case !counted && !lifted:
+		return "it was not lifted in the record, and what it touched is not known"
+	case !counted:
+		return "what it touched is not known"
+	case d.Touched == 0 && d.Matched == 0:
+		return "no request that it could have touched came by"
+	case d.Touched == 0:
+		return fmt.Sprintf("it touched none of %s requests", countText(d.Matched))
+	case d.Touched > d.Matched:
+		return fmt.Sprintf("it is said to have touched %s of %s requests", countText(d.Touched), countText(d.Matched))
+	}
+	seen := evidence.Share(d.Touched, d.Matched, biteConfidence)
+	if d.Share > seen.High+shareSlack || d.Share < seen.Low-shareSlack {
+		return fmt.Sprintf("it touched %s of %s requests, which is not the asked %s", countText(d.Touched), countText(d.Matched), percentText(d.Share))
+	}
+	return ""
+}

@@ -1,0 +1,59 @@
+// Package gates is the language in which a plan says what must hold, and the
+// judgement of whether it did. It is pure: gates and a record go in, a verdict
+// comes out; no clock, no files, no network. The same record gives the same
+// verdict, byte for byte, whenever and wherever it is judged again.
+//
+// # The language
+//
+// A gate reads as a sentence ([Parse]): "latency p95 of checkout <= 300ms
+// during payments-slow". It names an SLI of one table ([SLIs]) or a k6 metric,
+// what of it to take, whose traffic, an objective, and a period. The objective
+// is a number, another SLI, or the baseline with a change. What is wrong with
+// a sentence is said with its place and, where something near exists, with
+// what was probably meant.
+//
+// # Periods
+//
+// The events of a run say when tests ran and warmed up, and when disruptions
+// really were in effect. From them come the periods: steady, during, after,
+// overall. An attempt belongs to the second in which it started; a window with
+// the edge of a period in it belongs to neither side, and counts only overall.
+//
+// # What is counted
+//
+// The attempts of a test are its transactions, or its requests where it has
+// none, and the arrivals that could not start because everything was waiting
+// for the target: they failed, and took longer than any limit. An attempt that
+// never ended took at least as long as it had waited. Each kind of window is
+// added up as it comes by, in one pass, in memory bounded by gates, series and
+// seconds. Recovery slides a pool of three seconds or thirty attempts over the
+// seconds after lifting.
+//
+// # Evidence
+//
+// A share is judged by the exact binomial interval (Clopper and Pearson 1934).
+// A quantile is judged as a share too: p95 <= 300ms says that at most 5 % take
+// longer, and the number that did is binomial whatever the distribution (order
+// statistics). So both can say how many samples they need and how many
+// failures would fail them. Means and rates are judged by the means of whole
+// seconds with Student's t, ratios of counts by the conditional binomial; see
+// package evidence for the sources.
+//
+// With n samples enough to show the objective, a gate passes when its estimate
+// meets the objective. It fails, with however few samples, when its one-sided
+// interval excludes the objective. Between the two it is inconclusive. A
+// strict gate passes only when the interval meets the objective as well. Ten
+// gates are ten chances to fail a healthy system, so the allowed error (5 %
+// unless a gate says otherwise) is split evenly over the critical gates of a
+// phase (Bonferroni); the samples needed are not changed by that. A baseline
+// is measured too: to fail, a gate must be beyond the interval of both.
+//
+// # The verdict
+//
+// One failed critical gate fails the phase, whatever else went wrong. Without
+// one, anything that makes a pass unbelievable makes it inconclusive, and the
+// weightiest cause is named: the generator did not deliver, a disruption did
+// not bite, there is not enough evidence. No gates, no data and no attempts
+// are evidence of nothing. Gates of severity warning are reported and decide
+// nothing.
+package gates

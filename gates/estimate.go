@@ -1,0 +1,304 @@
+package gates
+
+import (
+	"fmt"
+	"math"
+
+	"resilience/gates/evidence"
+)
+
+// estimate is an SLI's value in one period with what it rests on.
+type estimate struct {
+	row     SLI
+	stat    Stat
+	reading reading
+	n, hits uint64  // samples; for a share, those in its numerator
+	value   float64 // NaN when there is none, +Inf when it falls among the dropped
+	batches evidence.Batches
+	none    string // why there is no value
+}
+
+// estimate computes an SLI from what was read.
+func newEstimate(row SLI, stat Stat, r reading) estimate {
+	e := estimate{row: row, stat: stat, reading: r, n: r.count, value: math.NaN()}
+	if r.count == 0 && r.below.count == 0 {
+		return e
+	}
+	switch row.kind {
+	case shareKind:
+		e.hits = r.count - r.failed
+		if row.Name == "errors" {
+			e.hits = r.failed
+		}
+		if row.Name == "delivered" {
+			e.hits = r.count - min(r.dropped, r.count)
+		}
+		e.value = float64(e.hits) / float64(e.n)
+	case quantileKind, gaugeKind:
+		e.distribution()
+	case rateKind:
+		e.rate()
+	case ratioKind:
+		e.n = r.below.count
+		if e.n > 0 && r.matched {
+			e.value = float64(r.count) / float64(e.n)
+		}
+	case countKind:
+		e.value = r.sum
+		if row.Name == "errors" {
+			e.value = float64(r.failed)
+		}
+	}
+	return e
+}
+
+func (e *estimate) distribution() {
+	r := e.reading
+	switch e.stat.Kind {
+	case "quantile":
+		e.value = e.quantile(e.rank(e.stat.Quantile))
+	case "max":
+		if e.value = r.max; r.dropped > 0 {
+			e.value = math.Inf(1)
+		} else if !r.seen {
+			e.value = math.NaN()
+		}
+	default: // mean
+		if r.valued == 0 {
+			return
+		}
+		e.value = r.sum / float64(r.valued)
+		for _, at := range sortedTicks(r.seconds) {
+			if t := r.seconds[at]; t.valued > 0 {
+				e.batches.Add(t.sum / float64(t.valued))
+			}
+		}
+	}
+}
+
+// known tells how many samples have a value or, dropped, one beyond any limit.
+func (e *estimate) known() uint64 { return e.reading.valued + e.reading.dropped }
+
+// rank is the nearest rank of a quantile among the known samples.
+func (e *estimate) rank(q float64) uint64 {
+	n := e.known()
+	return min(n, max(1, uint64(math.Ceil(q*float64(n)-1e-9))))
+}
+
+// quantile gives the value at a rank: infinite among the dropped.
+func (e *estimate) quantile(rank uint64) float64 {
+	switch {
+	case e.known() == 0:
+		return math.NaN()
+	case rank == 0:
+		return math.Inf(-1)
+	case rank > e.reading.valued:
+		return math.Inf(1)
+	}
+	v, _ := e.reading.sketch.Quantile((float64(rank) - 0.5) / float64(e.reading.valued))
+	return v
+}
+
+// hidden tells how many samples may be greater than what is known of them:
+// the unfinished waited at least so long, and some have no value at all.
+func (e *estimate) hidden() uint64 {
+	r := e.reading
+	lost := r.count - min(r.count, e.known())
+	return r.unfinished + lost
+}
+
+// rate computes what happened per second while the tests ran.
+func (e *estimate) rate() {
+	of := func(t tick) float64 { return float64(t.count - min(t.failed, t.count)) }
+	if e.row.Name != "throughput" {
+		of = func(t tick) float64 { return t.sum }
+	}
+	seconds, sum := e.reading.perSecond(of, e.batches.Add)
+	if seconds == 0 {
+		e.none = "no whole second of the period in which a test ran"
+		return
+	}
+	e.batches.AddZeros(seconds - min(seconds, e.batches.Count()))
+	e.value = sum / float64(seconds)
+}
+
+// interval gives the two-sided interval of the value.
+func (e *estimate) interval(confidence float64) evidence.Interval {
+	switch {
+	case math.IsNaN(e.value):
+		return evidence.Interval{Low: math.Inf(-1), High: math.Inf(1)}
+	case e.row.kind == shareKind:
+		return evidence.Share(e.hits, e.n, confidence)
+	case e.row.kind == ratioKind:
+		return evidence.Ratio(e.reading.count, e.reading.below.count, confidence)
+	case e.stat.Kind == "quantile":
+		low, high := evidence.QuantileRanks(e.known(), e.stat.Quantile, confidence)
+		return evidence.Interval{Low: e.quantile(low), High: e.quantile(high)}
+	case e.row.kind == rateKind, e.isMean():
+		i := e.batches.Interval(e.value, (1+confidence)/2)
+		if e.row.Better != "" {
+			i.Low = max(i.Low, 0)
+		}
+		return i
+	}
+	return evidence.Interval{Low: e.value, High: e.value}
+}
+
+func (e *estimate) isMean() bool {
+	return (e.row.kind == quantileKind || e.row.kind == gaugeKind) && (e.stat.Kind == "mean" || e.stat.Kind == "")
+}
+
+// breaks counts the samples on the wrong side of the limit, and gives the
+// share of them that the objective allows. Only shares and quantiles have it.
+func (e *estimate) breaks(op Op, limit float64) (k, n uint64, allowed float64) {
+	atMost := op == "<=" || op == "<"
+	switch {
+	case e.row.kind == shareKind && atMost:
+		return e.hits, e.n, limit
+	case e.row.kind == shareKind:
+		return e.n - e.hits, e.n, 1 - limit
+	}
+	r := e.reading
+	edge := limit
+	if op == "<" || op == ">=" {
+		edge = math.Nextafter(limit, math.Inf(-1))
+	}
+	above := r.sketch.CountAbove(edge)
+	if atMost {
+		return above + r.dropped, e.known(), 1 - e.stat.Quantile
+	}
+	return r.valued - min(above, r.valued), e.known(), e.stat.Quantile
+}
+
+func (e *estimate) binomial() bool { return e.row.kind == shareKind || e.stat.Kind == "quantile" }
+
+// excludes reports whether the interval leaves no room for the objective.
+func (e *estimate) excludes(op Op, limit, confidence float64) bool {
+	if e.binomial() {
+		k, n, allowed := e.breaks(op, limit)
+		return evidence.Excludes(k, n, allowed, confidence)
+	}
+	i := e.interval(2*confidence - 1)
+	if op == "<=" || op == "<" {
+		return i.Low > limit || op == "<" && i.Low == limit && i.High == limit
+	}
+	return i.High < limit || op == ">" && i.Low == limit && i.High == limit
+}
+
+// assures reports whether the whole interval meets the objective.
+func (e *estimate) assures(op Op, limit, confidence float64) bool {
+	if e.binomial() {
+		k, n, allowed := e.breaks(op, limit)
+		return n > 0 && evidence.ShareHigh(k, n, confidence) <= allowed
+	}
+	i := e.interval(2*confidence - 1)
+	return meets(i.Low, op, limit) && meets(i.High, op, limit)
+}
+
+// mayBreak reports whether what is not known of samples could break an
+// objective that the estimate meets.
+func (e *estimate) mayBreak(op Op, limit float64) bool {
+	if e.row.kind != quantileKind || op == ">=" || op == ">" || e.hidden() == 0 {
+		return false
+	}
+	if e.stat.Kind != "quantile" {
+		return true
+	}
+	k, n, allowed := e.breaks(op, limit)
+	n = max(n, e.reading.count)
+	return float64(min(n, k+e.hidden())) > allowed*float64(n)+1e-9
+}
+
+// needed is the number of samples that could show the objective.
+func (e *estimate) needed(op Op, limit, confidence float64) uint64 {
+	return neededFor(e.row.kind, e.stat, op, limit, confidence)
+}
+
+// enoughForMean is how many samples a mean or a ratio wants before its
+// interval means much.
+const enoughForMean = 30
+
+func neededFor(k kind, stat Stat, op Op, limit, confidence float64) uint64 {
+	atMost := op == "<=" || op == "<"
+	share := math.NaN()
+	switch {
+	case k == shareKind && atMost:
+		share = 1 - limit
+	case k == shareKind:
+		share = limit
+	case stat.Kind == "quantile" && atMost:
+		share = stat.Quantile
+	case stat.Kind == "quantile":
+		share = 1 - stat.Quantile
+	case k == ratioKind, k == rateKind, stat.Kind == "mean", k == gaugeKind && stat.Kind == "":
+		return enoughForMean
+	}
+	n, ok := evidence.SamplesFor(share, confidence)
+	if !ok {
+		return 1
+	}
+	return n
+}
+
+func meets(value float64, op Op, limit float64) bool {
+	switch op {
+	case "<=":
+		return value <= limit
+	case ">=":
+		return value >= limit
+	case "<":
+		return value < limit
+	case ">":
+		return value > limit
+	}
+	return value == limit
+}
+
+// nouns say what the samples on the wrong side did.
+var nouns = map[string]string{
+	"availability": "failed", "reliability": "were not completed", "errors": "failed", "assertions": "failed",
+	"delivered": "did not start",
+}
+
+// describe writes the evidence: counts, interval, and what would have failed.
+func (e *estimate) describe(op Op, limit, confidence, split float64) string {
+	i := e.interval(confidence)
+	unit := e.row.Unit
+	within := fmt.Sprintf("%s interval %s", confidenceText(confidence), rangeText(i.Low, i.High, unit))
+	switch {
+	case e.binomial():
+		return e.describeCounts(op, limit, within, split)
+	case e.row.kind == ratioKind:
+		return fmt.Sprintf("%s seen for %s made; %s", countText(e.reading.count), countText(e.n), within)
+	case e.row.kind == rateKind:
+		return fmt.Sprintf("%s whole seconds; %s", countText(e.batches.Count()), within)
+	case e.isMean():
+		return fmt.Sprintf("%s samples in %s seconds; %s", countText(e.n), countText(e.batches.Count()), within)
+	}
+	return fmt.Sprintf("%s samples", countText(e.n))
+}
+
+func (e *estimate) describeCounts(op Op, limit float64, within string, split float64) string {
+	if op == "==" {
+		op = ">="
+		if limit == 0 {
+			op = "<="
+		}
+	}
+	k, n, allowed := e.breaks(op, limit)
+	noun := nouns[e.row.Name]
+	if e.row.kind != shareKind {
+		noun = "over "
+		if op == ">=" || op == ">" {
+			noun = "under "
+		}
+		noun += unitText(limit, e.row.Unit)
+	} else if noun == "" || (e.row.Better != op && e.row.Better+"x" != op+"x" && e.row.Better[0] != op[0]) {
+		noun = "were against it"
+	}
+	text := fmt.Sprintf("%s of %s %s; %s", countText(k), countText(n), noun, within)
+	if at, ok := evidence.FailsAt(n, allowed, split); ok {
+		return fmt.Sprintf("%s; fails at %s", text, countText(at))
+	}
+	return text + "; so few can not fail it"
+}

@@ -1,0 +1,299 @@
+package gates
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"resilience/gates/evidence"
+	"resilience/internal/measure"
+)
+
+// Judge answers for one phase of a record. It reads the windows once (and
+// those of the baseline once, when a gate compares with another record), in
+// memory bounded by gates, series and seconds, and gives the same verdict for
+// the same record every time.
+func Judge(gates []Gate, record Record) Verdict {
+	now := newObserver(readEvents(record.Phase, record.Events))
+	j := &judge{now: now, record: record}
+	gates = parsed(gates)
+	for _, g := range gates {
+		j.prepare(g, gates)
+	}
+	now.read(record)
+	now.endless()
+	j.compareWith(record.Baseline)
+	return j.verdict(j.checks())
+}
+
+// judge is one call of Judge.
+type judge struct {
+	record   Record
+	now      *observer
+	before   *observer // over the other record; nil without one
+	jobs     []*job
+	bitten   []Disrupted
+	bittenOf map[string]Disrupted
+}
+
+// job is a gate in one period, before the record was read.
+type job struct {
+	gate       Gate
+	inst       instance
+	row        SLI
+	acc        *accumulator
+	companions []companion // of recovery
+	missing    string      // why it can not be judged
+}
+
+// parsed reads the gates that only have a text, such as those written by hand;
+// what can not be read stays as it is.
+func parsed(gates []Gate) []Gate {
+	all := slices.Clone(gates)
+	for i, g := range all {
+		if g.SLI != "" {
+			continue
+		}
+		if p, err := ParseWith(g.Text, Options{g.Strict, g.MinSamples, g.Confidence, g.Severity, g.Note}); err == nil {
+			all[i] = p
+		}
+	}
+	return all
+}
+
+// prepare turns a gate into jobs and asks for what they will need.
+func (j *judge) prepare(g Gate, all []Gate) {
+	if g.SLI == "" {
+		_, err := ParseWith(g.Text, Options{g.Strict, g.MinSamples, g.Confidence, g.Severity, g.Note})
+		inst := j.now.timeline.instance(g.Period)
+		j.jobs = append(j.jobs, &job{gate: g, inst: inst, missing: fmt.Sprintf("the gate is not understood: %v", err)})
+		return
+	}
+	for _, inst := range j.now.timeline.expand(g.Period) {
+		c := &job{gate: g, inst: inst}
+		row, missing := rowOf(g.SLI, g, j.now.timeline)
+		c.row, c.missing = row, cmp.Or(inst.missing, missing)
+		j.jobs = append(j.jobs, c)
+		switch {
+		case c.missing != "":
+		case row.kind == recoveryKind:
+			j.findCompanions(c, all)
+		default:
+			c.acc = j.now.ask(g.SLI, g, inst, measure.Candidate, wantsOf(row, g.Stat))
+			j.askFor(g.Value, c)
+		}
+	}
+}
+
+// askFor asks for what the right side of a gate reads.
+func (j *judge) askFor(v Value, c *job) {
+	switch v.Kind {
+	case "sli":
+		g := c.gate
+		g.Stat = v.Stat
+		if row, missing := rowOf(v.SLI, g, j.now.timeline); missing == "" {
+			j.now.ask(v.SLI, g, c.inst, measure.Candidate, wantsOf(row, v.Stat))
+		}
+	case "baseline":
+		j.now.ask(c.gate.SLI, c.gate, c.inst, measure.Baseline, wantsOf(c.row, c.gate.Stat))
+	}
+	for _, arg := range v.Args {
+		j.askFor(arg, c)
+	}
+}
+
+// usesBaseline reports whether a value asks for the baseline.
+func usesBaseline(v Value) bool {
+	return v.Kind == "baseline" || slices.ContainsFunc(v.Args, usesBaseline)
+}
+
+// compareWith reads the other record if a gate needs it and this record has no
+// baseline of its own.
+func (j *judge) compareWith(r *Record) {
+	needed := slices.ContainsFunc(j.jobs, func(c *job) bool { return c.acc != nil && usesBaseline(c.gate.Value) })
+	if r == nil || !needed || j.now.hasArm(measure.Baseline) {
+		return
+	}
+	j.before = newObserver(readEvents(cmp.Or(r.Phase, j.record.Phase), r.Events))
+	for _, c := range j.jobs {
+		if c.acc == nil || !usesBaseline(c.gate.Value) {
+			continue
+		}
+		inst := j.before.timeline.instance(c.inst.period)
+		if row, missing := rowOf(c.gate.SLI, c.gate, j.before.timeline); missing == "" {
+			j.before.ask(c.gate.SLI, c.gate, inst, measure.Candidate, wantsOf(row, c.gate.Stat))
+		}
+	}
+	j.before.read(*r)
+}
+
+func (o *observer) hasArm(arm string) bool {
+	for key := range o.traffic {
+		if key.arm == arm {
+			return true
+		}
+	}
+	return false
+}
+
+// baseline gives the observer and the arm to compare with; nil without one.
+func (j *judge) baseline() (*observer, string) {
+	if j.now.hasArm(measure.Baseline) {
+		return j.now, measure.Baseline
+	}
+	return j.before, measure.Candidate
+}
+
+// wantsOf says what has to be kept for an SLI.
+func wantsOf(row SLI, stat Stat) wants {
+	distribution := row.kind == quantileKind || row.kind == gaugeKind
+	return wants{
+		sketch:  distribution && stat.Kind == "quantile",
+		seconds: row.kind == rateKind || distribution && (stat.Kind == "mean" || stat.Kind == ""),
+		limit:   math.NaN(),
+	}
+}
+
+// checks judges every job. The allowed error is split over all critical
+// checks, so that it is known only when the values of `for each` are.
+func (j *judge) checks() []Check {
+	j.bitten = j.now.timeline.bites()
+	j.bittenOf = map[string]Disrupted{}
+	for _, d := range j.bitten {
+		j.bittenOf[d.Name] = d
+	}
+	critical := 0
+	values := make([][]string, len(j.jobs))
+	for i, c := range j.jobs {
+		values[i] = j.valuesOf(c)
+		if c.gate.Severity != Warning {
+			critical += max(1, len(values[i]))
+		}
+	}
+	checks := []Check{}
+	for i, c := range j.jobs {
+		if len(values[i]) == 0 {
+			c.missing = fmt.Sprintf("no %s was seen in this period", c.gate.Each)
+			values[i] = []string{""}
+		}
+		for _, each := range values[i] {
+			checks = append(checks, j.check(c, each, critical))
+		}
+	}
+	return checks
+}
+
+func (j *judge) valuesOf(c *job) []string {
+	switch {
+	case c.missing != "":
+		return []string{""}
+	case len(c.companions) > 0:
+		return c.companions[0].after[0].eachValues()
+	case c.acc == nil:
+		return []string{""}
+	}
+	return c.acc.eachValues()
+}
+
+// check judges one gate in one period for one value of its key.
+func (j *judge) check(c *job, each string, critical int) Check {
+	text := c.gate.Text
+	if text == "" {
+		text = c.gate.String()
+	}
+	if each != "" {
+		text += " (" + c.gate.Each + " " + each + ")"
+	}
+	check := Check{
+		Gate: c.gate, Text: text, Period: c.inst.period.String(), SLI: c.gate.Subject(), Unit: c.row.Unit,
+		Observed: "no data", Objective: string(c.gate.Op) + " " + c.gate.Value.String(),
+	}
+	split := evidence.Split(c.gate.confidence(), critical)
+	switch {
+	case j.now.err != nil:
+		check.doubt(Evidence, "the record could not be read: %v", j.now.err)
+	case c.missing != "":
+		cause := c.inst.cause
+		if c.inst.missing == "" {
+			cause = Evidence
+		}
+		check.doubt(cause, "%s", c.missing)
+	case c.row.kind == recoveryKind:
+		j.recovery(c, each, &check)
+	default:
+		j.decide(c, each, split, &check)
+	}
+	j.trust(c, &check)
+	return check
+}
+
+// doubt makes a check inconclusive.
+func (c *Check) doubt(cause Cause, format string, args ...any) {
+	c.Outcome, c.Cause, c.Reason = Inconclusive, cause, fmt.Sprintf(format, args...)
+}
+
+// broke makes a check fail.
+func (c *Check) broke(format string, args ...any) {
+	c.Outcome, c.Cause, c.Reason = Fail, System, fmt.Sprintf(format, args...)
+}
+
+func (c *Check) warn(format string, args ...any) {
+	c.Warnings = append(c.Warnings, fmt.Sprintf(format, args...))
+}
+
+// trust turns a pass inconclusive when something says that it can not be
+// believed. A failure stands whatever else is wrong.
+func (j *judge) trust(c *job, check *Check) {
+	p := c.inst.period
+	if p.Kind == During || p.Kind == After {
+		for i, in := range j.now.timeline.injections {
+			if other := j.now.timeline.overlapping(i); in.name == p.Name && in.lifted && other != "" {
+				check.warn("%s was still in effect when %s was lifted", other, in.name)
+			}
+		}
+	}
+	if j.now.timeline.overflow && (c.gate.Of != "" || len(c.gate.Where) > 0 || c.gate.Each != "") {
+		check.warn("there were too many series: some of this traffic may have lost its name")
+	}
+	if check.Outcome != Pass {
+		return
+	}
+	if short := j.now.timeline.shortfall(c.gate.From); short != "" {
+		check.doubt(Generator, "%s", short)
+		return
+	}
+	if d, ok := j.bittenOf[p.Name]; ok && !d.Bit && (p.Kind == During || p.Kind == After) {
+		check.doubt(Disruption, "the disruption %s did not bite: %s", d.Name, d.Reason)
+		return
+	}
+	if text := j.now.brokenText(); text != "" {
+		check.doubt(Evidence, "%s", text)
+	}
+}
+
+// shortfall gives the first thing that the generator did not deliver to a
+// test, or to any when the name is empty.
+func (t *timeline) shortfall(test string) string {
+	for _, s := range t.shortfalls {
+		if test == "" || s.test == "" || s.test == test {
+			return s.reason
+		}
+	}
+	return ""
+}
+
+// endless adds the tests that sent something and of which no event tells that
+// they ran to their end.
+func (o *observer) endless() {
+	var names []string
+	for key := range o.traffic {
+		if o.timeline.tests[key] == nil {
+			names = append(names, key.test)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		o.timeline.shortfalls = append(o.timeline.shortfalls, shortfall{name, fmt.Sprintf("the test %s has no beginning and no end in the record", name)})
+	}
+}

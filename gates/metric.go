@@ -1,0 +1,97 @@
+package gates
+
+import (
+	"fmt"
+	"slices"
+)
+
+// betterKnown are SLIs that stand for what k6 has metrics of its own for.
+var betterKnown = map[string]string{
+	"http_req_duration": "latency", "http_req_failed": "errors", "checks": "assertions", "iteration_duration": "latency",
+	"dropped_iterations": "delivered", "grpc_req_duration": "latency",
+}
+
+// rowOf gives the row of an SLI as it is used in a gate. For a k6 metric the
+// record tells its kind; missing says why there is none.
+func rowOf(name string, g Gate, t *timeline) (row SLI, missing string) {
+	row, known := lookUp(name)
+	count, share := countsAndShares(g.Value)
+	if known {
+		if name == "errors" && count && !share && g.SLI == "errors" {
+			row.kind, row.Unit = countKind, UnitCount
+		}
+		return row, ""
+	}
+	attrs, ok := t.metrics[name]
+	if !ok {
+		return row, "no such metric was seen: " + name + t.metricHint(name)
+	}
+	row.Unit = UnitCount
+	if attrs["contains"] == "time" {
+		row.Unit = UnitTime
+	}
+	return metricRow(row, attrs["type"], g)
+}
+
+func metricRow(row SLI, kindOf string, g Gate) (SLI, string) {
+	hasStat := g.Stat.Kind != ""
+	switch kindOf {
+	case "trend":
+		row.kind, row.Better = quantileKind, "<="
+		if !hasStat {
+			return row, fmt.Sprintf("%s is a trend: say which value of it, for example %s p95", row.Name, row.Name)
+		}
+	case "gauge":
+		row.kind = gaugeKind
+	case "rate":
+		row.kind, row.Unit, row.Better = shareKind, UnitShare, ">="
+	case "counter":
+		row.kind = countKind
+		if u := valueUnit(g.Value); u.kind == UnitRate {
+			row.kind, row.Unit = rateKind, UnitRate
+		}
+	default:
+		return row, fmt.Sprintf("the record does not tell what type of metric %s is", row.Name)
+	}
+	if hasStat && (kindOf == "rate" || kindOf == "counter") {
+		return row, fmt.Sprintf("%s is a %s: it has no %s", row.Name, kindOf, g.Stat)
+	}
+	return row, metricUnit(row, kindOf, g)
+}
+
+// metricUnit says why the objective's unit does not fit the metric.
+func metricUnit(row SLI, kindOf string, g Gate) string {
+	u := valueUnit(g.Value)
+	fits := u.kind == UnitCount || u.kind == row.Unit || u.kind == UnitTime && row.kind == quantileKind
+	if !fits {
+		return fmt.Sprintf("%s is a %s in another unit than %s", row.Name, kindOf, u.name)
+	}
+	return ""
+}
+
+// valueUnit is the unit of the first number in a value.
+func valueUnit(v Value) unit {
+	if v.Kind == "number" {
+		u, _ := findUnit(v.Unit)
+		return u
+	}
+	for _, arg := range v.Args {
+		if u := valueUnit(arg); u.name != "" {
+			return u
+		}
+	}
+	u, _ := findUnit("")
+	return u
+}
+
+func (t *timeline) metricHint(name string) string {
+	if better, ok := betterKnown[name]; ok {
+		return "; write " + better + " instead"
+	}
+	candidates := sliNames()
+	for metric := range t.metrics {
+		candidates = append(candidates, metric)
+	}
+	slices.Sort(candidates)
+	return didYouMean(name, candidates)
+}

@@ -1,0 +1,254 @@
+package gates
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// reading is what an accumulator found in one period, put together over its
+// tests: the drops added to their attempts, outcomes set against attempts.
+type reading struct {
+	cell
+	below    cell     // the requests under amplification
+	running  spans    // when the tests in question ran in the period
+	unplaced uint64   // drops that belong to nobody in particular
+	matched  bool     // something of that name was seen, in whatever period
+	warnings []string // what a reader should know
+}
+
+// read puts an accumulator together for one value of its `for each` key.
+func (o *observer) reading(a *accumulator, each string) reading {
+	r := reading{}
+	for _, key := range o.streams(a) {
+		o.readStream(&r, a, each, key)
+	}
+	if a.source == fromDependency {
+		for key, c := range a.cells {
+			if key.class == calls {
+				r.merge(c)
+				r.matched = true
+			}
+		}
+	}
+	if r.failed > r.count {
+		r.warnings = append(r.warnings, fmt.Sprintf("%s failures were noted for %s samples", countText(r.failed), countText(r.count)))
+		r.failed = r.count
+	}
+	if r.unplaced > 0 {
+		r.warnings = append(r.warnings, fmt.Sprintf("%s arrivals could not start; which of them would have counted here is not known", countText(r.unplaced)))
+	}
+	slices.Sort(r.warnings)
+	r.running = r.running.intersect(o.periods[a.spans])
+	return r
+}
+
+// streams are the tests that an accumulator may read, in order.
+func (o *observer) streams(a *accumulator) []testKey {
+	var keys []testKey
+	for key := range o.traffic {
+		if key.arm == a.arm && (a.from == "" || a.from == key.test) {
+			keys = append(keys, key)
+		}
+	}
+	slices.SortFunc(keys, func(x, y testKey) int { return cmp.Compare(x.test, y.test) })
+	return keys
+}
+
+func (o *observer) readStream(r *reading, a *accumulator, each string, key testKey) {
+	s := o.traffic[key]
+	found := true
+	switch a.source {
+	case fromAttempts:
+		found = r.attempts(a, each, key.test, s)
+	case fromOutcomes:
+		found = r.outcomes(a, each, key.test, s)
+	case fromDependency:
+		r.below.merge(a.cells[cellKey{test: key.test, class: requests}])
+		found = false
+	case fromArrivals:
+		r.merge(a.cells[cellKey{each: each, test: key.test, class: drops}])
+		r.merge(a.cells[cellKey{each: each, test: key.test, class: arrivals}])
+	case fromRequests:
+		c := a.cells[cellKey{each: each, test: key.test, class: requests}]
+		r.merge(c)
+		r.leaveOut(a.cells[cellKey{test: key.test, class: drops}])
+		found = c != nil
+	default:
+		c := a.cells[cellKey{each: each, test: key.test, class: others}]
+		r.merge(c)
+		found = c != nil
+	}
+	if found {
+		r.matched = true
+		r.running = union(append(r.running, o.ran(key, s))...)
+	}
+}
+
+// ran is when a test sent what is judged.
+func (o *observer) ran(key testKey, s *stream) span {
+	run := o.timeline.tests[key]
+	if run == nil || run.starts == 0 || run.ends == 0 {
+		return span{max(s.first, o.timeline.warmEnd(key)), s.last}
+	}
+	return span{max(run.start, o.timeline.warmEnd(key)), run.end}
+}
+
+// attempts adds the attempts of one test.
+func (r *reading) attempts(a *accumulator, each, test string, s *stream) bool {
+	c, found := s.classFor(a.of)
+	if !found {
+		return false
+	}
+	r.merge(a.cells[cellKey{each: each, test: test, class: c}])
+	lost := a.cells[cellKey{test: test, class: drops}]
+	if a.plain() && c == s.attempts() && s.allAre(c, a.of) {
+		r.addDrops(lost)
+	} else {
+		r.leaveOut(lost)
+	}
+	return true
+}
+
+// plain reports whether every attempt of a test belongs to the query whatever
+// its tenant, cell or the like.
+func (a *accumulator) plain() bool { return len(a.filters) == 0 && a.each == "" }
+
+// classFor finds what a name means in one test: a transaction, else a step,
+// else a route; without a name, the test's attempts.
+func (s *stream) classFor(of string) (class, bool) {
+	if of == "" {
+		return s.attempts(), true
+	}
+	for _, c := range []class{transactions, steps, requests} {
+		for names := range s.names[c] {
+			if c.names(names, of) {
+				return c, true
+			}
+		}
+	}
+	return 0, false
+}
+
+func (c class) names(names [2]string, of string) bool {
+	return of == "" || c != steps && names[0] == of || c != transactions && names[1] == of
+}
+
+// allAre reports whether all that was seen of a class bears the name.
+func (s *stream) allAre(c class, of string) bool {
+	for names := range s.names[c] {
+		if !c.names(names, of) {
+			return false
+		}
+	}
+	return true
+}
+
+// addDrops counts arrivals that could not start as failed attempts without a
+// value.
+func (r *reading) addDrops(lost *cell) {
+	if lost == nil {
+		return
+	}
+	r.count += lost.dropped
+	r.failed += lost.dropped
+	r.dropped += lost.dropped
+	for at, t := range lost.seconds {
+		if n := t.dropped; n > 0 {
+			r.second(at).merge(tick{count: n, failed: n, dropped: n, over: n})
+		}
+	}
+}
+
+func (r *reading) leaveOut(lost *cell) {
+	if lost != nil {
+		r.unplaced += lost.dropped
+	}
+}
+
+// outcomes sets the outcomes of one test against its attempts, for those
+// attempts whose outcome was ever looked at. What never came to be looked at
+// was not completed.
+func (r *reading) outcomes(a *accumulator, each, test string, s *stream) bool {
+	c, found := s.verifiedClass(a.of)
+	if !found {
+		return false
+	}
+	all := true
+	for names := range s.names[c] {
+		verified := s.names[outcomes][names]
+		if !verified || !c.names(names, a.of) {
+			all = false
+			continue
+		}
+		key := cellKey{each: each, test: test, class: c, transaction: names[0], step: names[1]}
+		tried := a.cells[key]
+		key.class = outcomes
+		r.complete(tried, a.cells[key])
+	}
+	lost := a.cells[cellKey{test: test, class: drops}]
+	if a.plain() && all && c == s.attempts() {
+		r.addDrops(lost)
+	} else {
+		r.leaveOut(lost)
+	}
+	return true
+}
+
+// verifiedClass is the class of attempts that outcomes were recorded for.
+func (s *stream) verifiedClass(of string) (class, bool) {
+	for _, c := range []class{s.attempts(), transactions, steps, requests} {
+		for names := range s.names[c] {
+			if s.names[outcomes][names] && c.names(names, of) {
+				return c, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// complete adds attempts of which only those with a good outcome succeeded.
+func (r *reading) complete(tried, looked *cell) {
+	if tried == nil {
+		return
+	}
+	if looked == nil {
+		looked = &cell{}
+	}
+	ok := looked.count - min(looked.failed, looked.count)
+	if ok > tried.count {
+		r.warnings = append(r.warnings, fmt.Sprintf("%s outcomes were verified for %s attempts", countText(ok), countText(tried.count)))
+	}
+	r.count += tried.count
+	r.unfinished += tried.unfinished
+	r.failed += tried.count - min(ok, tried.count)
+	for at, t := range tried.seconds {
+		good := uint64(0)
+		if l := looked.seconds[at]; l != nil {
+			good = l.count - min(l.failed, l.count)
+		}
+		r.second(at).merge(tick{count: t.count, failed: t.count - min(good, t.count)})
+	}
+}
+
+// perSecond adds up the seconds in which the tests ran.
+func (r *reading) perSecond(value func(tick) float64, add func(float64)) (seconds uint64, sum float64) {
+	whole, n := r.running.wholeSeconds()
+	for _, at := range sortedTicks(r.seconds) {
+		if whole.contains(at, at+second) {
+			v := value(*r.seconds[at])
+			sum += v
+			add(v)
+		}
+	}
+	return n, sum
+}
+
+func sortedTicks(seconds map[int64]*tick) []int64 {
+	order := make([]int64, 0, len(seconds))
+	for at := range seconds {
+		order = append(order, at)
+	}
+	slices.Sort(order)
+	return order
+}

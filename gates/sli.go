@@ -1,0 +1,113 @@
+package gates
+
+import "resilience/internal/measure"
+
+// SLI is one row of the table of SLIs: what it counts, over what, and how it
+// is written.
+type SLI struct {
+	Name        string
+	Numerator   string   // what is counted or measured
+	Denominator string   // what it is divided by, "" when by nothing
+	Reads       []string // metrics (see package measure) that a record needs for it
+	Unit        string   // of its values: UnitShare, UnitTime, ...
+	Also        []string // further units that its objective may be written in
+	Better      Op       // "<=" when less is better, ">=" when more is
+	Stat        bool     // wants pN, mean or max
+	Doc         string   // a sentence for the reference
+
+	kind kind // how it is accumulated and judged
+}
+
+// kind is the arithmetic of an SLI.
+type kind int
+
+const (
+	shareKind     kind = iota // good or bad of all: binomial
+	quantileKind              // a distribution of values
+	rateKind                  // something per second
+	ratioKind                 // one count over another
+	countKind                 // a total
+	gaugeKind                 // a value that goes up and down
+	recoveryKind              // a time found by looking at other gates
+	metricKind                // known only when the record has been seen
+	undefinedKind             // the record never saw it
+)
+
+// slis is the table: a new SLI is one row here, and the selection of its
+// windows in observe.go when it reads something of its own.
+var slis = map[string]SLI{
+	"availability": {
+		Numerator: "attempts accepted by the front door", Denominator: "attempts",
+		Reads: []string{measure.MetricTransaction, measure.MetricRequest}, Unit: UnitShare, Better: ">=", kind: shareKind,
+		Doc: "The share of attempts that the front door accepted with an expected status.",
+	},
+	"reliability": {
+		Numerator: "attempts whose outcome was verified", Denominator: "attempts that have a check of their outcome",
+		Reads: []string{measure.MetricOutcome}, Unit: UnitShare, Better: ">=", kind: shareKind,
+		Doc: "The share of attempts whose outcome was verified end to end; never a copy of availability.",
+	},
+	"latency": {
+		Numerator: "durations of attempts", Reads: []string{measure.MetricTransaction, measure.MetricRequest},
+		Unit: UnitTime, Better: "<=", Stat: true, kind: quantileKind,
+		Doc: "How long attempts took, failed and unfinished ones included.",
+	},
+	"throughput": {
+		Numerator: "attempts accepted", Denominator: "seconds in which the tests ran",
+		Reads: []string{measure.MetricTransaction, measure.MetricRequest}, Unit: UnitRate, Also: []string{UnitCount}, Better: ">=", kind: rateKind,
+		Doc: "Accepted attempts per second.",
+	},
+	"errors": {
+		Numerator: "requests that failed", Denominator: "requests",
+		Reads: []string{measure.MetricRequest}, Unit: UnitShare, Also: []string{UnitCount}, Better: "<=", kind: shareKind,
+		Doc: "The share of requests that failed or, beside a plain number, how many did.",
+	},
+	"assertions": {
+		Numerator: "checks that passed", Denominator: "checks",
+		Reads: []string{measure.MetricAssertion}, Unit: UnitShare, Better: ">=", kind: shareKind,
+		Doc: "The share of k6 check() results that passed.",
+	},
+	"delivered": {
+		Numerator: "arrivals that started", Denominator: "arrivals asked for",
+		Reads: []string{measure.MetricIteration}, Unit: UnitShare, Better: ">=", kind: shareKind,
+		Doc: "The share of the asked arrivals that could start.",
+	},
+	"recovery": {
+		Numerator: "time from lifting until the steady gates hold again",
+		Reads:     []string{measure.MetricTransaction, measure.MetricRequest}, Unit: UnitTime, Better: "<=", kind: recoveryKind,
+		Doc: "How long after a disruption the absolute steady gates of the phase, or those of the SLI named by `of`, hold again.",
+	},
+	"amplification": {
+		Numerator: "requests that the dependency saw", Denominator: "requests that the tests made",
+		Reads: []string{measure.MetricDependency, measure.MetricRequest}, Unit: UnitRatio, Also: []string{UnitCount}, Better: "<=", kind: ratioKind,
+		Doc: "Requests that a dependency saw for each request made: retries without a limit show here.",
+	},
+}
+
+// SLIs gives the table, for references and reports. The result is a copy.
+func SLIs() map[string]SLI {
+	table := make(map[string]SLI, len(slis))
+	for name, s := range slis {
+		s.Name = name
+		table[name] = s
+	}
+	return table
+}
+
+// lookUp gives the row of a name; a name that is not in the table is a k6
+// metric, whose kind the record tells.
+func lookUp(name string) (SLI, bool) {
+	s, ok := slis[name]
+	if !ok {
+		s = SLI{Reads: []string{name}, kind: metricKind}
+	}
+	s.Name = name
+	return s, ok
+}
+
+func sliNames() []string {
+	names := make([]string, 0, len(slis))
+	for name := range slis {
+		names = append(names, name)
+	}
+	return names
+}

@@ -1,0 +1,257 @@
+package gates
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"resilience/internal/measure"
+)
+
+// defaultSettle is how long a system may take to calm down after a disruption
+// was lifted before it counts as steady.
+const defaultSettle = 10 * time.Second
+
+// testKey is one stream of traffic.
+type testKey struct{ test, arm string }
+
+// testRun is when a test ran.
+type testRun struct {
+	kind         string
+	warmup       time.Duration
+	start, end   int64
+	starts, ends int
+	incomplete   string // why it did not run to its end
+}
+
+// injection is one time that a disruption was in effect.
+type injection struct {
+	name, fault, on  string
+	share            float64
+	settle           time.Duration
+	from, to         int64 // to is the greatest time when it was never lifted
+	lifted, counted  bool
+	matched, touched uint64
+	problem          string // why lifting could not be confirmed
+}
+
+// shortfall is one thing that the generator did not deliver; test is "" when
+// it concerns all of them.
+type shortfall struct{ test, reason string }
+
+// timeline is what the events of one phase say.
+type timeline struct {
+	phase       string
+	tests       map[testKey]*testRun
+	injections  []injection // by time
+	skipped     map[string]string
+	metrics     map[string]map[string]string // attributes of k6 metrics
+	shortfalls  []shortfall
+	interrupted bool
+	overflow    bool
+	faultActive bool
+	warnings    []string
+}
+
+// readEvents puts the events of a phase in order of time.
+func readEvents(phase string, events []measure.Event) *timeline {
+	t := &timeline{phase: phase, tests: map[testKey]*testRun{}, skipped: map[string]string{}, metrics: map[string]map[string]string{}}
+	mine := slices.DeleteFunc(slices.Clone(events), func(e measure.Event) bool {
+		return e.Phase != phase && e.Phase != ""
+	})
+	slices.SortStableFunc(mine, func(a, b measure.Event) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Source, b.Source), cmp.Compare(a.Seq, b.Seq))
+	})
+	for _, e := range mine {
+		if read := eventReaders[e.Kind]; read != nil {
+			read(t, e)
+		}
+	}
+	t.close()
+	return t
+}
+
+// eventReaders is what each kind of event means to the timeline. Kinds that
+// are not here do not bear on a verdict.
+var eventReaders = map[string]func(*timeline, measure.Event){
+	measure.EventTest:       (*timeline).testStarted,
+	measure.EventTestEnd:    (*timeline).testEnded,
+	measure.EventDisruption: (*timeline).injected,
+	measure.EventLifted:     (*timeline).liftedEvent,
+	measure.EventSkipped:    func(t *timeline, e measure.Event) { t.skipped[e.Name] = e.Attrs["reason"] },
+	measure.EventMetric:     func(t *timeline, e measure.Event) { t.metrics[e.Name] = e.Attrs },
+	measure.EventInterrupt:  func(t *timeline, _ measure.Event) { t.interrupted = true },
+	measure.EventOverflow: func(t *timeline, e measure.Event) {
+		t.overflow = true
+		t.warn("there were more than %s different series; the names of the others are not known", cmp.Or(e.Attrs["limit"], "the allowed number of"))
+	},
+	measure.EventGenerator: func(t *timeline, e measure.Event) {
+		t.shortfalls = append(t.shortfalls, shortfall{e.Test, generatorReason(e)})
+	},
+	measure.EventException: func(t *timeline, e measure.Event) {
+		t.warn("the script of %s threw %s time(s): %s", cmp.Or(e.Test, "a test"), cmp.Or(e.Attrs["count"], "1"), e.Attrs["message"])
+	},
+	measure.EventService: func(t *timeline, e measure.Event) {
+		if e.Attrs["state"] == "died" {
+			t.warn("the service %s died: %s", e.Name, cmp.Or(e.Attrs["detail"], "no detail"))
+		}
+	},
+	measure.EventWarning: func(t *timeline, e measure.Event) { t.warn("%s", cmp.Or(e.Attrs["detail"], e.Name)) },
+	measure.EventPhaseEnd: func(t *timeline, e measure.Event) {
+		if reason := e.Attrs["reason"]; reason != "" {
+			t.warn("the phase ended early: %s", reason)
+		}
+	},
+}
+
+func generatorReason(e measure.Event) string {
+	what := map[string]string{
+		"cpu": "the generator's CPU was saturated", "lag": "the generator lagged behind its schedule",
+		"files": "the generator ran out of file descriptors", "lost": "measurements were lost",
+		"script": "the script broke", "vus": "the generator had too few virtual users",
+	}[e.Name]
+	what = cmp.Or(what, "the generator fell short: "+e.Name)
+	if e.Test != "" {
+		what += " in " + e.Test
+	}
+	if detail := e.Attrs["detail"]; detail != "" {
+		what += " (" + detail + ")"
+	}
+	return what
+}
+
+func (t *timeline) warn(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(t.warnings, text) && len(t.warnings) < 100 {
+		t.warnings = append(t.warnings, text)
+	}
+}
+
+func armOf(arm string) string { return cmp.Or(arm, measure.Candidate) }
+
+func (t *timeline) test(e measure.Event) *testRun {
+	key := testKey{e.Test, armOf(e.Arm)}
+	if t.tests[key] == nil {
+		t.tests[key] = &testRun{}
+	}
+	return t.tests[key]
+}
+
+func (t *timeline) testStarted(e measure.Event) {
+	run := t.test(e)
+	if run.starts == 0 {
+		run.start, run.kind = e.At, e.Attrs["kind"]
+	}
+	run.starts++
+	run.warmup = max(run.warmup, t.duration(e, "warmup", 0))
+}
+
+func (t *timeline) testEnded(e measure.Event) {
+	run := t.test(e)
+	run.ends++
+	run.end = max(run.end, e.At)
+	if e.Attrs["complete"] != "true" {
+		run.incomplete = cmp.Or(e.Attrs["reason"], "no reason was given")
+	}
+}
+
+func (t *timeline) duration(e measure.Event, attr string, otherwise time.Duration) time.Duration {
+	text, ok := e.Attrs[attr]
+	if !ok || text == "" {
+		return otherwise
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > 1000*time.Hour {
+		t.warn("the %s of %s is no duration: %q", attr, cmp.Or(e.Test, e.Name), text)
+		return otherwise
+	}
+	return d
+}
+
+func (t *timeline) injected(e measure.Event) {
+	share := 1.0
+	if text := e.Attrs["share"]; text != "" {
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(n >= 0 && n <= 1) {
+			t.warn("the share of %s is no number from 0 to 1: %q", e.Name, text)
+		} else {
+			share = n
+		}
+	}
+	t.injections = append(t.injections, injection{
+		name: e.Name, fault: e.Attrs["fault"], on: e.Attrs["on"], share: share,
+		settle: t.duration(e, "settle", defaultSettle), from: e.At, to: math.MaxInt64,
+	})
+}
+
+// liftedEvent closes the earliest injection of the name that is still open.
+func (t *timeline) liftedEvent(e measure.Event) {
+	for i := range t.injections {
+		in := &t.injections[i]
+		if in.name != e.Name || in.lifted {
+			continue
+		}
+		matched, matchedErr := strconv.ParseUint(e.Attrs["matched"], 10, 64)
+		touched, touchedErr := strconv.ParseUint(e.Attrs["touched"], 10, 64)
+		in.matched, in.touched = matched, touched
+		in.counted = matchedErr == nil && touchedErr == nil
+		if in.problem = e.Attrs["error"]; in.problem == "" {
+			in.lifted, in.to = true, e.At
+		}
+		return
+	}
+	t.warn("%s was lifted without having been injected", e.Name)
+}
+
+// close says what is missing at the end.
+func (t *timeline) close() {
+	for _, key := range t.testKeys() {
+		run := t.tests[key]
+		switch {
+		case run.incomplete != "":
+			t.shortfalls = append(t.shortfalls, shortfall{key.test, fmt.Sprintf("the test %s did not run to its end: %s", key.test, run.incomplete)})
+		case run.ends < max(run.starts, 1):
+			t.shortfalls = append(t.shortfalls, shortfall{key.test, fmt.Sprintf("the test %s has no end in the record", key.test)})
+		}
+	}
+	for _, in := range t.injections {
+		if in.problem != "" && !in.lifted {
+			t.faultActive = true
+			t.warn("a fault may still be active: lifting %s could not be confirmed (%s)", in.name, in.problem)
+		}
+	}
+}
+
+func (t *timeline) testKeys() []testKey {
+	keys := make([]testKey, 0, len(t.tests))
+	for key := range t.tests {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b testKey) int {
+		return cmp.Or(cmp.Compare(a.test, b.test), cmp.Compare(b.arm, a.arm))
+	})
+	return keys
+}
+
+// warmEnd is when the warm-up of a test is over; the least time when it has
+// none.
+func (t *timeline) warmEnd(key testKey) int64 {
+	run := t.tests[key]
+	if run == nil || run.warmup == 0 || run.starts == 0 {
+		return math.MinInt64
+	}
+	return run.start + int64(run.warmup)
+}
+
+// warmups are the stretches in which any test of the arm was warming up.
+func (t *timeline) warmups(arm string) spans {
+	var all []span
+	for key, run := range t.tests {
+		if key.arm == arm && run.starts > 0 && run.warmup > 0 {
+			all = append(all, span{run.start, t.warmEnd(key)})
+		}
+	}
+	return union(all...)
+}

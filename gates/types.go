@@ -1,0 +1,124 @@
+package gates
+
+import (
+	"iter"
+	"time"
+
+	"resilience/internal/measure"
+)
+
+// Outcome of a check or a verdict. The zero value is Inconclusive.
+type Outcome int
+
+// The three outcomes.
+const (
+	Inconclusive Outcome = iota
+	Pass
+	Fail
+)
+
+// Cause says why an outcome is not a pass. The zero value is None.
+type Cause int
+
+// Causes, each with its own exit code; see [Verdict.ExitCode].
+const (
+	None       Cause = iota
+	System           // the system under test broke a promise
+	Evidence         // there is not enough evidence
+	Disruption       // a disruption did not bite
+	Generator        // the load generator did not deliver
+)
+
+// Run describes the run that a record belongs to.
+type Run struct {
+	ID      string    `json:"id"`
+	Plan    string    `json:"plan"`             // the plan's name
+	Digest  string    `json:"digest,omitempty"` // of the resolved plan
+	Seed    int64     `json:"seed"`
+	Version string    `json:"version,omitempty"` // of this program
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"` // zero while it runs, or when it was killed
+}
+
+// Record is everything one run left behind that judging needs. One call of
+// [Judge] looks at one phase of it.
+type Record struct {
+	Run      Run
+	Phase    string
+	Events   []measure.Event                  // any order; of all phases
+	Windows  iter.Seq2[measure.Window, error] // may be ranged over more than once
+	Baseline *Record                          // nil when there is none
+}
+
+// Severity of a gate.
+type Severity string
+
+// Severities: a critical gate decides, a warning is only reported.
+const (
+	Critical Severity = "critical"
+	Warning  Severity = "warning"
+)
+
+// Check is one judged gate.
+type Check struct {
+	Gate      Gate     `json:"-"`
+	Outcome   Outcome  `json:"outcome"`
+	Cause     Cause    `json:"cause,omitzero"`
+	Text      string   `json:"gate"`            // the gate as it was written, with its EACH name filled in
+	Period    string   `json:"period"`          // "steady", "during payments-slow"
+	SLI       string   `json:"sli"`             // "latency p95"
+	Observed  string   `json:"observed"`        // "212 ms"; "no data"
+	Objective string   `json:"objective"`       // "<= 300 ms"
+	Value     *float64 `json:"value,omitempty"` // observed, in the unit below
+	Limit     *float64 `json:"limit,omitempty"` // objective, in the unit below
+	Unit      string   `json:"unit,omitempty"`  // share, ms, per second, ratio, count
+	Samples   uint64   `json:"samples"`
+	Failed    uint64   `json:"failed"`
+	Evidence  string   `json:"evidence,omitempty"` // "3 of 2,400 failed; 95 % interval 99.64 % to 99.97 %; fails at 16"
+	Reason    string   `json:"reason,omitempty"`   // why it is not a pass, in a sentence
+	Warnings  []string `json:"warnings,omitempty"`
+}
+
+// Traffic sums up what one test sent to one arm over the whole run.
+type Traffic struct {
+	Test       string  `json:"test"`
+	Arm        string  `json:"arm"`
+	Kind       string  `json:"kind"`
+	Attempts   uint64  `json:"attempts"`
+	Failed     uint64  `json:"failed"`
+	Unfinished uint64  `json:"unfinished"`
+	Dropped    uint64  `json:"dropped"`
+	Seconds    float64 `json:"seconds"`
+	P50        float64 `json:"p50_ms"`
+	P95        float64 `json:"p95_ms"`
+	P99        float64 `json:"p99_ms"`
+	Max        float64 `json:"max_ms"`
+	Complete   bool    `json:"complete"`
+}
+
+// Disrupted sums up what one disruption did.
+type Disrupted struct {
+	Name     string    `json:"name"`
+	Fault    string    `json:"fault"`
+	On       string    `json:"on"`
+	Injected time.Time `json:"injected,omitzero"`
+	Lifted   time.Time `json:"lifted,omitzero"` // zero: not confirmed
+	Matched  uint64    `json:"matched"`
+	Touched  uint64    `json:"touched"`
+	Share    float64   `json:"share"` // asked for, 0 to 1
+	Bit      bool      `json:"bit"`
+	Reason   string    `json:"reason,omitempty"` // why it did not bite
+}
+
+// Verdict is the answer for one phase.
+type Verdict struct {
+	Phase       string      `json:"phase"`
+	Outcome     Outcome     `json:"outcome"`
+	Cause       Cause       `json:"cause,omitzero"`
+	Reason      string      `json:"reason"` // one sentence for a pipeline's log
+	Checks      []Check     `json:"checks"`
+	Traffic     []Traffic   `json:"traffic"`
+	Disruptions []Disrupted `json:"disruptions"`
+	FaultActive bool        `json:"fault_active,omitempty"` // lifting a fault could not be confirmed: see ExitFault
+	Warnings    []string    `json:"warnings,omitempty"`
+}
