@@ -1,0 +1,159 @@
+package report
+
+import (
+	"fmt"
+
+	"resilience/gates"
+)
+
+// mark is the sign of an outcome, for a quick look down a column.
+func mark(o gates.Outcome) string {
+	switch o {
+	case gates.Pass:
+		return "✓"
+	case gates.Fail:
+		return "✗"
+	}
+	return "?"
+}
+
+// onlyWarns reports whether the gate is reported without deciding anything.
+func onlyWarns(c gates.Check) bool { return c.Gate.Severity == gates.Warning }
+
+// result is the outcome of a check in words.
+func result(c gates.Check) string {
+	if onlyWarns(c) && c.Outcome != gates.Pass {
+		return c.Outcome.String() + " (warns)"
+	}
+	return c.Outcome.String()
+}
+
+// score counts the gates of a phase: "5 gates: 3 pass, 1 fail, 1 inconclusive".
+func score(checks []gates.Check) string {
+	if len(checks) == 0 {
+		return "no gates"
+	}
+	counts := map[gates.Outcome]int{}
+	for _, c := range checks {
+		counts[c.Outcome]++
+	}
+	text := plural(uint64(len(checks)), "gate") + ":"
+	separator := " "
+	for _, o := range []gates.Outcome{gates.Pass, gates.Fail, gates.Inconclusive} {
+		if counts[o] > 0 {
+			text += fmt.Sprintf("%s%s %s", separator, grouped(uint64(counts[o])), o)
+			separator = ", "
+		}
+	}
+	return text
+}
+
+// because are the lines that explain a check: why, on what evidence, and what
+// else to know. The gate's own note comes last.
+func because(c gates.Check) []string {
+	var lines []string
+	if c.Outcome != gates.Pass && c.Reason != "" {
+		lines = append(lines, c.Reason)
+	}
+	if c.Evidence != "" {
+		lines = append(lines, c.Evidence)
+	}
+	for _, w := range c.Warnings {
+		lines = append(lines, "warning: "+w)
+	}
+	if c.Outcome != gates.Pass && c.Gate.Note != "" {
+		lines = append(lines, "note: "+c.Gate.Note)
+	}
+	return lines
+}
+
+// touched says how much of the traffic a disruption touched, in words.
+func touched(d gates.Disrupted) string {
+	switch {
+	case d.Injected.IsZero():
+		return "never injected"
+	case d.Matched == 0 && d.Touched == 0 && d.Bit:
+		return "its effect was seen"
+	case d.Matched == 0 && d.Touched == 0:
+		return "touched nothing"
+	}
+	text := fmt.Sprintf("touched %s of %s", grouped(d.Touched), plural(d.Matched, "request"))
+	if d.Share > 0 && d.Share < 1 {
+		text += ", asked for " + percent(d.Share)
+	}
+	return text
+}
+
+// lasted says when a disruption was in effect (UTC).
+func lasted(d gates.Disrupted) string {
+	const layout = "15:04:05"
+	switch {
+	case d.Injected.IsZero():
+		return "-"
+	case d.Lifted.IsZero():
+		return d.Injected.UTC().Format(layout) + ", lifting not confirmed"
+	}
+	return fmt.Sprintf("%s to %s (%s)", d.Injected.UTC().Format(layout), d.Lifted.UTC().Format(layout),
+		span(d.Lifted.Sub(d.Injected)))
+}
+
+// faultOf names a disruption's fault and what it is on.
+func faultOf(d gates.Disrupted) string {
+	if d.On == "" {
+		return d.Fault
+	}
+	return d.Fault + " on " + d.On
+}
+
+// rate is attempts per second, or "-" where that is not known.
+func rate(t gates.Traffic) string {
+	if t.Seconds <= 0 {
+		return "-"
+	}
+	return perSecond(float64(t.Attempts) / t.Seconds)
+}
+
+// failures gives a count beside its share: "12 (0.5 %)".
+func failures(t gates.Traffic) string {
+	if t.Failed == 0 || t.Attempts == 0 {
+		return grouped(t.Failed)
+	}
+	return fmt.Sprintf("%s (%s)", grouped(t.Failed), percent(float64(t.Failed)/float64(t.Attempts)))
+}
+
+// sender names what sent the traffic: "checkout (load)", with its arm when
+// there is more than one.
+func sender(t gates.Traffic, arms bool) string {
+	name := t.Test
+	if t.Kind != "" {
+		name += " (" + t.Kind + ")"
+	}
+	if arms && t.Arm != "" {
+		name += " " + t.Arm
+	}
+	return name
+}
+
+func severalArms(traffic []gates.Traffic) bool {
+	for _, t := range traffic {
+		if t.Arm != traffic[0].Arm {
+			return true
+		}
+	}
+	return false
+}
+
+// unsaid is what the numbers of a test do not say by themselves.
+func unsaid(t gates.Traffic) []string {
+	var notes []string
+	if t.Unfinished > 0 {
+		notes = append(notes, grouped(t.Unfinished)+" of the failed had not finished when the test ended")
+	}
+	if t.Dropped > 0 {
+		notes = append(notes, grouped(t.Dropped)+" of the failed could not start, because everything was waiting for the target")
+	}
+	if !t.Complete {
+		notes = append(notes, "the test did not run to its end")
+	}
+	return notes
+}

@@ -1,0 +1,155 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"resilience/internal/measure"
+)
+
+// happened takes in an event and gives the line to say about it, or "".
+func (v *view) happened(e measure.Event, now time.Time) string {
+	at := now
+	if e.At != 0 {
+		at = time.Unix(0, e.At)
+	}
+	if e.Kind == measure.EventPhase {
+		v.begin(e.Phase, at)
+	}
+	tell, ok := tales[e.Kind]
+	if !ok {
+		return ""
+	}
+	line := tell(v, e, at)
+	if line == "" || v.said[line] {
+		return ""
+	}
+	if repeats[e.Kind] && len(v.said) < livePending {
+		v.said[line] = true
+	}
+	return v.stamp(at, line)
+}
+
+// repeats are the kinds of events whose lines are said once in a phase.
+var repeats = map[string]bool{
+	measure.EventException: true, measure.EventOverflow: true, measure.EventGenerator: true, measure.EventWarning: true,
+}
+
+// tales say what each kind of event means to somebody who watches. Kinds that
+// are not here are not shown.
+var tales = map[string]func(v *view, e measure.Event, at time.Time) string{
+	measure.EventPhase:      tellPhase,
+	measure.EventTest:       tellTest,
+	measure.EventTestEnd:    tellTestEnd,
+	measure.EventDisruption: tellDisruption,
+	measure.EventLifted:     tellLifted,
+	measure.EventSkipped: func(_ *view, e measure.Event, _ time.Time) string {
+		return withDetail("! "+e.Name+" was not injected", e.Attrs["reason"])
+	},
+	measure.EventException: func(_ *view, e measure.Event, _ time.Time) string {
+		return withDetail("! "+cmp.Or(e.Test, "a script")+" threw", e.Attrs["message"])
+	},
+	measure.EventOverflow: func(_ *view, e measure.Event, _ time.Time) string {
+		return withDetail("! too many different series; more are counted together", e.Attrs["limit"])
+	},
+	measure.EventGenerator: func(_ *view, e measure.Event, _ time.Time) string {
+		return withDetail("! the load generator: "+e.Name, e.Attrs["detail"])
+	},
+	measure.EventService: tellService,
+	measure.EventInterrupt: func(*view, measure.Event, time.Time) string {
+		return "! interrupted; faults are lifted first"
+	},
+	measure.EventWarning: func(_ *view, e measure.Event, _ time.Time) string {
+		return withDetail("! warning", cmp.Or(e.Attrs["detail"], e.Name))
+	},
+	measure.EventPhaseEnd: func(_ *view, e measure.Event, _ time.Time) string {
+		if e.Attrs["reason"] == "" {
+			return ""
+		}
+		return withDetail("! phase "+e.Phase+" ended early", e.Attrs["reason"])
+	},
+}
+
+func tellPhase(v *view, e measure.Event, _ time.Time) string {
+	line := "phase " + e.Phase
+	if candidate := e.Attrs["candidate"]; candidate != "" {
+		line += " on " + candidate
+	}
+	if baseline := e.Attrs["baseline"]; baseline != "" {
+		line += " against " + baseline
+	}
+	if s := v.schedule(); s.Length > 0 {
+		line += fmt.Sprintf(": %s, %s, about %s", plural(uint64(len(s.Tests)), "test"),
+			plural(uint64(len(s.Disruptions)), "disruption"), span(s.Length))
+	}
+	return line
+}
+
+func tellTest(v *view, e measure.Event, _ time.Time) string {
+	v.seen[e.Test] = true
+	line := "test " + e.Test + " began"
+	if kind := e.Attrs["kind"]; kind != "" {
+		line = "test " + e.Test + " began: " + kind
+	}
+	if e.Arm == measure.Baseline {
+		line += " on the baseline"
+	}
+	if warmup, err := time.ParseDuration(e.Attrs["warmup"]); err == nil && warmup > 0 {
+		line += ", warm-up " + span(warmup)
+	}
+	return line
+}
+
+func tellTestEnd(_ *view, e measure.Event, _ time.Time) string {
+	if e.Attrs["complete"] == "false" {
+		return withDetail("! test "+e.Test+" did not run to its end", e.Attrs["reason"])
+	}
+	return "test " + e.Test + " ended"
+}
+
+func tellDisruption(v *view, e measure.Event, at time.Time) string {
+	v.seen[e.Name] = true
+	what := e.Attrs["fault"]
+	if on := e.Attrs["on"]; on != "" {
+		what += " on " + on
+	}
+	if share, err := strconv.ParseFloat(e.Attrs["share"], 64); err == nil && share < 1 {
+		what += ", " + percent(share) + " of requests"
+	}
+	v.active = append(v.active, running{name: e.Name, what: what, since: at})
+	return e.Name + " in effect: " + what
+}
+
+func tellLifted(v *view, e measure.Event, _ time.Time) string {
+	v.active = slices.DeleteFunc(v.active, func(r running) bool { return r.name == e.Name })
+	if problem := e.Attrs["error"]; problem != "" {
+		return "! " + e.Name + " may still be active: " + problem
+	}
+	line := e.Name + " lifted"
+	touched, err1 := strconv.ParseUint(e.Attrs["touched"], 10, 64)
+	matched, err2 := strconv.ParseUint(e.Attrs["matched"], 10, 64)
+	if err1 == nil && err2 == nil {
+		line += fmt.Sprintf(": touched %s of %s", grouped(touched), plural(matched, "request"))
+	}
+	return line
+}
+
+func tellService(_ *view, e measure.Event, _ time.Time) string {
+	switch e.Attrs["state"] {
+	case "ready":
+		return "service " + e.Name + " is ready"
+	case "died":
+		return withDetail("! service "+e.Name+" died", e.Attrs["detail"])
+	}
+	return "" // started and stopped are as planned
+}
+
+func withDetail(line, detail string) string {
+	if detail == "" {
+		return line
+	}
+	return line + ": " + detail
+}
