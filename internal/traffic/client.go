@@ -1,0 +1,184 @@
+package traffic
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"resilience/internal/plan"
+)
+
+// ClientOptions are what a client needs to know beyond its target.
+type ClientOptions struct {
+	Timeout time.Duration // of a request with its body; 0 is none
+	Conns   int           // idle connections kept for each host; 0 is 100
+	Auth    *Authorizer   // credentials; nil is none
+}
+
+// NewClient makes a client for a target. It dials nothing but the hosts
+// (host:port), uses no proxy from the environment, speaks HTTP/2 where TLS
+// negotiates it, and adds the target's headers and credentials to requests for
+// the target itself, never to those for another host that a redirect led to.
+// A header that a request sets itself stays. Paths in the target's TLS
+// settings are relative to dir.
+func NewClient(target plan.Target, hosts []string, dir string, o ClientOptions) (*http.Client, error) {
+	base, err := url.Parse(target.URL)
+	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
+		return nil, fmt.Errorf("target URL %q: want http://HOST or https://HOST", redactURL(target.URL))
+	}
+	transport, err := newTransport(target.TLS, hosts, dir, o.Conns)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Client{
+		Timeout:   o.Timeout,
+		Transport: &headerTransport{next: transport, host: base.Host, headers: target.Headers, auth: o.Auth},
+	}, nil
+}
+
+// newTransport makes the guarded transport below a client, without headers.
+func newTransport(t *plan.TLS, hosts []string, dir string, conns int) (*http.Transport, error) {
+	config, err := tlsConfig(t, dir)
+	if err != nil {
+		return nil, err
+	}
+	if conns <= 0 {
+		conns = 100
+	}
+	return &http.Transport{
+		Proxy:               nil,
+		DialContext:         guard(hosts),
+		TLSClientConfig:     config,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConns:        0,
+		MaxIdleConnsPerHost: conns,
+		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout: 30 * time.Second,
+	}, nil
+}
+
+// tlsConfig says how certificates are checked and which one is shown.
+func tlsConfig(t *plan.TLS, dir string) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t == nil {
+		return config, nil
+	}
+	config.ServerName = t.ServerName
+	config.InsecureSkipVerify = t.Insecure
+	if t.CA != "" {
+		pool, err := rootsWith(plan.Locate(dir, t.CA))
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = pool
+	}
+	if t.Cert == "" && t.Key == "" {
+		return config, nil
+	}
+	if t.Cert == "" || t.Key == "" {
+		return nil, errors.New("tls: a client certificate needs both cert and key")
+	}
+	cert, err := tls.LoadX509KeyPair(plan.Locate(dir, t.Cert), plan.Locate(dir, t.Key))
+	if err != nil {
+		return nil, fmt.Errorf("tls: client certificate %s with key %s: %w", t.Cert, t.Key, err)
+	}
+	config.Certificates = []tls.Certificate{cert}
+	return config, nil
+}
+
+// rootsWith gives the system's roots and those in a PEM file.
+func rootsWith(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("tls: ca: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("tls: ca: %s holds no PEM certificate", file)
+	}
+	return pool, nil
+}
+
+// GuardError says that something wanted to dial a host that the plan does not
+// name.
+type GuardError struct{ Addr string }
+
+func (e *GuardError) Error() string {
+	return fmt.Sprintf("%s is not in the plan: traffic only goes to hosts under targets and dependencies; "+
+		"add it there (a public address under allow as well)", e.Addr)
+}
+
+// guard dials only the hosts.
+func guard(hosts []string) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	allowed := make(map[string]bool, len(hosts))
+	for _, h := range hosts {
+		allowed[strings.ToLower(h)] = true
+	}
+	dialer := &net.Dialer{KeepAlive: 30 * time.Second}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if !allowed[strings.ToLower(addr)] {
+			return nil, &GuardError{Addr: addr}
+		}
+		return dialer.DialContext(ctx, network, addr)
+	}
+}
+
+// headerTransport adds what belongs to a target to each request for it.
+type headerTransport struct {
+	next    *http.Transport
+	host    string
+	headers map[string]string
+	auth    *Authorizer
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *headerTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !strings.EqualFold(req.URL.Host, t.host) {
+		return t.next.RoundTrip(req)
+	}
+	credentials, err := t.auth.Headers(req.Context())
+	if err != nil {
+		closeBody(req)
+		return nil, err
+	}
+	req = req.Clone(req.Context())
+	for name, value := range t.headers {
+		addHeader(req, name, value)
+	}
+	for name, value := range credentials {
+		addHeader(req, name, value)
+	}
+	return t.next.RoundTrip(req)
+}
+
+// CloseIdleConnections lets http.Client close what is kept open.
+func (t *headerTransport) CloseIdleConnections() { t.next.CloseIdleConnections() }
+
+func addHeader(req *http.Request, name, value string) {
+	switch {
+	case strings.EqualFold(name, "Host"):
+		if req.Host == "" || req.Host == req.URL.Host {
+			req.Host = value
+		}
+	case len(req.Header.Values(name)) == 0:
+		req.Header.Set(name, value)
+	}
+}
+
+// closeBody does what the contract of http.RoundTripper asks for on errors.
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}

@@ -1,0 +1,115 @@
+package traffic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"sync"
+	"time"
+
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+)
+
+// conversation is the harness's side of the frames exchanged with a k6
+// process.
+type conversation struct {
+	conn        net.Conn
+	settings    plan.Settings
+	emit        func(measure.Batch) error
+	credentials *Authorizer
+
+	mu     sync.Mutex // writes
+	end    measure.End
+	ended  bool
+	failed error // the first failure to hand on a batch
+}
+
+// run greets the child, sends the settings and hands on what it measures until
+// it hangs up.
+func (c *conversation) run(ctx context.Context) error {
+	if err := c.greet(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go c.refresh(ctx)
+	for {
+		frame, err := measure.ReadFrame(c.conn)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("k6: %w", err)
+		}
+		if err := c.take(frame); err != nil {
+			return fmt.Errorf("k6: %w", err)
+		}
+	}
+}
+
+func (c *conversation) greet() error {
+	if err := c.write(measure.FrameHello, measure.Hello{Version: measure.WireVersion, Source: "harness"}); err != nil {
+		return err
+	}
+	if err := c.write(measure.FrameSettings, c.settings); err != nil {
+		return err
+	}
+	if _, err := measure.ReadHello(c.conn); err != nil {
+		return fmt.Errorf("k6 did not begin: %w", err)
+	}
+	return nil
+}
+
+func (c *conversation) take(frame measure.Frame) error {
+	switch frame.Kind {
+	case measure.FrameBatch:
+		var batch measure.Batch
+		if err := frame.Decode(&batch); err != nil {
+			return err
+		}
+		if err := c.emit(batch); err != nil && c.failed == nil {
+			c.failed = err
+			c.stop("what was measured can not be kept")
+		}
+	case measure.FrameEnd:
+		c.ended = true
+		return frame.Decode(&c.end)
+	}
+	return nil
+}
+
+// refresh sends the headers again when the credentials have been renewed.
+func (c *conversation) refresh(ctx context.Context) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		headers, err := c.credentials.Headers(ctx)
+		headers = merged(c.settings.Stream.Target.Headers, headers)
+		if err != nil || maps.Equal(headers, c.settings.Headers) {
+			continue // requests without good credentials will tell
+		}
+		c.settings.Headers = headers
+		if c.write(measure.FrameSettings, c.settings) != nil {
+			return
+		}
+	}
+}
+
+func (c *conversation) stop(reason string) {
+	_ = c.write(measure.FrameStop, measure.Stop{Reason: reason}) // a child that is gone needs no telling
+}
+
+func (c *conversation) write(kind measure.FrameKind, payload any) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return measure.WriteFrame(c.conn, kind, payload)
+}

@@ -1,0 +1,276 @@
+package xk6resilience
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"go.k6.io/k6/v2/lib/netext/httpext"
+	"go.k6.io/k6/v2/metrics"
+
+	"resilience/internal/measure"
+)
+
+// maxCached bounds the look-up tables from k6's tag sets to our series; beyond
+// it they are built anew.
+const maxCached = 20_000
+
+// sampler turns k6's samples into windows. The session's lock guards it.
+type sampler struct {
+	session  *session
+	trails   map[*metrics.TagSet]*trailRefs
+	others   map[metrics.TimeSeries]*otherRef
+	declared map[string]bool
+	noConn   []time.Duration // how long requests took that never got a connection
+}
+
+// trailRefs are the series that one HTTP request adds to.
+type trailRefs struct {
+	skip     bool
+	request  *measure.Ref
+	fate     measure.Fate
+	duration *measure.Ref
+	blocked  *measure.Ref
+	connect  *measure.Ref
+	tls      *measure.Ref
+	sending  *measure.Ref
+	waiting  *measure.Ref
+	receive  *measure.Ref
+	count    *measure.Ref
+}
+
+// otherRef is the series that one sample of any other metric adds to.
+type otherRef struct {
+	add func(metrics.Sample) // nil: the sample is of no use
+}
+
+func newSampler(s *session) *sampler {
+	return &sampler{
+		session: s, declared: map[string]bool{},
+		trails: map[*metrics.TagSet]*trailRefs{}, others: map[metrics.TimeSeries]*otherRef{},
+	}
+}
+
+// noAnswer remembers how long a request took that k6 gives no times for,
+// because it never had a connection.
+func (p *sampler) noAnswer(took time.Duration) { p.noConn = append(p.noConn, took) }
+
+func (p *sampler) add(containers []metrics.SampleContainer) {
+	for _, c := range containers {
+		if trail, ok := c.(*httpext.Trail); ok {
+			p.trail(trail)
+			continue
+		}
+		for _, sample := range c.GetSamples() {
+			p.sample(sample)
+		}
+	}
+}
+
+// trail adds one finished HTTP request. Its latency is all the time the caller
+// waited, the connection included, and it belongs to the second it started in.
+func (p *sampler) trail(t *httpext.Trail) {
+	p.session.requests.measured++
+	refs, ok := p.trails[t.Tags]
+	if !ok {
+		if len(p.trails) >= maxCached {
+			clear(p.trails)
+		}
+		refs = p.trailRefs(t.Tags)
+		p.trails[t.Tags] = refs
+	}
+	took := t.Blocked + t.Duration
+	if took == 0 && len(p.noConn) > 0 {
+		took, p.noConn = p.noConn[0], p.noConn[1:]
+	}
+	if refs.skip {
+		return
+	}
+	start := t.EndTime.Add(-took).UnixNano()
+	refs.request.Add(start, milliseconds(took), refs.fate)
+	refs.count.Add(start, 1, measure.OK)
+	refs.duration.Add(start, milliseconds(t.Duration), measure.OK)
+	refs.blocked.Add(start, milliseconds(t.Blocked), measure.OK)
+	refs.connect.Add(start, milliseconds(t.Connecting), measure.OK)
+	refs.tls.Add(start, milliseconds(t.TLSHandshaking), measure.OK)
+	refs.sending.Add(start, milliseconds(t.Sending), measure.OK)
+	refs.waiting.Add(start, milliseconds(t.Waiting), measure.OK)
+	refs.receive.Add(start, milliseconds(t.Receiving), measure.OK)
+}
+
+func (p *sampler) trailRefs(tags *metrics.TagSet) *trailRefs {
+	if lifecycle(tags) {
+		return &trailRefs{skip: true}
+	}
+	at := p.surroundings(tags)
+	at.Step = routeOfName(get(tags, "method"), get(tags, "name"))
+	ref := func(metric string) *measure.Ref {
+		series := at
+		series.Metric = metric
+		return p.session.agg.Ref(series)
+	}
+	for _, name := range []string{"duration", "blocked", "connecting", "tls_handshaking", "sending", "waiting", "receiving"} {
+		p.declare("http_req_"+name, "trend", "time")
+	}
+	p.declare("http_reqs", "counter", "default")
+	request := at
+	request.Metric, request.Status = measure.MetricRequest, get(tags, "status")
+	return &trailRefs{
+		request: p.session.agg.Ref(request), fate: p.fate(tags), count: ref("http_reqs"),
+		duration: ref("http_req_duration"), blocked: ref("http_req_blocked"), connect: ref("http_req_connecting"),
+		tls: ref("http_req_tls_handshaking"), sending: ref("http_req_sending"), waiting: ref("http_req_waiting"),
+		receive: ref("http_req_receiving"),
+	}
+}
+
+// fate decides whether a request was accepted: by the plan's accept, else by
+// what the script expects, else by its status.
+func (p *sampler) fate(tags *metrics.TagSet) measure.Fate {
+	status, _ := strconv.Atoi(get(tags, "status"))
+	expected := get(tags, "expected_response")
+	byPlan := p.session.settings.Load().Stream.Target.AcceptsSomething()
+	if !byPlan && expected == "true" || (byPlan || expected == "") && p.session.accepts(status) {
+		return measure.OK
+	}
+	return measure.Failed
+}
+
+// sample adds a sample of any metric but the HTTP ones.
+func (p *sampler) sample(s metrics.Sample) {
+	ref, ok := p.others[s.TimeSeries]
+	if !ok {
+		if len(p.others) >= maxCached {
+			clear(p.others)
+		}
+		ref = &otherRef{add: p.adder(s.Metric, s.Tags)}
+		p.others[s.TimeSeries] = ref
+	}
+	if ref.add != nil {
+		ref.add(s)
+	}
+}
+
+// adder finds what to do with the samples of one time series.
+func (p *sampler) adder(m *metrics.Metric, tags *metrics.TagSet) func(metrics.Sample) {
+	if lifecycle(tags) {
+		return nil
+	}
+	switch m.Name {
+	case metrics.ChecksName:
+		return p.assertion(tags)
+	case metrics.DroppedIterationsName:
+		return p.dropped
+	case metrics.GRPCReqDurationName:
+		return p.grpc(m, tags)
+	case measure.MetricTransaction, measure.MetricStep, measure.MetricRequest, measure.MetricOutcome,
+		measure.MetricAssertion, measure.MetricIteration, measure.MetricDependency:
+		p.session.blame.note(p.session, "metric", "the script's metric "+m.Name+" has the name of one of ours; its values are not kept: rename it")
+		return nil
+	}
+	return p.generic(m, tags)
+}
+
+func (p *sampler) assertion(tags *metrics.TagSet) func(metrics.Sample) {
+	at := p.surroundings(tags)
+	at.Metric, at.Step = measure.MetricAssertion, get(tags, "check")
+	ref := p.session.agg.Ref(at)
+	return func(s metrics.Sample) {
+		if s.Value != 0 {
+			ref.Count(s.Time.UnixNano(), measure.OK)
+			return
+		}
+		ref.Count(s.Time.UnixNano(), measure.Failed)
+		p.session.example(measure.Example{At: s.Time.UnixNano(), Kind: "check " + at.Step})
+	}
+}
+
+// dropped counts arrivals that found no free VU. They are the target's failure
+// when the VUs were waiting for it, and the generator's when the script itself
+// kept them busy.
+func (p *sampler) dropped(s metrics.Sample) {
+	series := measure.Series{Metric: measure.MetricIteration}
+	waiting, active := p.session.waiting.Load(), p.session.active.Load()
+	if 2*waiting < active {
+		series.Status = measure.StatusGenerator
+		p.session.blame.busy(waiting, active)
+	}
+	ref := p.session.agg.Ref(p.session.series(series))
+	for range int(s.Value) {
+		ref.Count(s.Time.UnixNano(), measure.Dropped)
+	}
+}
+
+// grpc derives what k6 has no metric for: whether a call was accepted. Only
+// status OK is.
+func (p *sampler) grpc(m *metrics.Metric, tags *metrics.TagSet) func(metrics.Sample) {
+	at := p.surroundings(tags)
+	at.Metric, at.Step, at.Status = measure.MetricRequest, get(tags, "name"), "grpc"
+	fate := measure.Failed
+	if code, err := strconv.ParseUint(get(tags, "status"), 10, 32); err == nil {
+		at.Status = "grpc " + codes.Code(code).String()
+		if codes.Code(code) == codes.OK {
+			fate = measure.OK
+		}
+	}
+	ref, generic := p.session.agg.Ref(at), p.generic(m, tags)
+	return func(s metrics.Sample) {
+		start := s.Time.Add(-time.Duration(s.Value * float64(time.Millisecond))).UnixNano()
+		ref.Add(start, s.Value, fate)
+		if fate != measure.OK {
+			p.session.example(measure.Example{At: start, Kind: at.Status, Request: at.Step, Status: at.Status})
+		}
+		generic(s)
+	}
+}
+
+// generic keeps a k6 metric under its own name.
+func (p *sampler) generic(m *metrics.Metric, tags *metrics.TagSet) func(metrics.Sample) {
+	p.declare(m.Name, m.Type.String(), m.Contains.String())
+	at := p.surroundings(tags)
+	at.Metric = m.Name
+	ref := p.session.agg.Ref(at)
+	if m.Type == metrics.Rate {
+		return func(s metrics.Sample) {
+			fate := measure.OK
+			if s.Value == 0 {
+				fate = measure.Failed
+			}
+			ref.Count(s.Time.UnixNano(), fate)
+		}
+	}
+	return func(s metrics.Sample) { ref.Add(s.Time.UnixNano(), s.Value, measure.OK) }
+}
+
+// declare tells the harness once what kind of metric a name is.
+func (p *sampler) declare(name, kind, contains string) {
+	if p.declared[name] {
+		return
+	}
+	p.declared[name] = true
+	p.session.event(measure.Event{Kind: measure.EventMetric, Name: name, Attrs: map[string]string{"type": kind, "contains": contains}})
+}
+
+// surroundings takes from tags what a series has names for.
+func (p *sampler) surroundings(tags *metrics.TagSet) measure.Series {
+	return p.session.series(measure.Series{
+		Transaction: get(tags, "transaction"), Tenant: get(tags, "tenant"), Class: get(tags, "class"),
+		Cell: get(tags, "cell"), Region: get(tags, "region"), Instance: get(tags, "instance"),
+	})
+}
+
+// lifecycle reports whether a sample comes from setup or teardown, which are
+// not traffic.
+func lifecycle(tags *metrics.TagSet) bool {
+	group := get(tags, "group")
+	return strings.HasPrefix(group, "::setup") || strings.HasPrefix(group, "::teardown")
+}
+
+func get(tags *metrics.TagSet, name string) string {
+	if tags == nil {
+		return ""
+	}
+	value, _ := tags.Get(name)
+	return value
+}
