@@ -1,0 +1,142 @@
+package disrupt
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"resilience/internal/measure"
+)
+
+// clientGone is the status of a request whose client did not wait for an
+// answer; nginx coined the number.
+const clientGone = 499
+
+// exchange is one request on its way through a proxy. It writes the response
+// and sees how it goes.
+type exchange struct {
+	http.ResponseWriter
+	proxy    *Proxy
+	request  *http.Request
+	start    time.Time
+	status   int  // of the response; 0 before there is one
+	refused  bool // the dependency gave no answer, we did
+	returned bool // the response was written to its end
+	lost     bool // the response could not be written
+	measured bool
+	upload   upload
+}
+
+// upload is the body of a request; it remembers how it ended. The transport's
+// goroutine reads it.
+type upload struct {
+	io.ReadCloser
+	done atomic.Bool // read to its end
+	lost atomic.Bool // the client broke it off
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	n, err := u.ReadCloser.Read(p)
+	switch err {
+	case nil:
+	case io.EOF:
+		u.done.Store(true)
+	default:
+		u.lost.Store(true)
+	}
+	return n, err
+}
+
+// WriteHeader passes a status on. The server must not add what the dependency
+// did not send.
+func (x *exchange) WriteHeader(status int) {
+	if status < 200 {
+		x.ResponseWriter.WriteHeader(status)
+		return
+	}
+	h := x.Header()
+	for _, name := range []string{"Content-Type", "Date"} {
+		if _, ok := h[name]; !ok {
+			h[name] = nil
+		}
+	}
+	if x.request.ProtoMajor == 1 && x.upload.ReadCloser != nil && !x.upload.done.Load() {
+		// An answer before the end of the request. In full duplex net/http
+		// trips over the rest of the body when it uses the connection again
+		// ("invalid concurrent Body.Read call").
+		h.Set("Connection", "close")
+	}
+	x.ResponseWriter.WriteHeader(status)
+	x.status = status
+	if strings.HasPrefix(h.Get("Content-Type"), "text/event-stream") {
+		x.measure(measure.OK)
+	}
+}
+
+// Write passes on a part of the body.
+func (x *exchange) Write(p []byte) (int, error) {
+	n, err := x.ResponseWriter.Write(p)
+	if err != nil {
+		x.lost = true
+	}
+	return n, err
+}
+
+// Unwrap lets http.ResponseController find what we do not do ourselves.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// Hijack hands the connection over to another protocol. The server forgets
+// such a connection, so closing the proxy has to end it.
+func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(x.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	x.status = http.StatusSwitchingProtocols
+	x.measure(measure.OK)
+	context.AfterFunc(x.request.Context(), func() { _ = conn.Close() })
+	return conn, rw, nil
+}
+
+// end measures the exchange, if that is not done already.
+func (x *exchange) end() {
+	switch {
+	case x.returned && x.refused:
+		x.status = 0
+		x.measure(measure.Failed)
+	case x.returned && x.status != 0:
+		x.measure(measure.OK)
+	case x.proxy.ctx.Err() != nil:
+		x.measure(measure.Unfinished)
+	case x.abandoned():
+		if x.status == 0 {
+			x.status = clientGone
+		}
+		x.measure(measure.OK)
+	default: // the dependency broke off
+		x.measure(measure.Failed)
+	}
+}
+
+// abandoned tells whether the client went away.
+func (x *exchange) abandoned() bool {
+	return x.lost || x.upload.lost.Load() || x.request.Context().Err() != nil
+}
+
+// measure counts the exchange, once. A response of 500 or more has failed
+// whatever else is known.
+func (x *exchange) measure(fate measure.Fate) {
+	if x.measured {
+		return
+	}
+	x.measured = true
+	if x.status >= 500 {
+		fate |= measure.Failed
+	}
+	x.proxy.meter.add(x.start, time.Since(x.start), x.status, fate)
+}

@@ -1,0 +1,123 @@
+package disrupt
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"resilience/internal/plan"
+)
+
+// upstream is where a proxy sends requests to.
+type upstream struct {
+	url       *url.URL // scheme http or https, no query
+	transport *http.Transport
+}
+
+// newUpstream reads a dependency's address and makes connections to it
+// possible. Relative paths of files start at dir.
+func newUpstream(d plan.Dependency, dir string) (upstream, error) {
+	u, err := parseUpstream(d.Upstream)
+	if err != nil {
+		return upstream{}, err
+	}
+	t := newTransport()
+	switch u.Scheme {
+	case "h2c":
+		u.Scheme = "http"
+		t.Protocols.SetUnencryptedHTTP2(true)
+	case "http":
+		t.Protocols.SetHTTP1(true)
+	case "https":
+		t.Protocols.SetHTTP1(true)
+		t.Protocols.SetHTTP2(true)
+	}
+	if d.TLS != nil {
+		if u.Scheme != "https" {
+			return upstream{}, fmt.Errorf("tls is given but upstream %q is not https", d.Upstream)
+		}
+		if t.TLSClientConfig, err = clientTLS(*d.TLS, dir); err != nil {
+			return upstream{}, fmt.Errorf("tls: %w", err)
+		}
+	}
+	return upstream{url: u, transport: t}, nil
+}
+
+func parseUpstream(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("upstream: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "h2c":
+		return nil, fmt.Errorf("upstream %q: write it as http://, https:// or h2c://HOST:PORT", raw)
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("upstream %q has no host", raw)
+	case u.User != nil:
+		return nil, fmt.Errorf("upstream %q: a user or password belongs to the requests of the system, not here", u.Redacted())
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, fmt.Errorf("upstream %q: leave out everything after the path", raw)
+	}
+	return u, nil
+}
+
+// newTransport makes a transport that adds nothing of its own: no proxy from
+// the environment, no compression, no limit to what waits or is kept open. Its
+// Protocols are empty.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   1024, // there is but one host
+		DisableCompression:    true,
+		Protocols:             new(http.Protocols),
+	}
+}
+
+func clientTLS(t plan.TLS, dir string) (*tls.Config, error) {
+	// An insecure upstream is one that the plan says is insecure.
+	config := &tls.Config{ServerName: t.ServerName, InsecureSkipVerify: t.Insecure, MinVersion: tls.VersionTLS12}
+	if t.CA != "" {
+		pem, err := os.ReadFile(within(dir, t.CA))
+		if err != nil {
+			return nil, fmt.Errorf("ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca: %s holds no certificate in PEM", t.CA)
+		}
+	}
+	if (t.Cert == "") != (t.Key == "") {
+		return nil, errors.New("cert and key are only useful together")
+	}
+	if t.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(within(dir, t.Cert), within(dir, t.Key))
+		if err != nil {
+			return nil, fmt.Errorf("cert and key: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}
+
+func within(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// is tells whether an address (host:port) is literally the upstream's.
+func (u upstream) is(address string) bool {
+	port := cmp.Or(u.url.Port(), map[string]string{"http": "80", "https": "443"}[u.url.Scheme])
+	return net.JoinHostPort(u.url.Hostname(), port) == address
+}
