@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"resilience/internal/disrupt"
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+	conduct "resilience/internal/run"
+	"resilience/internal/traffic"
+	"resilience/scenarios"
+)
+
+// adapters make traffic, proxies and disruptions for the conductor.
+func adapters(p plan.Plan) conduct.Adapters {
+	return conduct.Adapters{
+		Traffic: newTraffic,
+		Dependency: func(ctx context.Context, name string, d plan.Dependency, phase string, emit func(measure.Batch) error) (conduct.Dependency, error) {
+			return disrupt.NewProxy(ctx, name, d, phase, p.Dir, emit)
+		},
+		Disruption: func(d plan.Disruption, on conduct.Dependency, seed int64) (conduct.Disruption, error) {
+			proxy, ok := on.(*disrupt.Proxy)
+			if !ok {
+				return nil, fmt.Errorf("dependency %s has no proxy", d.Dependency)
+			}
+			return disrupt.New(d, proxy, seed)
+		},
+	}
+}
+
+// newTraffic chooses the engine: k6 for a script, vegeta for requests.
+func newTraffic(s plan.Stream) (conduct.Traffic, error) {
+	_, profile := s.Test.Kind()
+	if profile.Script == "" {
+		return traffic.NewRequests(s)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program, to run k6 with: %w", err)
+	}
+	script := plan.Locate(s.Dir, profile.Script)
+	if embedded, ok := scenarios.Open(profile.Script); ok {
+		return newEmbedded(s, []string{self, "k6"}, filepath.Base(profile.Script), embedded)
+	}
+	return traffic.NewK6(s, []string{self, "k6"}, script)
+}
+
+// embedded is a k6 run of a script that ships with this program: it is written
+// to a folder that lives as long as the run.
+type embedded struct {
+	stream  plan.Stream
+	command []string
+	name    string
+	text    []byte
+}
+
+func newEmbedded(s plan.Stream, command []string, name string, text []byte) (conduct.Traffic, error) {
+	return &embedded{stream: s, command: command, name: name, text: text}, nil
+}
+
+// Run implements the conductor's Traffic.
+func (e *embedded) Run(ctx context.Context, emit func(measure.Batch) error) error {
+	dir, err := os.MkdirTemp("", "resilience-script-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, e.name)
+	if err := os.WriteFile(path, e.text, 0o600); err != nil {
+		return err
+	}
+	k6, err := traffic.NewK6(e.stream, e.command, path)
+	if err != nil {
+		return err
+	}
+	return k6.Run(ctx, emit)
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// interruptible ends the context at the first interrupt (or SIGTERM, SIGHUP)
+// and closes hurry at the second; later ones do nothing. So the program is
+// never killed by a signal that it could act on, and lifting faults always
+// comes to its end.
+func interruptible(ctx context.Context) (_ context.Context, hurry <-chan struct{}, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	hurrying, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-done:
+				return
+			case <-signals:
+			}
+			switch n {
+			case 0:
+				cancel()
+			case 1:
+				close(hurrying)
+			}
+		}
+	}()
+	return ctx, hurrying, func() {
+		signal.Stop(signals)
+		close(done)
+		cancel()
+	}
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"resilience/gates"
+	"resilience/internal/plan"
+	"resilience/internal/report"
+	"resilience/internal/store"
+)
+
+// documentEnding is where a record keeps how its run ended.
+const documentEnding = "ending"
+
+func judgeCommand(s *streams) *cobra.Command {
+	var planPath, format string
+	var vars []string
+	cmd := &cobra.Command{
+		Use:   "judge RUN",
+		Short: "Judge a run again from its record",
+		Long: `judge computes the verdict again from the record alone, without traffic, and
+ends with the same exit code. With --plan it judges by the gates of another
+plan.`,
+		Args: exactly(1, "a run: an id, a prefix of one, last, or a file"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			doc, err := openDocument(args[0], planPath, vars)
+			if err != nil {
+				return err
+			}
+			if err := report.Write(s.out, format, doc, report.OptionsFor(s.out, os.Getenv)); err != nil {
+				return err
+			}
+			return &exitError{doc.ExitCode}
+		},
+	}
+	cmd.Flags().StringVar(&planPath, "plan", "", "judge by the gates of this `PLAN`")
+	cmd.Flags().StringVar(&format, "format", "text", "one of the formats of report")
+	varFlag(cmd, &vars)
+	return cmd
+}
+
+// openDocument makes the report of a stored run.
+func openDocument(ref, planPath string, vars []string) (doc report.Document, err error) {
+	path, err := store.Find(runsDir, ref)
+	if err != nil {
+		return doc, &usageError{err.Error()}
+	}
+	db, err := store.Open(path)
+	if err != nil {
+		return doc, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var other *plan.Plan
+	if planPath != "" {
+		p, err := loadPlan(planPath, vars)
+		if err != nil {
+			return doc, err
+		}
+		other = &p
+	}
+	return document(db, other)
+}
+
+// document judges every phase of a record that has begun and puts the report
+// together. The gates are the record's own unless another plan is given.
+func document(db *store.DB, other *plan.Plan) (report.Document, error) {
+	info, err := db.Run()
+	if err != nil {
+		return report.Document{}, err
+	}
+	phases, err := begun(db)
+	if err != nil {
+		return report.Document{}, err
+	}
+	end, err := readEnding(db)
+	if err != nil {
+		return report.Document{}, err
+	}
+	codes := end.Codes
+	var verdicts []gates.Verdict
+	for _, name := range phases {
+		v, err := judgePhase(db, name, other)
+		if err != nil {
+			return report.Document{}, err
+		}
+		verdicts, codes = append(verdicts, v), append(codes, v.ExitCode())
+	}
+	if len(verdicts) == 0 && len(codes) == 0 {
+		codes = append(codes, gates.ExitEvidence)
+	}
+	examples, err := db.Examples()
+	if err != nil {
+		return report.Document{}, err
+	}
+	doc := report.NewDocument(info, verdicts, examples, gates.Worst(codes...))
+	doc.Record = db.Path()
+	return doc, nil
+}
+
+// begun are the phases of the record that were run, in the plan's order.
+func begun(db *store.DB) ([]string, error) {
+	all, err := db.Phases()
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	rec, err := db.Record(all[0])
+	if err != nil {
+		return nil, err
+	}
+	var phases []string
+	for _, name := range all {
+		for _, e := range rec.Events {
+			if e.Phase == name {
+				phases = append(phases, name)
+				break
+			}
+		}
+	}
+	return phases, nil
+}
+
+// readEnding gives how the run ended. A record without it belongs to a run
+// that was killed.
+func readEnding(db *store.DB) (end ending, err error) {
+	text, err := db.Document(documentEnding)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ending{Codes: []int{gates.ExitError}, Reason: "the run was killed before it ended"}, nil
+	}
+	if err != nil {
+		return end, err
+	}
+	if err := json.Unmarshal(text, &end); err != nil {
+		return end, fmt.Errorf("record %s: %w", db.Path(), err)
+	}
+	return end, nil
+}
+
+// judgePhase judges one phase of a record.
+func judgePhase(db *store.DB, name string, other *plan.Plan) (gates.Verdict, error) {
+	rec, err := db.Record(name)
+	if err != nil {
+		return gates.Verdict{}, err
+	}
+	list, err := db.Gates(name)
+	if err != nil {
+		return gates.Verdict{}, err
+	}
+	if other != nil {
+		list = nil
+		for _, phase := range other.Phases {
+			if phase.Name == name {
+				list = gatesOf(phase)
+			}
+		}
+	}
+	return gates.Judge(list, rec), nil
+}

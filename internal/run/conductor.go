@@ -1,0 +1,154 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+)
+
+// Conductor runs phases of one plan. All fields but Hurry and Listener
+// must be set.
+type Conductor struct {
+	Plan     plan.Plan
+	Adapters Adapters
+	Recorder Recorder
+	Listener Listener        // nil: nobody watches
+	Hurry    <-chan struct{} // closed when somebody can not wait for graceful ends
+	Seed     int64
+	Logs     string                                    // folder for the output of services and hooks
+	Getenv   func(name string) (value string, ok bool) // where secrets are looked up
+
+	events atomic.Uint64
+	fault  atomic.Bool
+}
+
+// source names the conductor in what it records.
+const source = "harness"
+
+// ErrFaultLeft says that lifting a disruption could not be confirmed: a fault
+// may still be active.
+var ErrFaultLeft = errors.New("a fault may still be active")
+
+// Run runs one phase. When the context ends it lifts what is injected, stops
+// what it started, and returns the context's error, joined with whatever else
+// went wrong.
+func (c *Conductor) Run(ctx context.Context, name string) error {
+	if err := os.MkdirAll(c.Logs, 0o755); err != nil {
+		return fmt.Errorf("folder for logs: %w", err)
+	}
+	phase, ok := c.phase(name)
+	if !ok {
+		return fmt.Errorf("the plan has no phase %q", name)
+	}
+	return c.runPhase(ctx, phase)
+}
+
+func (c *Conductor) phase(name string) (plan.Phase, bool) {
+	for _, p := range c.Plan.Phases {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return plan.Phase{}, false
+}
+
+// runPhase runs one phase and undoes all it did, whatever happens.
+func (c *Conductor) runPhase(ctx context.Context, phase plan.Phase) (err error) {
+	if err := c.event(measure.Event{Kind: measure.EventPhase, Phase: phase.Name, Name: phase.Name, Attrs: map[string]string{
+		"candidate": phase.Candidate, "baseline": phase.Baseline,
+	}}); err != nil {
+		return err
+	}
+	undo := &undoing{}
+	defer func() {
+		err = errors.Join(err, undo.all())
+		if c.fault.Load() {
+			err = errors.Join(err, ErrFaultLeft)
+		}
+		err = errors.Join(err, c.ended(ctx, phase, err))
+	}()
+	b, err := c.bind(phase)
+	if err != nil {
+		return err
+	}
+	if err := c.startProxies(ctx, b, undo); err != nil {
+		return err
+	}
+	if err := c.startServices(ctx, b, undo); err != nil {
+		return err
+	}
+	if err := c.hooks(ctx, b, undo); err != nil {
+		return err
+	}
+	return c.traffic(ctx, b)
+}
+
+// ended records how a phase ended.
+func (c *Conductor) ended(ctx context.Context, phase plan.Phase, cause error) error {
+	attrs := map[string]string{}
+	if ctx.Err() != nil {
+		if err := c.event(measure.Event{Kind: measure.EventInterrupt, Phase: phase.Name}); err != nil {
+			return err
+		}
+		attrs["reason"] = "interrupted"
+	} else if cause != nil {
+		attrs["reason"] = cause.Error()
+	}
+	return c.event(measure.Event{Kind: measure.EventPhaseEnd, Phase: phase.Name, Name: phase.Name, Attrs: attrs})
+}
+
+// event records something that happened now.
+func (c *Conductor) event(e measure.Event) error {
+	e.Source, e.Seq = source, c.events.Add(1)
+	if e.At == 0 {
+		e.At = time.Now().UnixNano()
+	}
+	return c.emit(measure.Batch{Events: []measure.Event{e}})
+}
+
+// emit keeps a batch and then tells the listener.
+func (c *Conductor) emit(batch measure.Batch) error {
+	if err := c.Recorder.Append(batch); err != nil {
+		return fmt.Errorf("keep what was measured: %w", err)
+	}
+	if c.Listener != nil {
+		c.Listener.Heard(batch)
+	}
+	return nil
+}
+
+// logFile makes the file that keeps what a process says.
+func (c *Conductor) logFile(name string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(c.Logs, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("log of %s: %w", name, err)
+	}
+	return f, nil
+}
+
+// undoing remembers what has to be undone, and undoes it in reverse.
+type undoing struct {
+	mu    sync.Mutex
+	steps []func() error
+}
+
+func (u *undoing) add(step func() error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.steps = append(u.steps, step)
+}
+
+func (u *undoing) all() (err error) {
+	for i := len(u.steps) - 1; i >= 0; i-- {
+		err = errors.Join(err, u.steps[i]())
+	}
+	return err
+}

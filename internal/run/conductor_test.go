@@ -1,0 +1,148 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+)
+
+func TestDisruptionCountsFromTheEndOfWarmup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, plan.Phase{
+			Tests:       []plan.Test{test("checkout", 5*time.Second, 30*time.Second)},
+			Disruptions: []plan.Disruption{disruption("slow", 10*time.Second, 8*time.Second)},
+		})
+		s.load.startup = 3 * time.Second // k6 takes its time to start
+		s.fault.touch = measure.Touch{Matched: 10, Touched: 4}
+		began := time.Now()
+		require.NoError(t, s.Run(t.Context(), "beta"))
+
+		require.Equal(t, 18*time.Second, s.fault.injected.Sub(began))
+		require.Equal(t, 26*time.Second, s.fault.lifted.Sub(began))
+		require.Equal(t, []string{"phase beta", "warning preflight", "test", "disruption slow", "lifted slow", "phase-end beta"}, s.record.told())
+		e := s.record.find(t, measure.EventDisruption, "slow")
+		require.Equal(t, map[string]string{"fault": "latency", "on": "payments", "settle": "1s", "share": "0.5"}, e.Attrs)
+		require.Equal(t, map[string]string{"touched": "4", "matched": "10"}, s.record.find(t, measure.EventLifted, "slow").Attrs)
+		require.True(t, s.proxy.closed)
+	})
+}
+
+func TestTheSlowestWarmupCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := test("late", 60*time.Second, 10*time.Second)
+		late.Start = plan.Duration(5 * time.Second) // a delayed test does not hold the clock up
+		s := newStage(t, plan.Phase{
+			Tests:       []plan.Test{test("a", time.Second, 40*time.Second), test("b", 7*time.Second, 40*time.Second), late},
+			Disruptions: []plan.Disruption{disruption("slow", time.Second, time.Second)},
+		})
+		began := time.Now()
+		require.NoError(t, s.Run(t.Context(), "beta"))
+		require.Equal(t, 8*time.Second, s.fault.injected.Sub(began))
+	})
+}
+
+func TestInterruptLiftsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, plan.Phase{
+			Tests:       []plan.Test{test("checkout", 0, time.Minute)},
+			Disruptions: []plan.Disruption{disruption("slow", 5*time.Second, 30*time.Second), disruption("later", 50*time.Second, time.Second)},
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+		defer cancel()
+		began := time.Now()
+		err := s.Run(ctx, "beta")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.NotErrorIs(t, err, ErrFaultLeft)
+		require.Equal(t, 12*time.Second, s.fault.lifted.Sub(began))
+		told := s.record.told()
+		require.Contains(t, told, "lifted slow")
+		require.Contains(t, told, "skipped later")
+		require.Contains(t, told, "interrupt")
+		require.Equal(t, "interrupted", s.record.find(t, measure.EventPhaseEnd, "beta").Attrs["reason"])
+		require.True(t, s.proxy.closed)
+	})
+}
+
+func TestTrafficThatBreaksEndsThePhase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, plan.Phase{
+			Tests:       []plan.Test{test("checkout", 0, time.Minute)},
+			Disruptions: []plan.Disruption{disruption("slow", 0, 30*time.Second)},
+		})
+		s.load.err = errors.New("no more sockets")
+		require.ErrorContains(t, s.Run(t.Context(), "beta"), "no more sockets")
+		require.Contains(t, s.record.told(), "lifted slow")
+	})
+}
+
+func TestARecordThatCanNotBeWrittenEndsThePhase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, plan.Phase{Tests: []plan.Test{test("checkout", 0, time.Minute)}})
+		s.record.fail = errors.New("disk full")
+		require.ErrorContains(t, s.Run(t.Context(), "beta"), "disk full")
+	})
+}
+
+func TestUnconfirmedLiftingIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, plan.Phase{
+			Tests:       []plan.Test{test("checkout", 0, 10*time.Second)},
+			Disruptions: []plan.Disruption{disruption("slow", 0, time.Second)},
+		})
+		s.fault.liftErr = errors.New("the agent does not answer")
+		require.ErrorIs(t, s.Run(t.Context(), "beta"), ErrFaultLeft)
+		require.Equal(t, "the agent does not answer", s.record.find(t, measure.EventLifted, "slow").Attrs["error"])
+	})
+}
+
+func TestDisruptionsThatDoNotHappen(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*stage)
+		at     time.Duration
+		reason string
+	}{
+		"the system is sick":       {func(s *stage) { s.load.failed = 6 }, 8 * time.Second, "the system was sick already: 48 of the last 80 requests failed"},
+		"injection fails":          {func(s *stage) { s.fault.injectErr = errors.New("no rights") }, 0, "could not be injected: no rights"},
+		"the tests ended too soon": {func(*stage) {}, time.Minute, "the tests ended before its time"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, plan.Phase{
+					Tests:       []plan.Test{test("checkout", 0, 20*time.Second)},
+					Disruptions: []plan.Disruption{disruption("slow", tc.at, time.Second)},
+				})
+				tc.change(s)
+				require.NoError(t, s.Run(t.Context(), "beta"))
+				require.Equal(t, tc.reason, s.record.find(t, measure.EventSkipped, "slow").Attrs["reason"])
+				require.True(t, s.fault.injected.IsZero())
+			})
+		})
+	}
+}
+
+func TestBothArmsGetTheSameTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, plan.Phase{Baseline: "old", Tests: []plan.Test{test("checkout", 0, 2*time.Second)}})
+		s.Plan.Targets["old"] = plan.Target{URL: "http://127.0.0.1:3"}
+		var streams []plan.Stream
+		made := s.Adapters.Traffic
+		s.Adapters.Traffic = func(st plan.Stream) (Traffic, error) {
+			streams = append(streams, st)
+			return made(st)
+		}
+		s.Seed = 7
+		require.NoError(t, s.Run(t.Context(), "beta"))
+		require.Len(t, streams, 2)
+		require.Equal(t, []string{measure.Candidate, measure.Baseline}, []string{streams[0].Arm, streams[1].Arm})
+		require.Equal(t, "http://127.0.0.1:3", streams[1].Target.URL)
+		require.Equal(t, streams[0].Seed, streams[1].Seed)
+		require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}, streams[0].Hosts)
+	})
+}

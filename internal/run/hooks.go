@@ -1,0 +1,52 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"resilience/internal/plan"
+)
+
+// hookTimeout bounds the commands that a phase runs before and after.
+const hookTimeout = 10 * time.Minute
+
+// hooks runs the phase's before command, and sees to it that its after command
+// runs on every path from here on, even when before failed.
+func (c *Conductor) hooks(ctx context.Context, b *bound, undo *undoing) error {
+	if b.phase.After != "" {
+		undo.add(func() error { return c.hook(context.WithoutCancel(ctx), b, "after", b.phase.After) })
+	}
+	if b.phase.Before == "" {
+		return nil
+	}
+	return c.hook(ctx, b, "before", b.phase.Before)
+}
+
+// hook runs one command to its end.
+func (c *Conductor) hook(ctx context.Context, b *bound, name, command string) error {
+	command, err := plan.Bind(command, b.lookup)
+	if err != nil {
+		return fmt.Errorf("%s of phase %s: %w", name, b.phase.Name, err)
+	}
+	env := append(c.environment(b), "TARGET_URL="+b.targets[b.phase.Candidate].URL, "RESILIENCE_PHASE="+b.phase.Name)
+	p, err := c.spawn(b.phase.Name+"-"+name, command, c.Plan.Dir, env)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, hookTimeout)
+	defer cancel()
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+		c.stop(p, time.Second)
+		return fmt.Errorf("%s of phase %s: %q: %w", name, b.phase.Name, command, ctx.Err())
+	case <-c.Hurry:
+		c.stop(p, 0)
+		return fmt.Errorf("%s of phase %s: %q: stopped by a second interrupt", name, b.phase.Name, command)
+	}
+	if p.err != nil {
+		return fmt.Errorf("%s of phase %s: %q: %w; the last it said:\n%s", name, b.phase.Name, command, p.err, tail(p.log.Name()))
+	}
+	return nil
+}

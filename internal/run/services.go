@@ -1,0 +1,243 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+)
+
+// process is a local process that was started, with its process group.
+type process struct {
+	name   string
+	cmd    *exec.Cmd
+	log    *os.File
+	exited chan struct{} // closed when it has ended
+	err    error         // how; valid after exited
+}
+
+// readyPoll is how often a service is asked whether it is ready.
+const readyPoll = 50 * time.Millisecond
+
+// startServices starts the plan's services, each after those it names.
+func (c *Conductor) startServices(ctx context.Context, b *bound, undo *undoing) error {
+	for _, name := range c.serviceOrder() {
+		service, err := plan.Bind(c.Plan.Services[name], func(key string) (string, bool) {
+			if key == "port" {
+				return strconv.Itoa(b.ports[name]), true
+			}
+			return b.lookup(key)
+		})
+		if err != nil {
+			return fmt.Errorf("service %s: %w", name, err)
+		}
+		p, err := c.spawn(name, service.Command, plan.Locate(c.Plan.Dir, service.Dir), c.serviceEnv(b, name, service))
+		if err != nil {
+			return err
+		}
+		stopping := make(chan struct{})
+		undo.add(func() error {
+			close(stopping)
+			c.stop(p, time.Duration(service.StopTimeout))
+			return c.serviceEvent(b, name, "stopped", "")
+		})
+		if err := c.awaitReady(ctx, b, p, service); err != nil {
+			return err
+		}
+		go c.watch(b, p, stopping)
+	}
+	return nil
+}
+
+// serviceOrder is an order in which every service comes after those it names;
+// the plan was checked for cycles.
+func (c *Conductor) serviceOrder() []string {
+	var order []string
+	placed := map[string]bool{}
+	var place func(name string)
+	place = func(name string) {
+		if placed[name] {
+			return
+		}
+		placed[name] = true
+		for _, before := range c.Plan.Services[name].After {
+			place(before)
+		}
+		order = append(order, name)
+	}
+	for _, name := range sorted(c.Plan.Services) {
+		place(name)
+	}
+	return order
+}
+
+// serviceEnv is what a service sees: where it should listen, and the proxies
+// in front of what it depends on.
+func (c *Conductor) serviceEnv(b *bound, name string, service plan.Service) []string {
+	env := append(c.environment(b), "PORT="+strconv.Itoa(b.ports[name]))
+	for key, value := range service.Env {
+		env = append(env, key+"="+value)
+	}
+	return env
+}
+
+// environment is what every process of the plan sees.
+func (c *Conductor) environment(b *bound) []string {
+	env := os.Environ()
+	for key, value := range c.Plan.Env {
+		env = append(env, key+"="+value)
+	}
+	for name, proxy := range b.proxies {
+		env = append(env, "RESILIENCE_DEP_"+variable(name)+"_URL="+proxy.URL())
+	}
+	return env
+}
+
+// variable makes a name fit for the environment.
+func variable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, name)
+}
+
+// spawn starts a command in a process group of its own; what it says is kept.
+func (c *Conductor) spawn(name, command, dir string, env []string) (*process, error) {
+	log, err := c.logFile(name)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command("/bin/sh", "-c", command) //nolint:gosec // the plan's own command
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, log, log
+	cmd.SysProcAttr = processAttributes()
+	if err := cmd.Start(); err != nil {
+		log.Close()
+		return nil, fmt.Errorf("%s: start %q: %w", name, command, err)
+	}
+	p := &process{name: name, cmd: cmd, log: log, exited: make(chan struct{})}
+	go func() {
+		p.err = cmd.Wait()
+		log.Close()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// awaitReady waits until the service's readiness URL answers 2xx.
+func (c *Conductor) awaitReady(ctx context.Context, b *bound, p *process, service plan.Service) error {
+	if service.Ready == "" {
+		return c.serviceEvent(b, p.name, "started", "")
+	}
+	url := service.Ready
+	if strings.HasPrefix(url, "/") {
+		url = "http://127.0.0.1:" + strconv.Itoa(b.ports[p.name]) + url
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(service.ReadyTimeout), errNotReady)
+	defer cancel()
+	last := errors.New("never asked")
+	for {
+		if last = ask(ctx, url); last == nil {
+			return c.serviceEvent(b, p.name, "ready", "")
+		}
+		select {
+		case <-p.exited:
+			return fmt.Errorf("service %s died before it was ready (%s); the last it said:\n%s", p.name, ending(p.err), tail(p.log.Name()))
+		case <-ctx.Done():
+			if !errors.Is(context.Cause(ctx), errNotReady) {
+				return ctx.Err()
+			}
+			return fmt.Errorf("service %s was not ready after %s: %s: %w; the last it said:\n%s",
+				p.name, time.Duration(service.ReadyTimeout), url, last, tail(p.log.Name()))
+		case <-time.After(readyPoll):
+		}
+	}
+}
+
+var errNotReady = errors.New("not ready in time")
+
+// ask sends one request and returns nil for a 2xx answer.
+func ask(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<20))
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("answered %s", resp.Status)
+	}
+	return nil
+}
+
+// watch notes when a service dies in the middle of a phase.
+func (c *Conductor) watch(b *bound, p *process, stopping <-chan struct{}) {
+	select {
+	case <-stopping:
+	case <-p.exited:
+		_ = c.serviceEvent(b, p.name, "died", ending(p.err)) // the next batch fails the same way
+	}
+}
+
+// stop ends a process and everything in its group: asked first, then told.
+func (c *Conductor) stop(p *process, grace time.Duration) {
+	group := -p.cmd.Process.Pid
+	_ = syscall.Kill(group, syscall.SIGTERM) // it may be gone already
+	select {
+	case <-p.exited:
+	case <-c.Hurry:
+	case <-time.After(grace):
+	}
+	_ = syscall.Kill(group, syscall.SIGKILL) // also what it started and left
+	<-p.exited
+}
+
+func (c *Conductor) serviceEvent(b *bound, name, state, detail string) error {
+	return c.event(measure.Event{Kind: measure.EventService, Phase: b.phase.Name, Name: name, Attrs: map[string]string{"state": state, "detail": detail}})
+}
+
+func ending(err error) string {
+	if err == nil {
+		return "exit status 0"
+	}
+	return err.Error()
+}
+
+// tail gives the last lines of a log, indented.
+func tail(path string) string {
+	const most = 2 << 10
+	f, err := os.Open(path)
+	if err != nil {
+		return "  (" + err.Error() + ")"
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > most {
+		_, _ = f.Seek(-most, io.SeekEnd)
+	}
+	text, _ := io.ReadAll(f)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if len(lines) > 10 {
+		lines = lines[len(lines)-10:]
+	}
+	return "  " + strings.Join(lines, "\n  ")
+}

@@ -1,0 +1,188 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+)
+
+// TestMain makes the test binary a service for these tests when told so.
+func TestMain(m *testing.M) {
+	if os.Getenv("RUN_TEST_SERVICE") != "" {
+		serveHealth(os.Getenv("PORT"))
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	require.NoError(t, err)
+	return "exec '" + path + "'"
+}
+
+// quick is a phase whose traffic ends at once.
+func quick() plan.Phase { return plan.Phase{Tests: []plan.Test{test("checkout", 0, 0)}} }
+
+func service(command string) plan.Service {
+	return plan.Service{Command: command, ReadyTimeout: plan.Duration(20 * time.Second), StopTimeout: plan.Duration(5 * time.Second)}
+}
+
+func TestServicesAreReadyThenStopped(t *testing.T) {
+	s := newStage(t, quick())
+	web := service(self(t))
+	web.Ready, web.Env = "/healthz", map[string]string{"RUN_TEST_SERVICE": "1", "UPSTREAM": "${dependencies.payments.url}"}
+	after := service(`echo "$UPSTREAM $RESILIENCE_DEP_PAYMENTS_URL" > seen; sleep 600 & echo $! > child; wait`)
+	after.After, after.Env, after.Dir = []string{"web"}, web.Env, s.Plan.Dir
+	s.Plan.Services = map[string]plan.Service{"web": web, "another": after}
+	child := filepath.Join(s.Plan.Dir, "child")
+	s.Adapters.Traffic = func(plan.Stream) (Traffic, error) { return waitFor(child), nil }
+	require.NoError(t, s.Run(t.Context(), "beta"))
+
+	require.Equal(t, []string{"phase beta", "service web", "service another", "warning preflight", "service another", "service web", "phase-end beta"}, s.record.told())
+	require.Equal(t, "ready", s.record.find(t, measure.EventService, "web").Attrs["state"])
+	seen, err := os.ReadFile(filepath.Join(s.Plan.Dir, "seen"))
+	require.NoError(t, err)
+	require.Equal(t, "http://127.0.0.1:1 http://127.0.0.1:1\n", string(seen))
+	requireGone(t, child)
+}
+
+func TestServicesThatDoNotGetReady(t *testing.T) {
+	for name, tc := range map[string]struct {
+		command string
+		patient bool
+		want    []string
+	}{
+		"it dies":       {"echo no database >&2; exit 3", true, []string{"service web died before it was ready (exit status 3)", "no database"}},
+		"it never does": {"echo still thinking; sleep 600", false, []string{"service web was not ready after 300ms", "still thinking"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, quick())
+			web := service(tc.command)
+			web.Ready = "/healthz"
+			if !tc.patient {
+				web.ReadyTimeout = plan.Duration(300 * time.Millisecond)
+			}
+			s.Plan.Services = map[string]plan.Service{"web": web}
+			err := s.Run(t.Context(), "beta")
+			for _, want := range tc.want {
+				require.ErrorContains(t, err, want)
+			}
+			require.NotContains(t, s.record.told(), "test")
+		})
+	}
+}
+
+func TestAServiceThatDiesLaterIsNoted(t *testing.T) {
+	s := newStage(t, quick())
+	s.Plan.Services = map[string]plan.Service{"web": service("exit 7")}
+	s.Adapters.Traffic = func(plan.Stream) (Traffic, error) {
+		return trafficFunc(func(ctx context.Context) error {
+			for strings.Count(strings.Join(s.record.told(), ","), "service web") < 2 {
+				if err := wait(ctx, 10*time.Millisecond); err != nil {
+					return err
+				}
+			}
+			return nil
+		}), nil
+	}
+	require.NoError(t, s.Run(t.Context(), "beta"))
+	var states []string
+	for _, e := range s.record.events {
+		if e.Kind == measure.EventService {
+			states = append(states, e.Attrs["state"])
+		}
+	}
+	require.Equal(t, []string{"started", "died", "stopped"}, states)
+}
+
+func TestAfterAlwaysRuns(t *testing.T) {
+	for name, before := range map[string]string{"before fails": "exit 1", "all is well": "true"} {
+		t.Run(name, func(t *testing.T) {
+			phase := quick()
+			phase.Before, phase.After = before, "echo $RESILIENCE_PHASE $TARGET_URL > cleaned"
+			s := newStage(t, phase)
+			err := s.Run(t.Context(), "beta")
+			require.Equal(t, before == "true", err == nil, "%v", err)
+			cleaned, err := os.ReadFile(filepath.Join(s.Plan.Dir, "cleaned"))
+			require.NoError(t, err)
+			require.Equal(t, "beta http://127.0.0.1:1\n", string(cleaned))
+		})
+	}
+}
+
+func TestAfterRunsAfterAnInterrupt(t *testing.T) {
+	phase := quick()
+	phase.After = "echo > cleaned"
+	s := newStage(t, phase)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.Adapters.Traffic = func(plan.Stream) (Traffic, error) {
+		return trafficFunc(func(ctx context.Context) error { cancel(); <-ctx.Done(); return nil }), nil
+	}
+	require.ErrorIs(t, s.Run(ctx, "beta"), context.Canceled)
+	require.FileExists(t, filepath.Join(s.Plan.Dir, "cleaned"))
+}
+
+func TestASecretIsReadWhenItIsNeeded(t *testing.T) {
+	s := newStage(t, quick())
+	s.Plan.Secrets = map[string]plan.Secret{"key": {Env: "SHOP_KEY"}}
+	s.Plan.Targets["shop"] = plan.Target{URL: "http://127.0.0.1:1", Headers: map[string]string{"X-Key": "${secrets.key}"}}
+	require.ErrorContains(t, s.Run(t.Context(), "beta"), "secrets.key")
+
+	s.Getenv = func(name string) (string, bool) { return "s3cret", name == "SHOP_KEY" }
+	var got plan.Stream
+	s.Adapters.Traffic = func(st plan.Stream) (Traffic, error) {
+		got = st
+		return trafficFunc(func(context.Context) error { return nil }), nil
+	}
+	require.NoError(t, s.Run(t.Context(), "beta"))
+	require.Equal(t, "s3cret", got.Target.Headers["X-Key"])
+}
+
+// trafficFunc is traffic that does one thing.
+type trafficFunc func(context.Context) error
+
+func (f trafficFunc) Run(ctx context.Context, _ func(measure.Batch) error) error { return f(ctx) }
+
+// waitFor is traffic that lasts until a file is there.
+func waitFor(path string) Traffic {
+	return trafficFunc(func(ctx context.Context) error {
+		for {
+			if text, err := os.ReadFile(path); err == nil && len(text) > 0 {
+				return nil
+			}
+			if err := wait(ctx, 10*time.Millisecond); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// requireGone checks that the process whose id a file holds has ended.
+func requireGone(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) }, 5*time.Second, 10*time.Millisecond)
+}
+
+// zombie reports whether a process has ended and only waits to be reaped by
+// an init that may not exist in a container.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err == nil && strings.Contains(string(stat), ") Z ")
+}

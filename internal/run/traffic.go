@@ -1,0 +1,179 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+)
+
+// traffic sends the traffic of a phase and injects its disruptions meanwhile.
+func (c *Conductor) traffic(ctx context.Context, b *bound) error {
+	streams, err := c.streams(b)
+	if err != nil {
+		return err
+	}
+	engines := make([]Traffic, len(streams))
+	for i, s := range streams {
+		if engines[i], err = c.Adapters.Traffic(s); err != nil {
+			return err
+		}
+	}
+	disruptions, err := c.disruptions(b)
+	if err != nil {
+		return err
+	}
+	if err := c.preflight(ctx, b); err != nil {
+		return err
+	}
+	clock := newClock(streams)
+	health := &health{}
+	emit := func(batch measure.Batch) error {
+		clock.heard(batch)
+		health.heard(batch)
+		return c.emit(batch)
+	}
+	disrupting, stop := context.WithCancel(ctx)
+	defer stop()
+	var faults sync.WaitGroup
+	for _, d := range disruptions {
+		faults.Go(func() { c.disrupt(disrupting, b, d, clock, health) })
+	}
+	err = c.send(ctx, streams, engines, clock, emit)
+	stop()
+	faults.Wait()
+	return err
+}
+
+// send runs all streams side by side until each has ended. The first error
+// stops the others. When the context ends, disruptions are lifted at once;
+// they do not wait for the traffic to stop.
+func (c *Conductor) send(ctx context.Context, streams []plan.Stream, engines []Traffic, clock *clock, emit func(measure.Batch) error) error {
+	sending, stop := context.WithCancel(ctx)
+	defer stop()
+	errs := make([]error, len(streams))
+	var all sync.WaitGroup
+	for i, s := range streams {
+		all.Go(func() {
+			defer clock.over(s)
+			if err := wait(sending, time.Duration(s.Test.Start)); err != nil {
+				return
+			}
+			if errs[i] = engines[i].Run(sending, emit); errs[i] != nil {
+				stop()
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// preflight notes when a target can not be reached at all, so that a reader of
+// the verdict knows why everything failed.
+func (c *Conductor) preflight(ctx context.Context, b *bound) error {
+	for _, name := range []string{b.phase.Candidate, b.phase.Baseline} {
+		u, err := url.Parse(b.targets[name].URL)
+		if name == "" || err != nil {
+			continue
+		}
+		dialer := net.Dialer{Timeout: 3 * time.Second}
+		conn, err := dialer.DialContext(ctx, "tcp", withPort(u))
+		if err == nil {
+			conn.Close()
+			continue
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := c.event(measure.Event{Kind: measure.EventWarning, Phase: b.phase.Name, Name: "preflight", Attrs: map[string]string{
+			"detail": fmt.Sprintf("target %s could not be reached before the tests began: %v", name, err),
+		}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clock knows when the phase is warm: when every test without a delayed start
+// has begun and its warm-up is over. The offsets of disruptions count from
+// there.
+type clock struct {
+	mu      sync.Mutex
+	waiting map[string]bool // streams that have not begun, by test and arm
+	warm    time.Time
+	ready   chan struct{}
+}
+
+func newClock(streams []plan.Stream) *clock {
+	k := &clock{waiting: map[string]bool{}, ready: make(chan struct{})}
+	for _, s := range streams {
+		if s.Test.Start == 0 {
+			k.waiting[s.Test.Name+"/"+s.Arm] = true
+		}
+	}
+	k.check()
+	return k
+}
+
+func (k *clock) heard(batch measure.Batch) {
+	for _, e := range batch.Events {
+		if e.Kind != measure.EventTest {
+			continue
+		}
+		warmup, _ := time.ParseDuration(e.Attrs["warmup"])
+		k.begun(e.Test+"/"+e.Arm, time.Unix(0, e.At).Add(warmup))
+	}
+}
+
+// over notes that a stream has ended, or never began.
+func (k *clock) over(s plan.Stream) { k.begun(s.Test.Name+"/"+s.Arm, time.Time{}) }
+
+func (k *clock) begun(key string, warm time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.waiting[key] {
+		return
+	}
+	delete(k.waiting, key)
+	if warm.After(k.warm) {
+		k.warm = warm
+	}
+	k.check()
+}
+
+func (k *clock) check() {
+	if len(k.waiting) > 0 {
+		return
+	}
+	if k.warm.IsZero() {
+		k.warm = time.Now()
+	}
+	close(k.ready)
+}
+
+// until waits for a moment counted from the end of warm-up.
+func (k *clock) until(ctx context.Context, offset time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-k.ready:
+	}
+	return wait(ctx, time.Until(k.warm.Add(offset)))
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
