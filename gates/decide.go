@@ -13,7 +13,7 @@ func (j *judge) decide(c *job, each string, split float64, check *Check) {
 	e := newEstimate(c.row, c.gate.Stat, r)
 	check.Samples, check.Failed = e.n, r.failed
 	check.Warnings = append(check.Warnings, r.warnings...)
-	if math.IsNaN(e.value) && !j.allDropped(&e) {
+	if math.IsNaN(e.value) {
 		check.doubt(Evidence, "%s", j.nothing(c, &e))
 		return
 	}
@@ -36,8 +36,6 @@ func (j *judge) decide(c *job, each string, split float64, check *Check) {
 // fromHalf turns the confidence of one side into that of an interval of which
 // half the error is spent on the other side of the comparison.
 func fromHalf(split float64) float64 { return max(0, 2*split-1) }
-
-func (j *judge) allDropped(e *estimate) bool { return math.IsInf(e.value, 0) }
 
 // nothing says why there is no value.
 func (j *judge) nothing(c *job, e *estimate) string {

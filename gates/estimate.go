@@ -18,7 +18,7 @@ type estimate struct {
 	none    string // why there is no value
 }
 
-// estimate computes an SLI from what was read.
+// newEstimate computes an SLI from what was read.
 func newEstimate(row SLI, stat Stat, r reading) estimate {
 	e := estimate{row: row, stat: stat, reading: r, n: r.count, value: math.NaN()}
 	if r.count == 0 && r.below.count == 0 {
@@ -293,7 +293,7 @@ func (e *estimate) describeCounts(op Op, limit float64, within string, split flo
 			noun = "under "
 		}
 		noun += unitText(limit, e.row.Unit)
-	} else if noun == "" || (e.row.Better != op && e.row.Better+"x" != op+"x" && e.row.Better[0] != op[0]) {
+	} else if noun == "" || e.row.Better[0] != op[0] {
 		noun = "were against it"
 	}
 	text := fmt.Sprintf("%s of %s %s; %s", countText(k), countText(n), noun, within)

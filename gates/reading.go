@@ -17,7 +17,7 @@ type reading struct {
 	warnings []string // what a reader should know
 }
 
-// read puts an accumulator together for one value of its `for each` key.
+// reading puts an accumulator together for one value of its `for each` key.
 func (o *observer) reading(a *accumulator, each string) reading {
 	r := reading{}
 	for _, key := range o.streams(a) {

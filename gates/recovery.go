@@ -29,7 +29,7 @@ type companion struct {
 	during, after []*accumulator
 }
 
-// companions finds the absolute steady gates that a recovery gate asks about
+// findCompanions finds the absolute steady gates that a recovery gate asks about
 // and asks for their seconds.
 func (j *judge) findCompanions(c *job, gates []Gate) {
 	for _, g := range gates {
@@ -249,9 +249,6 @@ func (j *judge) recover(c *job, i int, each string) recovered {
 		if len(after.ticks) == 0 {
 			r.shortfall = fmt.Sprintf("there is no data for %q after %s", co.gate.String(), c.inst.period.Name)
 			return r
-		}
-		for _, t := range after.at {
-			r.attempts = max(r.attempts, t.count) // at least; summed below
 		}
 		all, end = append(all, after), min(end, after.end)
 		r.degraded = r.degraded || j.pools(co, co.during[i], each).everFails()

@@ -60,7 +60,7 @@ func unitText(x float64, unit string) string {
 		return "unbounded below"
 	case unit == UnitShare:
 		return percentText(x)
-	case unit == UnitTime && math.Abs(x) >= 10_000:
+	case unit == UnitTime && math.Abs(x) >= 1000:
 		return plainText(x/1000) + " s"
 	case unit == UnitTime:
 		return plainText(x) + " ms"

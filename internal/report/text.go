@@ -158,7 +158,10 @@ func (p *page) phase(v gates.Verdict, named bool) {
 func (p *page) reasons(checks []gates.Check) {
 	for _, c := range checks {
 		lines := because(c)
-		if c.Outcome == gates.Pass && len(c.Warnings) == 0 || len(lines) == 0 {
+		if c.Outcome == gates.Pass {
+			lines = c.Warnings
+		}
+		if len(lines) == 0 {
 			continue
 		}
 		p.line("")

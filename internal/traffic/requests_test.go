@@ -83,7 +83,7 @@ func TestLatencyRunsFromTheSchedule(t *testing.T) {
 	began := sync.OnceValue(time.Now)
 	server := serve(t, func(http.ResponseWriter, *http.Request) {
 		if since := time.Since(began()); since > 300*time.Millisecond && since < 1300*time.Millisecond {
-			time.Sleep(1300*time.Millisecond - since) // the stall under test
+			<-time.After(1300*time.Millisecond - since) // the stall under test
 		}
 	})
 	out := drive(t, t.Context(), streamTo(t, server.URL, plan.Profile{
@@ -297,7 +297,7 @@ func TestVirtualUsers(t *testing.T) {
 		defer under.Add(-1)
 		for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
 		}
-		time.Sleep(20 * time.Millisecond) // the work of a request
+		<-time.After(20 * time.Millisecond) // the work of a request
 	})
 	out := drive(t, t.Context(), streamTo(t, server.URL, plan.Profile{VUs: 4, Duration: secs(0.6), Grace: secs(2)}))
 	all := out.sum(measure.MetricRequest, nil)
