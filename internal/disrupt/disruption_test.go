@@ -112,6 +112,23 @@ func TestErrorLiftedDuringDelay(t *testing.T) {
 	requireWell(t, <-answers)
 }
 
+// Nor does it count a request whose client gave up before its turn.
+func TestClientGivesUpBetweenFaults(t *testing.T) {
+	p, _ := frontOf(t, ok)
+	late, failed := inject(t, slow(time.Minute), p, 1), inject(t, failing(500, ""), p, 1)
+	client := newClient(t, http1)
+	ctx, giveUp := context.WithCancel(t.Context())
+	r := request(t, "GET", p.URL(), "").WithContext(ctx)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = do(client, r) }()
+	require.Eventually(t, func() bool { return touched(p) == 1 }, patience, time.Millisecond)
+	giveUp()
+	soon(t, done, "the client gave up")
+	requireMeasured(t, p, 1)
+	require.Equal(t, measure.Touch{Matched: 1, Touched: 1}, late())
+	require.Equal(t, measure.Touch{}, failed())
+}
+
 func TestErrorAnswers(t *testing.T) {
 	p, k := frontOf(t, ok)
 	eachProtocol(t, func(t *testing.T, client *http.Client) {

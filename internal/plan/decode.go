@@ -33,7 +33,9 @@ func newDecoder(r *report, opts Options, root *node) *decoder {
 
 // fail reports a mistake in the value at a path.
 func (d *decoder) fail(path string, at place, hint, format string, args ...any) {
-	d.bad = append(d.bad, path)
+	if len(d.bad) < 2*maxProblems { // every rule looks through them
+		d.bad = append(d.bad, path)
+	}
 	d.add(at, hint, format, args...)
 }
 
@@ -167,7 +169,9 @@ func (d *decoder) structure(n *node, v reflect.Value, path string) {
 		case path == "" && strings.HasPrefix(e.key, "x-"):
 			// a place for anchors
 		default:
-			d.bad = append(d.bad, join(path, nearest(e.key, named(fields)))) // it is not missing, too
+			if near := nearest(e.key, named(fields)); near != "" && len(d.bad) < 2*maxProblems {
+				d.bad = append(d.bad, join(path, near)) // it is not missing, too
+			}
 			d.fail(at, e.place, didYouMean(e.key, named(fields)), "unknown key %q in %s", shorten(e.key), thing(path, v.Type()))
 		}
 	}

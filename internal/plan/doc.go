@@ -2,7 +2,7 @@
 // into a [Plan]. [Load] is a pipeline, and each stage is a file:
 //
 //	read       the bytes of a file, at most 1 MiB                  load.go
-//	guard      UTF-8, size, depth, tabs: what a parser may choke on guard.go
+//	guard      UTF-8, size, depth: what a parser may choke on       guard.go, shield.go
 //	parse      YAML to a tree of nodes that know their places;
 //	           anchors, aliases and merge keys are resolved        tree.go, alias.go
 //	include    other files are merged into the tree                include.go

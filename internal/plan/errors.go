@@ -60,10 +60,16 @@ func (e Errors) ordered() error {
 	return slices.CompactFunc(e, func(a, b *Problem) bool { return *a == *b })
 }
 
+// maxProblems is how many mistakes are kept: nobody mends more at a time.
+const maxProblems = 1000
+
 // report is where the stages of the pipeline leave what they found.
 type report struct{ errs Errors }
 
 func (r *report) add(at place, hint, format string, args ...any) {
+	if len(r.errs) >= maxProblems {
+		return
+	}
 	r.errs = append(r.errs, &Problem{
 		File: at.file, Line: at.line, Column: at.column,
 		Message: fmt.Sprintf(format, args...), Hint: hint,

@@ -102,7 +102,7 @@ func (in *includer) merge(root, from *node, dir string) {
 			continue
 		}
 		if included, folder := in.open(item, text, dir); included != nil {
-			in.add1(root, included)
+			in.take(root, included)
 			in.merge(root, included, folder)
 			in.stack = in.stack[:len(in.stack)-1]
 		}
@@ -152,8 +152,8 @@ func (in *includer) called(path string) string {
 	return filepath.Join(in.show, relative)
 }
 
-// add1 adds what one file says to the plan.
-func (in *includer) add1(root, included *node) {
+// take adds what one file says to the plan.
+func (in *includer) take(root, included *node) {
 	for _, e := range included.entries {
 		own := root.get(e.key)
 		switch {

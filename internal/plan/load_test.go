@@ -212,13 +212,15 @@ func TestSchemaDescribes(t *testing.T) {
 // TestNonsense wants what is huge or deep to be refused quickly.
 func TestNonsense(t *testing.T) {
 	for name, data := range map[string]string{
-		"10 MB":     strings.Repeat("x: [}{ - & * ! | > ' \" % @ `\n", 10<<20/28),
-		"brackets":  strings.Repeat("[", 1<<20),
-		"dashes":    strings.Repeat("- ", 1<<19),
-		"quotes":    strings.Repeat(`"`, 1<<20),
-		"aliases":   strings.Repeat("*a ", 1<<18),
-		"commas":    "[" + strings.Repeat("a,", 1<<19),
-		"holes":     "name: " + strings.Repeat("${", 1<<19),
+		"10 MB":    strings.Repeat("x: [}{ - & * ! | > ' \" % @ `\n", 10<<20/28),
+		"brackets": strings.Repeat("[", 1<<20),
+		"dashes":   strings.Repeat("- ", 1<<19),
+		"quotes":   strings.Repeat(`"`, 1<<20),
+		"aliases":  strings.Repeat("*a ", 1<<18),
+		"commas":   "[" + strings.Repeat("a,", 1<<19),
+		"holes":    "name: " + strings.Repeat("${", 1<<19),
+		"mistakes": "x-a: &a [" + strings.Repeat("{name: t, load: {requests: [{path: /}]}},", 900) + "]\nphases:\n" +
+			strings.Repeat("- {name: p, candidate: c, gates: [errors < 1%], tests: *a}\n", 9),
 		"questions": strings.Repeat("? ", 1<<19),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -137,12 +137,12 @@ func columnsExist(c *checker, p *Profile) {
 		if !c.clean("data") {
 			return
 		}
-		found, err := dataColumns(Locate(c.plan.Dir, p.Data))
+		rows, err := OpenFeeder(Locate(c.plan.Dir, p.Data))
 		if err != nil {
 			c.wrong("data", "it is CSV with a header line, or JSON lines in a .jsonl file", "the file %s can not be read: %s", shorten(p.Data), reason(err))
 			return
 		}
-		columns = found
+		columns = rows.Columns()
 	}
 	for _, use := range c.columns {
 		if !strings.HasPrefix(use.path, c.path+".") {

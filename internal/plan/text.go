@@ -54,6 +54,9 @@ func split(text string) ([]piece, *textError) {
 			}
 			p := piece{offset: i, text: rest[:end+1]}
 			p.name, p.instead, p.has = strings.Cut(rest[2:end], ":-")
+			if p.name == "" {
+				return nil, &textError{i, "a placeholder has no name", `write ${NAME}, or $${ for the characters "${"`}
+			}
 			pieces = append(pieces, p)
 			i += end + 1
 			plain = i

@@ -5,7 +5,7 @@
 // at a rate (open model: arrivals come whether or not the target answers) or
 // by a number of virtual users (closed model). Both take one [plan.Stream],
 // reach nothing but its hosts, use the same credentials ([Authorizer]) and
-// data ([Feeder]), and hand on batches of windows, events and examples.
+// data ([plan.Feeder]), and hand on batches of windows, events and examples.
 //
 // Attempts are counted at the moment they were scheduled to, and their latency
 // runs from there: what stands in line because every connection waits on the

@@ -28,7 +28,7 @@ type Requests struct {
 	curve   curve
 	closed  bool
 	mix     *mix
-	feeder  *Feeder // nil without data
+	feeder  *plan.Feeder // nil without data
 	workers int
 	timeout time.Duration
 }
@@ -84,7 +84,7 @@ func (r *Requests) openData() (err error) {
 		}
 		return nil
 	}
-	if r.feeder, err = OpenFeeder(plan.Locate(r.stream.Dir, r.profile.Data)); err != nil {
+	if r.feeder, err = plan.OpenFeeder(plan.Locate(r.stream.Dir, r.profile.Data)); err != nil {
 		return err
 	}
 	return r.feeder.Require(columns)

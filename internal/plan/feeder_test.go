@@ -1,4 +1,4 @@
-package traffic
+package plan
 
 import (
 	"errors"
