@@ -37,7 +37,7 @@ func TestDisruptionCountsFromTheEndOfWarmup(t *testing.T) {
 func TestTheSlowestWarmupCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		late := test("late", 60*time.Second, 10*time.Second)
-		late.Start = plan.Duration(5 * time.Second) // a delayed test does not hold the clock up
+		late.Start = plan.Duration(5 * time.Second) // does not hold the clock up
 		s := newStage(t, plan.Phase{
 			Tests:       []plan.Test{test("a", time.Second, 40*time.Second), test("b", 7*time.Second, 40*time.Second), late},
 			Disruptions: []plan.Disruption{disruption("slow", time.Second, time.Second)},
@@ -45,6 +45,19 @@ func TestTheSlowestWarmupCounts(t *testing.T) {
 		began := time.Now()
 		require.NoError(t, s.Run(t.Context(), "beta"))
 		require.Equal(t, 8*time.Second, s.fault.injected.Sub(began))
+	})
+}
+
+func TestAnEngineThatDoesNotEndIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, plan.Phase{Tests: []plan.Test{test("checkout", 0, 10*time.Second)}})
+		s.Adapters.Traffic = func(plan.Stream) (Traffic, error) {
+			return trafficFunc(func(ctx context.Context) error { <-ctx.Done(); return nil }), nil
+		}
+		began := time.Now()
+		require.NoError(t, s.Run(t.Context(), "beta"))
+		require.Equal(t, 10*time.Second+overrun, time.Since(began))
+		require.Contains(t, s.record.find(t, measure.EventGenerator, "overrun").Attrs["detail"], "still running 1m0s")
 	})
 }
 

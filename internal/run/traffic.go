@@ -65,13 +65,35 @@ func (c *Conductor) send(ctx context.Context, streams []plan.Stream, engines []T
 			if err := wait(sending, time.Duration(s.Test.Start)); err != nil {
 				return
 			}
-			if errs[i] = engines[i].Run(sending, emit); errs[i] != nil {
+			if errs[i] = c.bounded(sending, s, engines[i], emit); errs[i] != nil {
 				stop()
 			}
 		})
 	}
 	all.Wait()
 	return errors.Join(append(errs, ctx.Err())...)
+}
+
+// overrun is how much longer than planned a stream may take to start and end.
+const overrun = time.Minute
+
+// bounded runs one stream, and stops it should its engine not come to an end.
+func (c *Conductor) bounded(ctx context.Context, s plan.Stream, engine Traffic, emit func(measure.Batch) error) error {
+	_, profile := s.Test.Kind()
+	planned := profile.Length() + time.Duration(profile.Grace)
+	if profile.Length() == 0 { // only its script knows
+		return engine.Run(ctx, emit)
+	}
+	limited, cancel := context.WithTimeout(ctx, planned+overrun)
+	defer cancel()
+	err := engine.Run(limited, emit)
+	if limited.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	return errors.Join(err, c.event(measure.Event{
+		Kind: measure.EventGenerator, Phase: s.Phase, Test: s.Test.Name, Arm: s.Arm, Name: "overrun",
+		Attrs: map[string]string{"detail": fmt.Sprintf("the test was still running %s after its planned end and was stopped", overrun)},
+	}))
 }
 
 // preflight notes when a target can not be reached at all, so that a reader of
@@ -100,9 +122,8 @@ func (c *Conductor) preflight(ctx context.Context, b *bound) error {
 	return nil
 }
 
-// clock knows when the phase is warm: when every test without a delayed start
-// has begun and its warm-up is over. The offsets of disruptions count from
-// there.
+// clock knows when the phase is warm: when every test that starts first has
+// begun and its warm-up is over. The offsets of disruptions count from there.
 type clock struct {
 	mu      sync.Mutex
 	waiting map[string]bool // streams that have not begun, by test and arm
@@ -112,8 +133,14 @@ type clock struct {
 
 func newClock(streams []plan.Stream) *clock {
 	k := &clock{waiting: map[string]bool{}, ready: make(chan struct{})}
+	var earliest plan.Duration
+	for i, s := range streams {
+		if i == 0 || s.Test.Start < earliest {
+			earliest = s.Test.Start
+		}
+	}
 	for _, s := range streams {
-		if s.Test.Start == 0 {
+		if s.Test.Start == earliest {
 			k.waiting[s.Test.Name+"/"+s.Arm] = true
 		}
 	}
