@@ -74,7 +74,7 @@ func (c *checker) share(p Percent) {
 func withinTests(c *checker, p *Phase, d *Disruption) {
 	tests := checker{c.decoder, c.plan, strings.TrimSuffix(c.path, c.path[strings.LastIndex(c.path, ".disruptions["):])}
 	complete := !slices.ContainsFunc(p.Tests, func(t Test) bool { return t.End() == 0 })
-	if !tests.clean("tests") || !c.clean("at") || !c.clean("for") || len(p.Tests) == 0 || !complete {
+	if p.Length() == 0 || !tests.clean("tests") || !c.clean("at") || !c.clean("for") || len(p.Tests) == 0 || !complete {
 		return
 	}
 	from, to := p.Window(*d)

@@ -36,8 +36,27 @@ func scriptOrRequests(c *checker, p *Profile) {
 	}
 }
 
+// byScript reports whether a profile leaves it to its script how much traffic
+// there is.
+func byScript(c *checker) bool {
+	return c.given("script") && !c.given("rate") && !c.given("vus") && !c.given("stages")
+}
+
+// shapedByScript wants a profile that says nothing of an amount to say nothing
+// of its times either.
+func shapedByScript(c *checker, _ *Profile) {
+	if !byScript(c) {
+		return
+	}
+	for _, key := range []string{"duration", "ramp", "max_vus", "arrival", "exec"} {
+		if c.given(key) {
+			c.wrongKey(key, "give a rate: or vus: as well, or leave both to the options of the script", "%s: goes with rate: or vus:", key)
+		}
+	}
+}
+
 func rateOrVUs(c *checker, p *Profile) {
-	if !c.oneOf(label(c.path), "rate", "vus", "stages") {
+	if byScript(c) || !c.oneOf(label(c.path), "rate", "vus", "stages") {
 		return
 	}
 	if c.given("rate") && p.Rate <= 0 {
@@ -56,6 +75,7 @@ func rateOrVUs(c *checker, p *Profile) {
 
 func lengthGiven(c *checker, p *Profile) {
 	switch {
+	case byScript(c):
 	case c.given("stages"):
 		for _, key := range []string{"duration", "ramp"} {
 			if c.given(key) {
@@ -118,6 +138,8 @@ func validArrival(c *checker, p *Profile) {
 		c.wrong("arrival", didYouMean(p.Arrival, named(arrivals)), "there is no arrival %q", shorten(p.Arrival))
 	} else if c.given("arrival") && p.Closed() {
 		c.wrongKey("arrival", "", "arrival goes with a rate")
+	} else if c.given("script") && p.Arrival == "poisson" {
+		c.wrong("arrival", "leave it out, or write requests: instead of the script", "k6 starts iterations at even distances; it has no poisson arrivals")
 	}
 }
 

@@ -25,6 +25,10 @@ func (p Profile) Closed() bool {
 	return p.VUs > 0 || len(p.Stages) > 0 && p.Stages[0].VUs != nil
 }
 
+// Shaped reports whether the plan says how much traffic there is; if not, a
+// script's own options do, and nothing is known in advance.
+func (p Profile) Shaped() bool { return p.Open() || p.Closed() }
+
 // Line gives the corners of a profile, from its start to [Profile.Length].
 //
 // Without stages it climbs from zero over Ramp and stays: the warm-up and the
@@ -131,9 +135,9 @@ func (p Profile) Arrivals(from, to time.Duration) float64 {
 }
 
 // Total gives the expected number of iterations or requests, warm-up included.
-// It is not known for a closed profile, where it depends on the answers.
+// It is known for an open profile only: a closed one depends on the answers.
 func (p Profile) Total() (arrivals float64, known bool) {
-	return p.Arrivals(0, p.Length()), !p.Closed()
+	return p.Arrivals(0, p.Length()), p.Open()
 }
 
 // End is when the test stops sending, after the phase's start.
@@ -149,10 +153,14 @@ func (t Test) WarmupEnd() time.Duration {
 	return time.Duration(t.Start + p.Warmup)
 }
 
-// Length is when the last test of the phase stops sending, after its start.
+// Length is when the last test of the phase stops sending, after its start;
+// zero when only a script knows.
 func (p Phase) Length() time.Duration {
 	var end time.Duration
 	for _, t := range p.Tests {
+		if _, profile := t.Kind(); !profile.Shaped() {
+			return 0
+		}
 		end = max(end, t.End())
 	}
 	return end

@@ -23,7 +23,7 @@ var (
 		validTestName, oneKind,
 	}
 	profileRules = []func(*checker, *Profile){
-		scriptOrRequests, rateOrVUs, lengthGiven, validStages, validLimits, validArrival, validProfileEnv, filesExist, columnsExist,
+		scriptOrRequests, shapedByScript, rateOrVUs, lengthGiven, validStages, validLimits, validArrival, validProfileEnv, filesExist, columnsExist,
 	}
 	requestRules = []func(*checker, *Request){
 		validRequest, validExpect,

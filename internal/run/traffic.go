@@ -81,7 +81,7 @@ const overrun = time.Minute
 func (c *Conductor) bounded(ctx context.Context, s plan.Stream, engine Traffic, emit func(measure.Batch) error) error {
 	_, profile := s.Test.Kind()
 	planned := profile.Length() + time.Duration(profile.Grace)
-	if profile.Length() == 0 { // only its script knows
+	if !profile.Shaped() { // only its script knows
 		return engine.Run(ctx, emit)
 	}
 	limited, cancel := context.WithTimeout(ctx, planned+overrun)
