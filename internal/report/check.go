@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"resilience/gates"
 )
@@ -65,6 +66,16 @@ func because(c gates.Check) []string {
 		lines = append(lines, "note: "+c.Gate.Note)
 	}
 	return lines
+}
+
+// rule is a gate without its period, for tables in which that has a column.
+func rule(c gates.Check) string {
+	for _, period := range []string{c.Period, "in " + c.Period, "during each", "after each"} {
+		if short, ok := strings.CutSuffix(c.Text, " "+period); ok && period != "" {
+			return short
+		}
+	}
+	return c.Text
 }
 
 // touched says how much of the traffic a disruption touched, in words.

@@ -78,7 +78,7 @@ func markdownGates(b *bytes.Buffer, checks []gates.Check) {
 	header := []string{"", "gate", "period", "observed", "objective", "samples", "result"}
 	var open, away [][]string
 	for _, c := range checks {
-		row := []string{emoji(c.Outcome), c.Text, c.Period, orDash(c.Observed), orDash(c.Objective), grouped(c.Samples), result(c)}
+		row := []string{emoji(c.Outcome), rule(c), c.Period, orDash(c.Observed), orDash(c.Objective), grouped(c.Samples), result(c)}
 		if c.Outcome == gates.Pass && len(checks) > markdownRows {
 			away = append(away, row)
 		} else {

@@ -40,7 +40,7 @@ func (p *page) gates(checks []gates.Check) {
 	rows := make([][]string, 0, len(checks))
 	for _, c := range checks {
 		rows = append(rows, []string{
-			mark(c.Outcome) + " " + printable(c.Text), printable(c.Period), orDash(printable(c.Observed)),
+			mark(c.Outcome) + " " + printable(rule(c)), printable(c.Period), orDash(printable(c.Observed)),
 			orDash(printable(c.Objective)), grouped(c.Samples), result(c),
 		})
 	}
