@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +21,8 @@ type bound struct {
 	targets  map[string]plan.Target
 	lookup   func(name string) (string, bool)
 	upstream map[string]plan.Dependency
+	env      map[string]string // the plan's own
+	held     []net.Listener    // keep the services' ports until the proxies have theirs
 }
 
 // bind chooses a port for each service, and replaces what the phase's targets
@@ -29,35 +30,38 @@ type bound struct {
 func (c *Conductor) bind(phase plan.Phase) (*bound, error) {
 	b := &bound{
 		phase: phase, ports: map[string]int{}, proxies: map[string]Dependency{},
-		targets: map[string]plan.Target{}, upstream: map[string]plan.Dependency{},
+		targets: map[string]plan.Target{}, upstream: map[string]plan.Dependency{}, missing: map[string]error{},
 	}
 	b.lookup = func(name string) (string, bool) { return c.lookup(b, name) }
-	held := []net.Listener{}
-	defer func() {
-		for _, l := range held {
-			l.Close()
-		}
-	}()
 	for _, name := range sorted(c.Plan.Services) {
 		service := c.Plan.Services[name]
 		if service.Port != 0 {
 			b.ports[name] = service.Port
 			continue
 		}
-		// All are held until each has its own, so that no port is chosen twice.
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
+			b.release()
 			return nil, fmt.Errorf("service %s: no free port: %w", name, err)
 		}
-		held = append(held, l)
+		b.held = append(b.held, l)
 		b.ports[name] = l.Addr().(*net.TCPAddr).Port
 	}
 	return b, nil
 }
 
-// startProxies puts a proxy in front of each dependency and then binds the
-// targets, which may refer to them.
-func (c *Conductor) startProxies(ctx context.Context, b *bound, undo *undoing) error {
+// release lets go of the services' ports, for the services to take.
+func (b *bound) release() {
+	for _, l := range b.held {
+		l.Close()
+	}
+	b.held = nil
+}
+
+// startProxies puts a proxy in front of each dependency and then binds what may
+// refer to them.
+func (c *Conductor) startProxies(ctx context.Context, b *bound, undo *undoing) (err error) {
+	defer b.release()
 	for _, name := range sorted(c.Plan.Dependencies) {
 		d, err := plan.Bind(c.Plan.Dependencies[name], b.lookup)
 		if err != nil {
@@ -70,12 +74,16 @@ func (c *Conductor) startProxies(ctx context.Context, b *bound, undo *undoing) e
 		undo.add(proxy.Close)
 		b.proxies[name], b.upstream[name] = proxy, d
 	}
+	if b.env, err = plan.Bind(c.Plan.Env, b.lookup); err != nil {
+		return fmt.Errorf("env: %w", err)
+	}
 	for name, target := range c.Plan.Targets {
 		bound, err := plan.Bind(target, b.lookup)
-		if err != nil && (name == b.phase.Candidate || name == b.phase.Baseline) {
+		if err == nil {
+			b.targets[name] = bound
+		} else if name == b.phase.Candidate || name == b.phase.Baseline {
 			return fmt.Errorf("target %s: %w", name, err)
 		}
-		b.targets[name] = bound
 	}
 	return nil
 }
@@ -85,6 +93,9 @@ func (c *Conductor) lookup(b *bound, name string) (string, bool) {
 	kind, rest, _ := strings.Cut(name, ".")
 	if kind == "secrets" {
 		value, err := c.Plan.Secret(rest, c.Getenv)
+		if err != nil {
+			b.missing[rest] = err
+		}
 		return value, err == nil
 	}
 	i := strings.LastIndexByte(rest, '.')
@@ -118,35 +129,32 @@ func (c *Conductor) lookup(b *bound, name string) (string, bool) {
 	return "", false
 }
 
-// hosts are all the addresses that the plan names, with ports.
-func (b *bound) hosts() []string {
-	set := map[string]bool{}
-	add := func(raw string) {
-		if u, err := url.Parse(raw); err == nil && u.Host != "" {
-			set[withPort(u)] = true
+// explained adds to an error about a secret's placeholder why there is no value
+// for it.
+func (b *bound) explained(err error) error {
+	for _, name := range sorted(b.missing) {
+		if err != nil && strings.Contains(err.Error(), "${secrets."+name+"}") {
+			return fmt.Errorf("%w: %w", err, b.missing[name])
 		}
 	}
-	for _, t := range b.targets {
-		add(t.URL)
-		if t.Auth != nil && t.Auth.OAuth2 != nil {
-			add(t.Auth.OAuth2.TokenURL)
-		}
-	}
-	for name, d := range b.upstream {
-		add(d.Upstream)
-		add(b.proxies[name].URL())
-	}
-	return slices.Sorted(maps.Keys(set))
+	return err
 }
 
-func withPort(u *url.URL) string {
-	switch {
-	case u.Port() != "":
-		return u.Host
-	case u.Scheme == "https":
-		return net.JoinHostPort(u.Hostname(), "443")
+// hosts are all the addresses that the plan names, and those of the proxies.
+func (b *bound) hosts() ([]string, error) {
+	hosts, err := plan.Plan{Targets: b.targets, Dependencies: b.upstream}.Hosts()
+	if err != nil {
+		return nil, err
 	}
-	return net.JoinHostPort(u.Hostname(), "80")
+	for _, proxy := range b.proxies {
+		host, err := plan.Host(proxy.URL())
+		if err != nil {
+			return nil, err
+		}
+		hosts = append(hosts, host)
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts), nil
 }
 
 // streams are all the tests of the phase on all of its arms.
@@ -156,25 +164,23 @@ func (c *Conductor) streams(b *bound) ([]plan.Stream, error) {
 	if b.phase.Baseline != "" {
 		arms = append(arms, struct{ arm, target string }{measure.Baseline, b.phase.Baseline})
 	}
+	hosts, err := b.hosts()
+	if err != nil {
+		return nil, err
+	}
 	for _, test := range b.phase.Tests {
 		test, err := plan.Bind(test, b.lookup)
 		if err != nil {
 			return nil, fmt.Errorf("test %s: %w", test.Name, err)
 		}
 		_, profile := test.Kind()
-		env, err := plan.Bind(c.Plan.Env, b.lookup)
-		if err != nil {
-			return nil, fmt.Errorf("env: %w", err)
-		}
-		env = maps.Clone(env)
-		if env == nil {
-			env = map[string]string{}
-		}
+		env := map[string]string{}
+		maps.Copy(env, b.env)
 		maps.Copy(env, profile.Env)
 		for _, a := range arms {
 			streams = append(streams, plan.Stream{
 				Phase: b.phase.Name, Arm: a.arm, Test: test, Target: b.targets[a.target],
-				Dir: c.Plan.Dir, Env: env, Hosts: b.hosts(), Seed: c.Seed,
+				Dir: c.Plan.Dir, Env: env, Hosts: hosts, Seed: c.Seed,
 			})
 		}
 	}

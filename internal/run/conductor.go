@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -73,12 +73,20 @@ func (c *Conductor) runPhase(ctx context.Context, phase plan.Phase) (err error) 
 		if c.fault.Load() {
 			err = errors.Join(err, ErrFaultLeft)
 		}
+		if ctx.Err() != nil && !errors.Is(err, ctx.Err()) { // also when it came during the undoing
+			err = errors.Join(err, ctx.Err())
+		}
 		err = errors.Join(err, c.ended(ctx, phase, err))
 	}()
 	b, err := c.bind(phase)
 	if err != nil {
 		return err
 	}
+	return b.explained(c.conduct(ctx, b, undo))
+}
+
+// conduct does all that a phase consists of, in order.
+func (c *Conductor) conduct(ctx context.Context, b *bound, undo *undoing) error {
 	if err := c.startProxies(ctx, b, undo); err != nil {
 		return err
 	}
@@ -135,20 +143,13 @@ func (c *Conductor) logFile(name string) (*os.File, error) {
 }
 
 // undoing remembers what has to be undone, and undoes it in reverse.
-type undoing struct {
-	mu    sync.Mutex
-	steps []func() error
-}
+type undoing struct{ steps []func() error }
 
-func (u *undoing) add(step func() error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.steps = append(u.steps, step)
-}
+func (u *undoing) add(step func() error) { u.steps = append(u.steps, step) }
 
 func (u *undoing) all() (err error) {
-	for i := len(u.steps) - 1; i >= 0; i-- {
-		err = errors.Join(err, u.steps[i]())
+	for _, step := range slices.Backward(u.steps) {
+		err = errors.Join(err, step())
 	}
 	return err
 }

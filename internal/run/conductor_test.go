@@ -95,6 +95,44 @@ func TestTrafficThatBreaksEndsThePhase(t *testing.T) {
 	})
 }
 
+func TestAnEngineThatBreaksLiftsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, plan.Phase{
+			Tests:       []plan.Test{test("breaks", 0, time.Minute), test("slow to stop", 0, time.Minute)},
+			Disruptions: []plan.Disruption{disruption("slow", 0, 50*time.Second)},
+		})
+		s.Adapters.Traffic = func(st plan.Stream) (Traffic, error) {
+			begin := load{stream: st, err: errors.New("no more sockets")}
+			if st.Test.Name == "breaks" {
+				return begin, nil
+			}
+			begin.err = nil
+			return trafficFunc(func(ctx context.Context) error {
+				err := begin.Run(ctx, func(measure.Batch) error { return nil })
+				time.Sleep(30 * time.Second) // in its own time
+				return err
+			}), nil
+		}
+		began := time.Now()
+		require.ErrorContains(t, s.Run(t.Context(), "beta"), "no more sockets")
+		require.Less(t, s.fault.lifted.Sub(began), 5*time.Second)
+	})
+}
+
+func TestFailuresUnderAFaultAreNoSickness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, plan.Phase{
+			Tests:       []plan.Test{test("checkout", 0, 40*time.Second)},
+			Disruptions: []plan.Disruption{disruption("first", 5*time.Second, 10*time.Second), disruption("second", 18500*time.Millisecond, time.Second)},
+		})
+		began := time.Now()
+		s.load.late = 2 * time.Second // windows of the fault come in after it was lifted
+		s.load.faulty = func(at time.Time) bool { d := at.Sub(began); return d >= 5*time.Second && d < 15*time.Second }
+		require.NoError(t, s.Run(t.Context(), "beta"))
+		require.Contains(t, s.record.told(), "lifted second")
+	})
+}
+
 func TestARecordThatCanNotBeWrittenEndsThePhase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, plan.Phase{Tests: []plan.Test{test("checkout", 0, time.Minute)}})
@@ -121,7 +159,7 @@ func TestDisruptionsThatDoNotHappen(t *testing.T) {
 		at     time.Duration
 		reason string
 	}{
-		"the system is sick":       {func(s *stage) { s.load.failed = 6 }, 8 * time.Second, "the system was sick already: 48 of the last 80 requests failed"},
+		"the system is sick":       {func(s *stage) { s.load.failed = 6 }, 7500 * time.Millisecond, "the system was sick already: 42 of the last 70 requests failed"},
 		"injection fails":          {func(s *stage) { s.fault.injectErr = errors.New("no rights") }, 0, "could not be injected: no rights"},
 		"the tests ended too soon": {func(*stage) {}, time.Minute, "the tests ended before its time"},
 	} {

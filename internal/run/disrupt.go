@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -25,12 +26,12 @@ type scheduled struct {
 // what is wrong with one shows early.
 func (c *Conductor) disruptions(b *bound) ([]scheduled, error) {
 	var out []scheduled
-	for i, d := range b.phase.Disruptions {
+	for _, d := range b.phase.Disruptions {
 		d, err := plan.Bind(d, b.lookup)
 		if err != nil {
 			return nil, fmt.Errorf("disruption %s: %w", d.Name, err)
 		}
-		fault, err := c.Adapters.Disruption(d, b.proxies[d.Dependency], c.Seed+int64(i))
+		fault, err := c.Adapters.Disruption(d, b.proxies[d.Dependency], c.Seed)
 		if err != nil {
 			return nil, fmt.Errorf("disruption %s: %w", d.Name, err)
 		}
@@ -56,14 +57,14 @@ func (c *Conductor) disrupt(ctx context.Context, b *bound, d scheduled, clock *c
 		return
 	}
 	fault, share := d.plan.Fault()
-	health.disrupted(true)
+	end := health.disrupted(time.Now())
 	c.note(b, d, measure.EventDisruption, time.Now().UnixNano(), map[string]string{
 		"fault": fault, "on": d.plan.Dependency, "settle": time.Duration(*d.plan.Settle).String(),
 		"share": strconv.FormatFloat(share, 'g', -1, 64),
 	})
 	_ = wait(ctx, time.Duration(d.plan.For)) // an early end lifts early
 	c.lift(ctx, b, d, lift)
-	health.disrupted(false)
+	end(time.Now())
 }
 
 // lift ends a disruption with a context of its own, so that what ended the run
@@ -89,57 +90,54 @@ func (c *Conductor) note(b *bound, d scheduled, kind string, at int64, attrs map
 	_ = c.event(measure.Event{At: at, Kind: kind, Phase: b.phase.Name, Name: d.plan.Name, Attrs: attrs})
 }
 
-// health watches whether the system is well enough to be disrupted.
+// health watches whether the system is well enough to be disrupted. It looks
+// at the seconds without a fault, whenever their windows come in.
 type health struct {
-	mu     sync.Mutex
-	faults int
-	last   []second // the last few seconds without a fault
+	mu      sync.Mutex
+	faults  []*stretch
+	seconds map[int64]*tally // by their start
 }
 
-type second struct {
-	at            int64
-	count, failed uint64
-}
+// stretch is when a fault was in effect; until is zero while it is.
+type stretch struct{ from, until time.Time }
+
+type tally struct{ count, failed uint64 }
 
 const (
 	healthSeconds = 10 // looked back
 	healthSamples = 10 // fewer say nothing
 )
 
+func newHealth() *health { return &health{seconds: map[int64]*tally{}} }
+
 func (h *health) heard(batch measure.Batch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, w := range batch.Windows {
-		if w.Series.Metric != measure.MetricRequest || w.Series.Arm == measure.Baseline || h.faults > 0 {
+		if w.Series.Metric != measure.MetricRequest || w.Series.Arm == measure.Baseline {
 			continue
 		}
-		h.add(w)
-	}
-}
-
-func (h *health) add(w measure.Window) {
-	for i := range h.last {
-		if h.last[i].at == w.Start {
-			h.last[i].count += w.Count
-			h.last[i].failed += w.Failed
-			return
+		t := h.seconds[w.Start]
+		if t == nil {
+			t = &tally{}
+			h.seconds[w.Start] = t
 		}
-	}
-	h.last = append(h.last, second{w.Start, w.Count, w.Failed})
-	if len(h.last) > healthSeconds {
-		h.last = h.last[1:]
+		t.count += w.Count
+		t.failed += w.Failed
 	}
 }
 
-func (h *health) disrupted(begins bool) {
+// disrupted notes that a fault is in effect, until end is called.
+func (h *health) disrupted(from time.Time) (end func(time.Time)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if begins {
-		h.faults++
-		return
+	s := &stretch{from: from}
+	h.faults = append(h.faults, s)
+	return func(until time.Time) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		s.until = until
 	}
-	h.faults--
-	h.last = nil
 }
 
 // sick says why a fault should not go in now: more than half of the latest
@@ -148,14 +146,25 @@ func (h *health) sick(now time.Time) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var count, failed uint64
-	for _, s := range h.last {
-		if now.Sub(time.Unix(0, s.at)) <= (healthSeconds+1)*time.Second {
-			count += s.count
-			failed += s.failed
+	for start, t := range h.seconds {
+		begin := time.Unix(0, start)
+		switch {
+		case now.Sub(begin) > (healthSeconds+1)*time.Second:
+			delete(h.seconds, start)
+		case !h.faulty(begin, begin.Add(time.Second)):
+			count += t.count
+			failed += t.failed
 		}
 	}
-	if h.faults > 0 || count < healthSamples || 2*failed <= count {
+	if count < healthSamples || 2*failed <= count {
 		return ""
 	}
 	return fmt.Sprintf("the system was sick already: %d of the last %d requests failed", failed, count)
+}
+
+// faulty reports whether any fault was in effect between two moments.
+func (h *health) faulty(from, to time.Time) bool {
+	return slices.ContainsFunc(h.faults, func(s *stretch) bool {
+		return s.from.Before(to) && (s.until.IsZero() || s.until.After(from))
+	})
 }

@@ -23,7 +23,8 @@ func (c *Conductor) hooks(ctx context.Context, b *bound, undo *undoing) error {
 	return c.hook(ctx, b, "before", b.phase.Before)
 }
 
-// hook runs one command to its end.
+// hook runs one command to its end. What the command leaves in the background
+// is left alone: a before may start what an after stops.
 func (c *Conductor) hook(ctx context.Context, b *bound, name, command string) error {
 	command, err := plan.Bind(command, b.lookup)
 	if err != nil {
@@ -46,7 +47,7 @@ func (c *Conductor) hook(ctx context.Context, b *bound, name, command string) er
 		return fmt.Errorf("%s of phase %s: %q: stopped by a second interrupt", name, b.phase.Name, command)
 	}
 	if p.err != nil {
-		return fmt.Errorf("%s of phase %s: %q: %w; the last it said:\n%s", name, b.phase.Name, command, p.err, tail(p.log.Name()))
+		return fmt.Errorf("%s of phase %s: %q: %w:\n%s", name, b.phase.Name, command, p.err, c.tail(p.log.Name()))
 	}
 	return nil
 }

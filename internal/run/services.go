@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -46,15 +47,17 @@ func (c *Conductor) startServices(ctx context.Context, b *bound, undo *undoing) 
 			return err
 		}
 		stopping := make(chan struct{})
+		var watching sync.WaitGroup
 		undo.add(func() error {
 			close(stopping)
+			watching.Wait()
 			c.stop(p, time.Duration(service.StopTimeout))
 			return c.serviceEvent(b, name, "stopped", "")
 		})
 		if err := c.awaitReady(ctx, b, p, service); err != nil {
 			return err
 		}
-		go c.watch(b, p, stopping)
+		watching.Go(func() { c.watch(b, p, stopping) })
 	}
 	return nil
 }
@@ -94,26 +97,13 @@ func (c *Conductor) serviceEnv(b *bound, name string, service plan.Service) []st
 // environment is what every process of the plan sees.
 func (c *Conductor) environment(b *bound) []string {
 	env := os.Environ()
-	for key, value := range c.Plan.Env {
+	for key, value := range b.env {
 		env = append(env, key+"="+value)
 	}
 	for name, proxy := range b.proxies {
-		env = append(env, "RESILIENCE_DEP_"+variable(name)+"_URL="+proxy.URL())
+		env = append(env, plan.DependencyVariable(name)+"="+proxy.URL())
 	}
 	return env
-}
-
-// variable makes a name fit for the environment.
-func variable(name string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' {
-			return r - 'a' + 'A'
-		}
-		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '_'
-	}, name)
 }
 
 // spawn starts a command in a process group of its own; what it says is kept.
@@ -149,20 +139,24 @@ func (c *Conductor) awaitReady(ctx context.Context, b *bound, p *process, servic
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(service.ReadyTimeout), errNotReady)
 	defer cancel()
-	last := errors.New("never asked")
+	last := errors.New("no answer")
 	for {
-		if last = ask(ctx, url); last == nil {
+		err := ask(ctx, url)
+		if err == nil {
 			return c.serviceEvent(b, p.name, "ready", "")
+		}
+		if ctx.Err() == nil { // or the end of the wait would hide what it waited for
+			last = err
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("service %s died before it was ready (%s); the last it said:\n%s", p.name, ending(p.err), tail(p.log.Name()))
+			return fmt.Errorf("service %s died before it was ready (%s):\n%s", p.name, ending(p.err), c.tail(p.log.Name()))
 		case <-ctx.Done():
 			if !errors.Is(context.Cause(ctx), errNotReady) {
 				return ctx.Err()
 			}
-			return fmt.Errorf("service %s was not ready after %s: %s: %w; the last it said:\n%s",
-				p.name, time.Duration(service.ReadyTimeout), url, last, tail(p.log.Name()))
+			return fmt.Errorf("service %s was not ready after %s: %s: %w:\n%s",
+				p.name, time.Duration(service.ReadyTimeout), url, last, c.tail(p.log.Name()))
 		case <-time.After(readyPoll):
 		}
 	}
@@ -223,8 +217,9 @@ func ending(err error) string {
 	return err.Error()
 }
 
-// tail gives the last lines of a log, indented.
-func tail(path string) string {
+// tail gives the last lines of a log, indented and without secrets: they end
+// in reports.
+func (c *Conductor) tail(path string) string {
 	const most = 2 << 10
 	f, err := os.Open(path)
 	if err != nil {
@@ -235,9 +230,19 @@ func tail(path string) string {
 		_, _ = f.Seek(-most, io.SeekEnd)
 	}
 	text, _ := io.ReadAll(f)
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	lines := strings.Split(strings.TrimSpace(c.redact(string(text))), "\n")
 	if len(lines) > 10 {
 		lines = lines[len(lines)-10:]
 	}
 	return "  " + strings.Join(lines, "\n  ")
+}
+
+// redact takes the plan's secrets out of a text.
+func (c *Conductor) redact(text string) string {
+	for name := range c.Plan.Secrets {
+		if value, err := c.Plan.Secret(name, c.Getenv); err == nil && value != "" {
+			text = strings.ReplaceAll(text, value, "(secret "+name+")")
+		}
+	}
+	return text
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -66,14 +67,14 @@ func TestServicesThatDoNotGetReady(t *testing.T) {
 		want    []string
 	}{
 		"it dies":       {"echo no database >&2; exit 3", true, []string{"service web died before it was ready (exit status 3)", "no database"}},
-		"it never does": {"echo still thinking; sleep 600", false, []string{"service web was not ready after 300ms", "still thinking"}},
+		"it never does": {"echo still thinking; sleep 600", false, []string{"service web was not ready after 2s", "still thinking"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, quick())
 			web := service(tc.command)
 			web.Ready = "/healthz"
 			if !tc.patient {
-				web.ReadyTimeout = plan.Duration(300 * time.Millisecond)
+				web.ReadyTimeout = plan.Duration(2 * time.Second)
 			}
 			s.Plan.Services = map[string]plan.Service{"web": web}
 			err := s.Run(t.Context(), "beta")
@@ -135,11 +136,50 @@ func TestAfterRunsAfterAnInterrupt(t *testing.T) {
 	require.FileExists(t, filepath.Join(s.Plan.Dir, "cleaned"))
 }
 
+func TestAnInterruptDuringAfterIsAnInterrupt(t *testing.T) {
+	phase := quick()
+	phase.After = "kill -INT $PPID; until test -e noted; do sleep 0.01; done; echo > cleaned"
+	s := newStage(t, phase)
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt)
+	defer stop()
+	context.AfterFunc(ctx, func() { _ = os.WriteFile(filepath.Join(s.Plan.Dir, "noted"), nil, 0o600) })
+	s.Adapters.Traffic = func(plan.Stream) (Traffic, error) {
+		return trafficFunc(func(context.Context) error { return nil }), nil
+	}
+	require.ErrorIs(t, s.Run(ctx, "beta"), context.Canceled)
+	require.FileExists(t, filepath.Join(s.Plan.Dir, "cleaned"))
+	require.Contains(t, s.record.told(), "interrupt")
+}
+
+func TestProcessesSeeThePlansEnvironment(t *testing.T) {
+	phase := quick()
+	phase.Before = `test "$CALLS $KEY" = "http://127.0.0.1:1 s3cret" || { echo "got $CALLS $KEY"; exit 1; }`
+	s := newStage(t, phase)
+	s.Plan.Env = map[string]string{"CALLS": "${dependencies.payments.url}", "KEY": "${secrets.key}"}
+	s.Plan.Secrets = map[string]plan.Secret{"key": {Env: "SHOP_KEY"}}
+	s.Getenv = func(name string) (string, bool) { return "s3cret", name == "SHOP_KEY" }
+	require.NoError(t, s.Run(t.Context(), "beta"))
+}
+
+func TestASecretInALogIsNotRepeated(t *testing.T) {
+	s := newStage(t, quick())
+	s.Plan.Secrets = map[string]plan.Secret{"key": {Env: "SHOP_KEY"}}
+	s.Getenv = func(name string) (string, bool) { return "s3cret", name == "SHOP_KEY" }
+	web := service("echo my key is s3cret; exit 1")
+	web.Ready = "/healthz"
+	s.Plan.Services = map[string]plan.Service{"web": web}
+	err := s.Run(t.Context(), "beta")
+	require.ErrorContains(t, err, "my key is (secret key)")
+	require.NotContains(t, s.record.find(t, measure.EventPhaseEnd, "beta").Attrs["reason"], "s3cret")
+}
+
 func TestASecretIsReadWhenItIsNeeded(t *testing.T) {
 	s := newStage(t, quick())
 	s.Plan.Secrets = map[string]plan.Secret{"key": {Env: "SHOP_KEY"}}
 	s.Plan.Targets["shop"] = plan.Target{URL: "http://127.0.0.1:1", Headers: map[string]string{"X-Key": "${secrets.key}"}}
-	require.ErrorContains(t, s.Run(t.Context(), "beta"), "secrets.key")
+	err := s.Run(t.Context(), "beta")
+	require.ErrorContains(t, err, "X-Key")
+	require.ErrorContains(t, err, "SHOP_KEY")
 
 	s.Getenv = func(name string) (string, bool) { return "s3cret", name == "SHOP_KEY" }
 	var got plan.Stream

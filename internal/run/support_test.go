@@ -54,8 +54,10 @@ func (m *memory) find(t *testing.T, kind, name string) measure.Event {
 // load is traffic that lasts its plan's length, with the windows given.
 type load struct {
 	stream  plan.Stream
-	startup time.Duration // until it begins to send
-	failed  uint64        // of 10 requests in each second
+	startup time.Duration        // until it begins to send
+	failed  uint64               // of 10 requests in each second
+	faulty  func(time.Time) bool // seconds in which all fail
+	late    time.Duration        // how long after a second its window comes in
 	err     error
 	stopped *time.Time // when its context ended
 }
@@ -70,16 +72,19 @@ func (l load) Run(ctx context.Context, emit func(measure.Batch) error) error {
 		return err
 	}
 	for range int(p.Length() / time.Second) {
-		w := measure.Window{Series: measure.Series{Metric: measure.MetricRequest, Arm: l.stream.Arm}, Start: time.Now().UnixNano(), Count: 10, Failed: l.failed}
-		if err := emit(measure.Batch{Windows: []measure.Window{w}}); err != nil {
-			return err
-		}
+		begin := time.Now().Truncate(time.Second)
 		if wait(ctx, time.Second) != nil {
 			if l.stopped != nil {
 				*l.stopped = time.Now()
 			}
 			return nil
 		}
+		failed := l.failed
+		if l.faulty != nil && l.faulty(begin) {
+			failed = 10
+		}
+		w := measure.Window{Series: measure.Series{Metric: measure.MetricRequest, Arm: l.stream.Arm}, Start: begin.UnixNano(), Count: 10, Failed: failed}
+		time.AfterFunc(l.late, func() { _ = emit(measure.Batch{Windows: []measure.Window{w}}) })
 		if l.err != nil {
 			return l.err
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"sync"
 	"time"
 
@@ -32,46 +31,46 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 	if err := c.preflight(ctx, b); err != nil {
 		return err
 	}
-	clock := newClock(streams)
-	health := &health{}
+	clock, health := newClock(streams), newHealth()
 	emit := func(batch measure.Batch) error {
 		clock.heard(batch)
 		health.heard(batch)
 		return c.emit(batch)
 	}
-	disrupting, stop := context.WithCancel(ctx)
+	// Whatever ends the traffic lifts the disruptions at once.
+	together, stop := context.WithCancel(ctx)
 	defer stop()
 	var faults sync.WaitGroup
 	for _, d := range disruptions {
-		faults.Go(func() { c.disrupt(disrupting, b, d, clock, health) })
+		faults.Go(func() { c.disrupt(together, b, d, clock, health) })
 	}
-	err = c.send(ctx, streams, engines, clock, emit)
+	err = c.send(together, stop, streams, engines, clock, emit)
 	stop()
 	faults.Wait()
-	return err
+	return errors.Join(err, ctx.Err())
 }
 
 // send runs all streams side by side until each has ended. The first error
-// stops the others. When the context ends, disruptions are lifted at once;
-// they do not wait for the traffic to stop.
-func (c *Conductor) send(ctx context.Context, streams []plan.Stream, engines []Traffic, clock *clock, emit func(measure.Batch) error) error {
-	sending, stop := context.WithCancel(ctx)
-	defer stop()
+// stops the others.
+func (c *Conductor) send(ctx context.Context, stop func(), streams []plan.Stream, engines []Traffic, clock *clock, emit func(measure.Batch) error) error {
 	errs := make([]error, len(streams))
 	var all sync.WaitGroup
 	for i, s := range streams {
 		all.Go(func() {
 			defer clock.over(s)
-			if err := wait(sending, time.Duration(s.Test.Start)); err != nil {
+			if wait(ctx, time.Duration(s.Test.Start)) != nil {
 				return
 			}
-			if errs[i] = c.bounded(sending, s, engines[i], emit); errs[i] != nil {
-				stop()
+			err := c.bounded(ctx, s, engines[i], emit)
+			if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				return // an engine that was stopped is not what went wrong
 			}
+			errs[i] = err
+			stop()
 		})
 	}
 	all.Wait()
-	return errors.Join(append(errs, ctx.Err())...)
+	return errors.Join(errs...)
 }
 
 // overrun is how much longer than planned a stream may take to start and end.
@@ -100,12 +99,15 @@ func (c *Conductor) bounded(ctx context.Context, s plan.Stream, engine Traffic, 
 // the verdict knows why everything failed.
 func (c *Conductor) preflight(ctx context.Context, b *bound) error {
 	for _, name := range []string{b.phase.Candidate, b.phase.Baseline} {
-		u, err := url.Parse(b.targets[name].URL)
-		if name == "" || err != nil {
+		if name == "" {
 			continue
 		}
+		host, err := plan.Host(b.targets[name].URL)
+		if err != nil {
+			return fmt.Errorf("target %s: %w", name, err)
+		}
 		dialer := net.Dialer{Timeout: 3 * time.Second}
-		conn, err := dialer.DialContext(ctx, "tcp", withPort(u))
+		conn, err := dialer.DialContext(ctx, "tcp", host)
 		if err == nil {
 			conn.Close()
 			continue
@@ -126,13 +128,16 @@ func (c *Conductor) preflight(ctx context.Context, b *bound) error {
 // begun and its warm-up is over. The offsets of disruptions count from there.
 type clock struct {
 	mu      sync.Mutex
-	waiting map[string]bool // streams that have not begun, by test and arm
+	waiting map[stream]bool // have not begun
 	warm    time.Time
 	ready   chan struct{}
 }
 
+// stream names a test on one arm.
+type stream struct{ test, arm string }
+
 func newClock(streams []plan.Stream) *clock {
-	k := &clock{waiting: map[string]bool{}, ready: make(chan struct{})}
+	k := &clock{waiting: map[stream]bool{}, ready: make(chan struct{})}
 	var earliest plan.Duration
 	for i, s := range streams {
 		if i == 0 || s.Test.Start < earliest {
@@ -141,7 +146,7 @@ func newClock(streams []plan.Stream) *clock {
 	}
 	for _, s := range streams {
 		if s.Test.Start == earliest {
-			k.waiting[s.Test.Name+"/"+s.Arm] = true
+			k.waiting[stream{s.Test.Name, s.Arm}] = true
 		}
 	}
 	k.check()
@@ -154,14 +159,14 @@ func (k *clock) heard(batch measure.Batch) {
 			continue
 		}
 		warmup, _ := time.ParseDuration(e.Attrs["warmup"])
-		k.begun(e.Test+"/"+e.Arm, time.Unix(0, e.At).Add(warmup))
+		k.begun(stream{e.Test, e.Arm}, time.Unix(0, e.At).Add(warmup))
 	}
 }
 
 // over notes that a stream has ended, or never began.
-func (k *clock) over(s plan.Stream) { k.begun(s.Test.Name+"/"+s.Arm, time.Time{}) }
+func (k *clock) over(s plan.Stream) { k.begun(stream{s.Test.Name, s.Arm}, time.Time{}) }
 
-func (k *clock) begun(key string, warm time.Time) {
+func (k *clock) begun(key stream, warm time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.waiting[key] {

@@ -2,7 +2,6 @@ package traffic
 
 import (
 	"context"
-	"math"
 	"sync"
 	"time"
 )
@@ -17,166 +16,91 @@ type arrival struct {
 // arrivals decide when vegeta sends: they are a vegeta.Pacer. Vegeta calls
 // Pace from one goroutine, and then one of its workers takes the arrival. Pace
 // does its waiting itself, because vegeta would sleep through a stop.
-type arrivals interface {
-	Pace(elapsed time.Duration, hits uint64) (wait time.Duration, stop bool)
-	Rate(elapsed time.Duration) float64
-	take() (a arrival, ok bool)                 // by the worker that starts it
-	done()                                      // by whoever saw an attempt end
-	missed(until time.Duration) []time.Duration // due before until, but never started; once vegeta has ended
-}
-
-// waitingRoom holds the arrivals that Pace let go and no worker has started
-// yet, and counts those that have not ended.
-type waitingRoom struct {
-	mu       sync.Mutex
-	line     []arrival
-	underway int
-}
-
-func (w *waitingRoom) enter(a arrival) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.line = append(w.line, a)
-	w.underway++
-}
-
-func (w *waitingRoom) take() (arrival, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.line) == 0 {
-		return arrival{}, false
-	}
-	a := w.line[0]
-	w.line = w.line[1:]
-	return a, true
-}
-
-func (w *waitingRoom) leave() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.underway--
-}
-
-func (w *waitingRoom) busy() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.underway
-}
-
-// openArrivals come by a schedule, whatever the target does.
-type openArrivals struct {
-	waitingRoom
-	ctx      context.Context // ends the sending
+type arrivals struct {
+	sending  context.Context // ends when nothing more may start
 	began    time.Time
 	schedule *schedule
 	workers  int
-	behind   bool     // an arrival had to wait for a worker and we have not caught up since
-	pending  *arrival // taken from the schedule when the sending ended
+	behind   bool // an arrival had to wait for a worker and we have not caught up since
+
+	mu       sync.Mutex
+	line     []arrival // let go, but not started by a worker yet
+	underway int       // let go, but not ended
 }
 
 // Pace implements vegeta.Pacer: it returns when the next arrival is due.
-func (o *openArrivals) Pace(_ time.Duration, hits uint64) (time.Duration, bool) {
-	at, ok := o.schedule.take()
+func (a *arrivals) Pace(_ time.Duration, hits uint64) (time.Duration, bool) {
+	at, ok := a.schedule.take()
 	if !ok {
 		return 0, true
 	}
-	a := arrival{seq: hits, at: at}
-	if early := at - time.Since(o.began); early > 0 {
-		o.behind = false
-		if !pause(o.ctx, early) {
-			o.pending = &a
-			return 0, true
-		}
-	} else if o.ctx.Err() != nil {
-		o.pending = &a
-		return 0, true
-	}
-	o.behind = o.behind || o.busy() >= o.workers
-	a.delayed = o.behind
-	o.enter(a)
-	return 0, false
+	due := a.await(at)
+	a.enter(hits, at)
+	return 0, !due
 }
 
-// Rate implements vegeta.Pacer, in hits per second.
-func (o *openArrivals) Rate(elapsed time.Duration) float64 {
-	return o.schedule.curve.at(elapsed.Seconds())
-}
-
-func (o *openArrivals) done() { o.leave() }
-
-func (o *openArrivals) missed(until time.Duration) []time.Duration {
-	var times []time.Duration
-	if o.pending != nil {
-		o.line = append(o.line, *o.pending)
+// await returns when an arrival is due; false when the sending ended first.
+func (a *arrivals) await(at time.Duration) bool {
+	early := at - time.Since(a.began)
+	if early <= 0 {
+		return a.sending.Err() == nil
 	}
-	for _, a := range o.line {
-		if a.at < until {
-			times = append(times, a.at)
-		}
-	}
-	for {
-		at, ok := o.schedule.take()
-		if !ok || at >= until {
-			return times
-		}
-		times = append(times, at)
-	}
-}
-
-// closedArrivals come whenever a virtual user is free.
-type closedArrivals struct {
-	waitingRoom
-	ctx   context.Context
-	began time.Time
-	curve curve
-	freed chan struct{} // holds one token at most
-}
-
-// look is how often a changing number of virtual users is looked at.
-const look = 20 * time.Millisecond
-
-// Pace implements vegeta.Pacer: it returns when there are fewer attempts under
-// way than virtual users.
-func (c *closedArrivals) Pace(_ time.Duration, hits uint64) (time.Duration, bool) {
-	for {
-		now := time.Since(c.began)
-		if now.Seconds() >= c.curve.length() || c.ctx.Err() != nil {
-			return 0, true
-		}
-		if c.busy() < int(math.Round(c.curve.at(now.Seconds()))) {
-			c.enter(arrival{seq: hits, at: now})
-			return 0, false
-		}
-		select {
-		case <-c.freed:
-		case <-time.After(look):
-		case <-c.ctx.Done():
-		}
-	}
-}
-
-// Rate implements vegeta.Pacer; a closed model asks for no rate.
-func (c *closedArrivals) Rate(time.Duration) float64 { return 0 }
-
-func (c *closedArrivals) done() {
-	c.leave()
-	select {
-	case c.freed <- struct{}{}:
-	default:
-	}
-}
-
-// missed is empty: nobody asked for more than what started.
-func (c *closedArrivals) missed(time.Duration) []time.Duration { return nil }
-
-// pause waits; false when the context ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+	a.behind = false
+	timer := time.NewTimer(early)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-ctx.Done():
+	case <-a.sending.Done():
 		return false
+	}
+}
+
+func (a *arrivals) enter(seq uint64, at time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.behind = a.behind || a.underway >= a.workers
+	a.line = append(a.line, arrival{seq: seq, at: at, delayed: a.behind})
+	a.underway++
+}
+
+// Rate implements vegeta.Pacer, in hits per second.
+func (a *arrivals) Rate(elapsed time.Duration) float64 {
+	return a.schedule.curve.at(elapsed.Seconds())
+}
+
+// take gives a worker the arrival that it starts.
+func (a *arrivals) take() (next arrival, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.line) == 0 {
+		return arrival{}, false
+	}
+	next, a.line = a.line[0], a.line[1:]
+	return next, true
+}
+
+// done says that an attempt has ended.
+func (a *arrivals) done() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.underway--
+}
+
+// missed gives what was due before until but never started, once vegeta has
+// ended.
+func (a *arrivals) missed(until time.Duration) []time.Duration {
+	var times []time.Duration
+	for _, left := range a.line {
+		if left.at < until {
+			times = append(times, left.at)
+		}
+	}
+	for {
+		at, ok := a.schedule.take()
+		if !ok || at >= until {
+			return times
+		}
+		times = append(times, at)
 	}
 }

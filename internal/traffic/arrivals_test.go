@@ -15,30 +15,30 @@ func TestArrivalsBehindAStuckWorkerAreDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := newSchedule(curve{{2, 10, 10}}, "", 0)
 		require.NoError(t, err)
-		o := &openArrivals{ctx: t.Context(), began: time.Now(), schedule: s, workers: 1}
+		a := &arrivals{sending: t.Context(), began: time.Now(), schedule: s, workers: 1}
 		var delayed []bool
 		for i := range uint64(20) {
-			_, stop := o.Pace(0, i)
+			_, stop := a.Pace(0, i)
 			require.False(t, stop)
 			if i == 1 {
 				time.Sleep(900 * time.Millisecond) // vegeta waits for the worker
-				o.done()
+				a.done()
 			}
-			a, ok := o.take()
+			got, ok := a.take()
 			require.True(t, ok)
-			require.Equal(t, time.Duration(i)*100*time.Millisecond, a.at)
-			delayed = append(delayed, a.delayed)
+			require.Equal(t, time.Duration(i)*100*time.Millisecond, got.at)
+			delayed = append(delayed, got.delayed)
 			if i > 0 {
 				time.Sleep(10 * time.Millisecond)
-				o.done()
+				a.done()
 			}
 		}
 		for i, d := range delayed {
 			require.Equal(t, i >= 1 && i <= 11, d, "arrival %d", i)
 		}
-		_, stop := o.Pace(0, 20)
+		_, stop := a.Pace(0, 20)
 		require.True(t, stop)
-		require.Empty(t, o.missed(time.Hour))
+		require.Empty(t, a.missed(time.Hour))
 	})
 }
 
@@ -48,13 +48,13 @@ func TestMissedArrivals(t *testing.T) {
 		defer cancel()
 		s, err := newSchedule(curve{{1, 10, 10}}, "", 0)
 		require.NoError(t, err)
-		o := &openArrivals{ctx: ctx, began: time.Now(), schedule: s, workers: 1}
-		o.Pace(0, 0)
-		o.Pace(0, 1)
-		_, _ = o.take()
-		_, stop := o.Pace(0, 2)
+		a := &arrivals{sending: ctx, began: time.Now(), schedule: s, workers: 1}
+		a.Pace(0, 0)
+		a.Pace(0, 1)
+		_, _ = a.take()
+		_, stop := a.Pace(0, 2)
 		require.True(t, stop, "interrupted while it waited")
-		require.Equal(t, 150*time.Millisecond, time.Since(o.began))
-		require.Equal(t, []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 300 * time.Millisecond}, o.missed(350*time.Millisecond))
+		require.Equal(t, 150*time.Millisecond, time.Since(a.began))
+		require.Equal(t, []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 300 * time.Millisecond}, a.missed(350*time.Millisecond))
 	})
 }

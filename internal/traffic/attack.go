@@ -15,7 +15,6 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"resilience/internal/measure"
-	"resilience/internal/plan"
 )
 
 // stopBound is how long requests under way may take after an interrupt.
@@ -27,17 +26,16 @@ const flushEvery = time.Second
 // attack is one run of a Requests.
 type attack struct {
 	*Requests
-	client   *http.Client
 	attacker *vegeta.Attacker
 	recorder *recorder
 	table    table
 	began    time.Time
-	arrivals arrivals
+	arrivals *arrivals
 	sending  context.Context // ends when nothing more may start
 	halt     context.CancelFunc
 	flight   context.Context // ends when what is under way is given up
 	cut      context.CancelFunc
-	cutAt    atomic.Int64 // nanoseconds after the beginning; 0 while it has not happened
+	cutAt    atomic.Int64 // when that was, in nanoseconds after the beginning
 
 	lagMu sync.Mutex
 	lag   lagWatch
@@ -51,12 +49,8 @@ func newAttack(r *Requests, client *http.Client) *attack {
 	a.flight, a.cut = context.WithCancel(context.Background())
 	tracer := &tracer{next: client.Transport, table: &a.table, cut: a.flight}
 	traced := *client
-	traced.Transport, traced.CheckRedirect, traced.Timeout = tracer, tracer.redirect, 0 // the tracer keeps the time
-	a.client = &traced
-	a.attacker = vegeta.NewAttacker(
-		vegeta.Client(a.client), vegeta.MaxBody(r.mix.maxBody()),
-		vegeta.Workers(uint64(min(r.workers, vegeta.DefaultWorkers))), vegeta.MaxWorkers(uint64(r.workers)),
-	)
+	traced.Transport, traced.CheckRedirect = tracer, tracer.redirect
+	a.attacker = vegeta.NewAttacker(vegeta.Client(&traced), vegeta.MaxBody(r.mix.maxBody()), vegeta.MaxWorkers(uint64(r.workers)))
 	return a
 }
 
@@ -91,12 +85,8 @@ func (a *attack) begin() error {
 		"kind": a.kind, "warmup": time.Duration(a.profile.Warmup).String(), "engine": "vegeta",
 	})
 	a.tellAsked(a.began)
-	if a.closed {
-		a.arrivals = &closedArrivals{ctx: a.sending, began: a.began, curve: a.curve, freed: make(chan struct{}, 1)}
-		return nil
-	}
 	schedule, err := newSchedule(a.curve, a.profile.Arrival, a.stream.Seed)
-	a.arrivals = &openArrivals{ctx: a.sending, began: a.began, schedule: schedule, workers: a.workers}
+	a.arrivals = &arrivals{sending: a.sending, began: a.began, schedule: schedule, workers: a.workers}
 	return err
 }
 
@@ -158,18 +148,14 @@ func (a *attack) giveUp() {
 	a.cut()
 }
 
-// tellAsked records the rate or the virtual users asked for from now on, when
-// they changed.
+// tellAsked records the rate asked for from now on, when it changed.
 func (a *attack) tellAsked(now time.Time) {
-	asked, unit := a.curve.at(now.Sub(a.began).Seconds()), "rate"
-	if a.closed {
-		asked, unit = math.Round(asked), "vus"
-	}
+	asked := a.curve.at(now.Sub(a.began).Seconds())
 	if math.Abs(asked-a.asked) <= 1e-9*a.asked {
 		return
 	}
 	a.asked = asked
-	a.recorder.event(now, measure.EventAsked, "", map[string]string{unit: strconv.FormatFloat(asked, 'g', 6, 64)})
+	a.recorder.event(now, measure.EventAsked, "", map[string]string{"rate": strconv.FormatFloat(asked, 'g', 6, 64)})
 }
 
 // target is vegeta's Targeter: a worker calls it when it starts an attempt.
@@ -179,7 +165,7 @@ func (a *attack) target(t *vegeta.Target) error {
 		return errors.New("a worker without an arrival") // would be our mistake; vegeta stops
 	}
 	a.lagMu.Lock()
-	evidence := a.lag.see(due.at, time.Since(a.began)-due.at, due.delayed || a.closed)
+	evidence := a.lag.see(due.at, time.Since(a.began)-due.at, due.delayed)
 	a.lagMu.Unlock()
 	a.recorder.blame("lag", evidence)
 
@@ -212,13 +198,4 @@ func (a *attack) finish(end time.Time, reason string) {
 		a.recorder.blame("files", fmt.Sprintf("%d requests could not be sent: this machine ran out of file descriptors, ports or memory", n))
 	}
 	a.recorder.event(end, measure.EventTestEnd, "", map[string]string{"complete": strconv.FormatBool(reason == ""), "reason": reason})
-}
-
-// accepts tells whether the front door said yes: 2xx and 3xx unless the target
-// says otherwise.
-func (a *attack) accepts(code int) bool {
-	if len(a.stream.Target.Accept) == 0 {
-		return code >= 200 && code < 400
-	}
-	return plan.Accepts(a.stream.Target, code)
 }

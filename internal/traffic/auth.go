@@ -45,11 +45,7 @@ func NewAuthorizer(target plan.Target, hosts []string, dir string) (*Authorizer,
 	case auth == nil || (auth.Header == nil && auth.OAuth2 == nil):
 		return nil, nil
 	case auth.Header != nil:
-		name := auth.Header.Name
-		if name == "" {
-			name = "Authorization"
-		}
-		return &Authorizer{static: map[string]string{name: auth.Header.Value}}, nil
+		return &Authorizer{static: map[string]string{auth.Header.Name: auth.Header.Value}}, nil
 	default:
 		return newOAuth2(*auth.OAuth2, target.TLS, hosts, dir)
 	}

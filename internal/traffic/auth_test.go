@@ -51,7 +51,7 @@ func TestTokensAreRenewedDuringATest(t *testing.T) {
 		}
 	})
 	s := streamTo(t, server.URL, plan.Profile{Rate: 40, Duration: secs(1.7)})
-	s.Target = oauth2Target(server.URL, tokens, "s3cret")
+	s.Target.Auth = oauth2Target(server.URL, tokens, "s3cret").Auth
 	s.Hosts = append(s.Hosts, hostOf(t, tokens))
 	out := drive(t, t.Context(), s)
 	require.GreaterOrEqual(t, given.Load(), int64(2))

@@ -16,32 +16,23 @@ import (
 	"resilience/internal/plan"
 )
 
-// ClientOptions are what a client needs to know beyond its target.
-type ClientOptions struct {
-	Timeout time.Duration // of a request with its body; 0 is none
-	Conns   int           // idle connections kept for each host; 0 is 100
-	Auth    *Authorizer   // credentials; nil is none
-}
-
-// NewClient makes a client for a target. It dials nothing but the hosts
-// (host:port), uses no proxy from the environment, speaks HTTP/2 where TLS
-// negotiates it, and adds the target's headers and credentials to requests for
-// the target itself, never to those for another host that a redirect led to.
-// A header that a request sets itself stays. Paths in the target's TLS
-// settings are relative to dir.
-func NewClient(target plan.Target, hosts []string, dir string, o ClientOptions) (*http.Client, error) {
+// newClient makes a client for a target, without a timeout. It dials nothing
+// but the hosts (host:port), uses no proxy from the environment, speaks HTTP/2
+// where TLS negotiates it, and adds the target's headers and credentials to
+// requests for the target itself, never to those for another host that a
+// redirect led to. A header that a request sets itself stays. Conns is how many
+// idle connections it keeps; paths in the target's TLS settings are relative
+// to dir.
+func newClient(target plan.Target, hosts []string, dir string, conns int, auth *Authorizer) (*http.Client, error) {
 	base, err := url.Parse(target.URL)
 	if err != nil || base.Host == "" || (base.Scheme != "http" && base.Scheme != "https") {
 		return nil, fmt.Errorf("target URL %q: want http://HOST or https://HOST", redactURL(target.URL))
 	}
-	transport, err := newTransport(target.TLS, hosts, dir, o.Conns)
+	transport, err := newTransport(target.TLS, hosts, dir, conns)
 	if err != nil {
 		return nil, err
 	}
-	return &http.Client{
-		Timeout:   o.Timeout,
-		Transport: &headerTransport{next: transport, host: base.Host, headers: target.Headers, auth: o.Auth},
-	}, nil
+	return &http.Client{Transport: &headerTransport{next: transport, host: base.Host, headers: target.Headers, auth: auth}}, nil
 }
 
 // newTransport makes the guarded transport below a client, without headers.
@@ -50,15 +41,10 @@ func newTransport(t *plan.TLS, hosts []string, dir string, conns int) (*http.Tra
 	if err != nil {
 		return nil, err
 	}
-	if conns <= 0 {
-		conns = 100
-	}
 	return &http.Transport{
-		Proxy:               nil,
 		DialContext:         guard(hosts),
 		TLSClientConfig:     config,
 		ForceAttemptHTTP2:   true,
-		MaxIdleConns:        0,
 		MaxIdleConnsPerHost: conns,
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 30 * time.Second,

@@ -86,7 +86,7 @@ func TestTLS(t *testing.T) {
 		w.Header().Set("X-Seen", r.Proto+" "+r.TLS.PeerCertificates[0].Subject.CommonName)
 	})
 	get := func(settings *plan.TLS) (string, error) {
-		client, err := NewClient(plan.Target{URL: server.URL, TLS: settings}, []string{hostOf(t, server.URL)}, a.dir, ClientOptions{})
+		client, err := newClient(plan.Target{URL: server.URL, TLS: settings}, []string{hostOf(t, server.URL)}, a.dir, 1, nil)
 		require.NoError(t, err)
 		defer client.CloseIdleConnections()
 		resp, err := client.Get(server.URL)
@@ -123,18 +123,17 @@ func TestTLSSettingsThatAreWrong(t *testing.T) {
 		"needs both cert and key":          {Cert: "ca.pem"},
 		"tls: client certificate ca.pem w": {Cert: "ca.pem", Key: "empty.pem"},
 	} {
-		_, err := NewClient(plan.Target{URL: "https://h", TLS: &settings}, nil, a.dir, ClientOptions{})
+		_, err := newClient(plan.Target{URL: "https://h", TLS: &settings}, nil, a.dir, 1, nil)
 		require.ErrorContains(t, err, want)
 	}
-	_, err := NewClient(plan.Target{URL: "shop:80"}, nil, "", ClientOptions{})
+	_, err := newClient(plan.Target{URL: "shop:80"}, nil, "", 1, nil)
 	require.ErrorContains(t, err, "want http://HOST")
 }
 
 func TestOnlyHostsOfThePlanAreDialled(t *testing.T) {
-	t.Setenv("HTTP_PROXY", "http://127.0.0.1:1")
 	inside := serve(t, func(http.ResponseWriter, *http.Request) {})
 	outside := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("dialled") })
-	client, err := NewClient(plan.Target{URL: inside.URL}, []string{hostOf(t, inside.URL)}, "", ClientOptions{})
+	client, err := newClient(plan.Target{URL: inside.URL}, []string{hostOf(t, inside.URL)}, "", 1, nil)
 	require.NoError(t, err)
 	defer client.CloseIdleConnections()
 	resp, err := client.Get(inside.URL)
@@ -158,6 +157,13 @@ func TestGuardKnowsWhatItAllows(t *testing.T) {
 	require.Error(t, err, "another name of the same machine is another host")
 }
 
+// Loopback never goes through a proxy, so only the setting can be looked at.
+func TestNoProxyIsUsed(t *testing.T) {
+	transport, err := newTransport(nil, nil, "", 1)
+	require.NoError(t, err)
+	require.Nil(t, transport.Proxy)
+}
+
 // What belongs to the target must not reach a host that it redirects to.
 func TestHeadersStayWithTheirTarget(t *testing.T) {
 	other := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -175,7 +181,7 @@ func TestHeadersStayWithTheirTarget(t *testing.T) {
 	hosts := []string{hostOf(t, target.URL), hostOf(t, other.URL)}
 	auth, err := NewAuthorizer(settings, hosts, "")
 	require.NoError(t, err)
-	client, err := NewClient(settings, hosts, "", ClientOptions{Auth: auth})
+	client, err := newClient(settings, hosts, "", 1, auth)
 	require.NoError(t, err)
 	defer client.CloseIdleConnections()
 	resp, err := client.Get(target.URL)

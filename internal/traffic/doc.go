@@ -2,10 +2,10 @@
 //
 // There are two. [K6] runs a script in a k6 child process and listens to what
 // it measures. [Requests] sends a plan's list of requests itself, with vegeta,
-// at a rate (open model: arrivals come whether or not the target answers) or
-// by a number of virtual users (closed model). Both take one [plan.Stream],
-// reach nothing but its hosts, use the same credentials ([Authorizer]) and
-// data ([plan.Feeder]), and hand on batches of windows, events and examples.
+// at a rate: arrivals come whether or not the target answers (open model).
+// Both take one [plan.Stream], reach nothing but its hosts, use the same
+// credentials ([Authorizer]) and data ([plan.Feeder]), and hand on batches of
+// windows, events and examples.
 //
 // Attempts are counted at the moment they were scheduled to, and their latency
 // runs from there: what stands in line because every connection waits on the
@@ -20,7 +20,7 @@
 // processor that was busy throughout, file descriptors or ports that ran out
 // (such requests never left, so they count as no requests of the target).
 //
-// The stages of a Requests run: schedule (pacer.go) decides when, arrivals.go
-// waits for it as a vegeta.Pacer, route.go makes the request, tracer.go
-// follows it, settle.go says how it ended, recorder.go keeps that.
+// The stages of a Requests run, in attack.go: schedule.go decides when,
+// arrivals.go waits for it as a vegeta.Pacer, route.go makes the request,
+// tracer.go follows it, settle.go says how it ended, recorder.go keeps that.
 package traffic

@@ -111,5 +111,6 @@ func (c *conversation) stop(reason string) {
 func (c *conversation) write(kind measure.FrameKind, payload any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(stopGrace)) // a child that hangs must not hold us up
 	return measure.WriteFrame(c.conn, kind, payload)
 }

@@ -2,9 +2,7 @@ package traffic
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"time"
 
@@ -12,29 +10,21 @@ import (
 	"resilience/internal/plan"
 )
 
-// Where a plan leaves these out.
-const (
-	defaultTimeout = 30 * time.Second
-	leastWorkers   = 100
-	mostWorkers    = 10_000
-)
-
-// Requests is the engine for a list of requests: an open model (a rate) or a
-// closed one (virtual users) through vegeta.
+// Requests is the engine for a list of requests: an open model, through vegeta.
 type Requests struct {
 	stream  plan.Stream
 	kind    string
 	profile plan.Profile
 	curve   curve
-	closed  bool
 	mix     *mix
 	feeder  *plan.Feeder // nil without data
-	workers int
+	workers int          // how many requests may be under way
 	timeout time.Duration
 }
 
-// NewRequests prepares the stream's test. It reads and checks all that can be
-// checked without traffic: data, expectations, certificates.
+// NewRequests prepares the stream's test, in which the plan's defaults are
+// filled in. It reads and checks all that can be checked without traffic:
+// data, expectations, certificates.
 func NewRequests(s plan.Stream) (*Requests, error) {
 	r := &Requests{stream: s}
 	r.kind, r.profile = s.Test.Kind()
@@ -48,10 +38,6 @@ func (r *Requests) prepare() (err error) {
 	if r.curve, err = curveOf(r.profile); err != nil {
 		return err
 	}
-	r.closed = r.profile.Closed()
-	if r.closed && r.profile.Arrival == "poisson" {
-		return errors.New("arrival: poisson needs a rate, not vus")
-	}
 	if _, err := newSchedule(r.curve, r.profile.Arrival, r.stream.Seed); err != nil {
 		return err
 	}
@@ -61,11 +47,7 @@ func (r *Requests) prepare() (err error) {
 	if err := r.openData(); err != nil {
 		return err
 	}
-	r.timeout = time.Duration(r.profile.Timeout)
-	if r.timeout <= 0 {
-		r.timeout = defaultTimeout
-	}
-	r.workers = r.mostWorkers()
+	r.workers, r.timeout = r.profile.MaxVUs, time.Duration(r.profile.Timeout)
 	client, auth, err := r.client()
 	if err != nil {
 		return err
@@ -90,25 +72,13 @@ func (r *Requests) openData() (err error) {
 	return r.feeder.Require(columns)
 }
 
-// mostWorkers is how many requests may be under way. Without max_vus there are
-// enough for a target that answers nothing until the timeout, within bounds.
-func (r *Requests) mostWorkers() int {
-	switch {
-	case r.closed:
-		return int(math.Ceil(r.curve.peak()))
-	case r.profile.MaxVUs > 0:
-		return r.profile.MaxVUs
-	}
-	return int(min(max(r.curve.peak()*r.timeout.Seconds(), leastWorkers), mostWorkers))
-}
-
 func (r *Requests) client() (*http.Client, *Authorizer, error) {
 	s := r.stream
 	auth, err := NewAuthorizer(s.Target, s.Hosts, s.Dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := NewClient(s.Target, s.Hosts, s.Dir, ClientOptions{Timeout: r.timeout, Conns: r.workers, Auth: auth})
+	client, err := newClient(s.Target, s.Hosts, s.Dir, r.workers, auth)
 	return client, auth, err
 }
 
@@ -117,17 +87,21 @@ func (r *Requests) client() (*http.Client, *Authorizer, error) {
 // test could not begin (no token, say) or that emit failed. What went wrong
 // with the generator later is in events.
 func (r *Requests) Run(ctx context.Context, emit func(measure.Batch) error) error {
+	if err := r.send(ctx, emit); err != nil {
+		return fmt.Errorf("test %s: %w", r.stream.Test.Name, err)
+	}
+	return nil
+}
+
+func (r *Requests) send(ctx context.Context, emit func(measure.Batch) error) error {
 	client, auth, err := r.client()
 	if err != nil {
-		return fmt.Errorf("test %s: %w", r.stream.Test.Name, err)
+		return err
 	}
 	defer auth.Close()
 	defer client.CloseIdleConnections()
 	if _, err := auth.Headers(ctx); err != nil {
-		return fmt.Errorf("test %s: %w", r.stream.Test.Name, err)
+		return err
 	}
-	if err := newAttack(r, client).run(ctx, emit); err != nil {
-		return fmt.Errorf("test %s: %w", r.stream.Test.Name, err)
-	}
-	return nil
+	return newAttack(r, client).run(ctx, emit)
 }

@@ -275,7 +275,7 @@ func TestDataIsPutIntoRequests(t *testing.T) {
 	s := streamTo(t, server.URL+"/api/", plan.Profile{
 		Rate: 30, Duration: secs(0.1), Data: "users.csv",
 		Requests: []plan.Request{{
-			Method: "post", Path: "/users/${data.name}?q=${data.name}", Headers: map[string]string{"X-User": "${data.name}"},
+			Method: "POST", Path: "/users/${data.name}?q=${data.name}", Headers: map[string]string{"X-User": "${data.name}"},
 			JSON: map[string]any{"n": "${data.name}", "x": 1, "h": "<&>"},
 		}},
 	})
@@ -288,24 +288,6 @@ func TestDataIsPutIntoRequests(t *testing.T) {
 		`POST /api/users/a%2Fb%20c?q=a%2Fb+c h=a/b c t=application/json {"h":"<&>","n":"a/b c","x":1}`,
 		`POST /api/users/say%20%22hi%22%0AX-Evil:%201?q=say+%22hi%22%0AX-Evil%3A+1 h=say "hi" X-Evil: 1 t=application/json {"h":"<&>","n":"say \"hi\"\nX-Evil: 1","x":1}`,
 	}, seen)
-}
-
-func TestVirtualUsers(t *testing.T) {
-	var under, most atomic.Int64
-	server := serve(t, func(http.ResponseWriter, *http.Request) {
-		now := under.Add(1)
-		defer under.Add(-1)
-		for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
-		}
-		<-time.After(20 * time.Millisecond) // the work of a request
-	})
-	out := drive(t, t.Context(), streamTo(t, server.URL, plan.Profile{VUs: 4, Duration: secs(0.6), Grace: secs(2)}))
-	all := out.sum(measure.MetricRequest, nil)
-	require.EqualValues(t, 4, most.Load())
-	require.Greater(t, all.Count, uint64(20))
-	require.LessOrEqual(t, all.Count, uint64(124))
-	require.Zero(t, all.Failed)
-	require.Equal(t, map[string]string{"vus": "4"}, out.events(measure.EventAsked)[0].Attrs)
 }
 
 func TestAskedFollowsARamp(t *testing.T) {
@@ -327,7 +309,7 @@ func TestNobodyTakesTheResults(t *testing.T) {
 }
 
 func TestSameSeedSameRequests(t *testing.T) {
-	requests := []plan.Request{{Path: "/a", Weight: 2}, {Path: "/b"}, {Path: "/c", Weight: 7}}
+	requests := filled([]plan.Request{{Path: "/a", Weight: 2}, {Path: "/b"}, {Path: "/c", Weight: 7}})
 	picks := func(seed int64) (names string, counts map[string]int) {
 		m, err := newMix(requests, "http://h", seed)
 		require.NoError(t, err)
@@ -354,21 +336,16 @@ func TestWhatCannotBeSent(t *testing.T) {
 		profile plan.Profile
 		want    string
 	}{
-		"no data":       {plan.Profile{Requests: []plan.Request{{Path: "/${data.id}"}}}, "${data.id} is used, but the test has no data: file"},
-		"open braces":   {plan.Profile{Requests: []plan.Request{{Path: "/${data.id"}}}, "request 1: path: ${data.id: want ${data.COLUMN}"},
-		"two bodies":    {plan.Profile{Requests: []plan.Request{{Path: "/", Body: "x", JSON: 1}}}, "body or json, not both"},
-		"fragment":      {plan.Profile{Requests: []plan.Request{{Path: "/#x"}}}, "fragment"},
-		"method":        {plan.Profile{Requests: []plan.Request{{Path: "/", Method: "G T"}}}, "invalid method"},
-		"arrival":       {plan.Profile{Arrival: "bursts"}, "arrival is constant or poisson"},
-		"poisson users": {plan.Profile{VUs: 3, Arrival: "poisson"}, "poisson needs a rate"},
-		"regexp":        {plan.Profile{Requests: []plan.Request{{Path: "/", Expect: &plan.Expect{Matches: "("}}}}, "request 1: expect: matches"},
+		"no data":     {plan.Profile{Requests: []plan.Request{{Path: "/${data.id}"}}}, "${data.id} is used, but the test has no data: file"},
+		"open braces": {plan.Profile{Requests: []plan.Request{{Path: "/${data.id"}}}, "request 1: path: ${data.id: want ${data.COLUMN}"},
+		"fragment":    {plan.Profile{Requests: []plan.Request{{Path: "/#x"}}}, "fragment"},
+		"method":      {plan.Profile{Requests: []plan.Request{{Path: "/", Method: "G T"}}}, "invalid method"},
+		"arrival":     {plan.Profile{Arrival: "bursts"}, "arrival is constant or poisson"},
+		"regexp":      {plan.Profile{Requests: []plan.Request{{Path: "/", Expect: &plan.Expect{Matches: "("}}}}, "request 1: expect: matches"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := test.profile
-			p.Duration = secs(1)
-			if p.VUs == 0 {
-				p.Rate = 1
-			}
+			p.Rate, p.Duration = 1, secs(1)
 			_, err := NewRequests(streamTo(t, "http://127.0.0.1:1", p))
 			require.ErrorContains(t, err, test.want)
 			require.ErrorContains(t, err, "test t: ")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -33,18 +32,9 @@ func newRoute(r plan.Request, target string) (*route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("path: %w", err)
 	}
-	if r.Weight < 0 {
-		return nil, errors.New("weight: not below zero")
-	}
 	made := &route{
-		name: r.Name, method: strings.ToUpper(r.Method), base: strings.TrimRight(target, "/"),
-		path: path, weight: uint64(max(r.Weight, 1)),
-	}
-	if made.method == "" {
-		made.method = http.MethodGet
-	}
-	if made.name == "" {
-		made.name = made.method + " " + r.Path
+		name: r.Name, method: r.Method, base: strings.TrimRight(target, "/"),
+		path: path, weight: uint64(r.Weight),
 	}
 	if made.headers, err = headerTemplates(r.Headers); err != nil {
 		return nil, err
@@ -75,9 +65,6 @@ func (r *route) setBody(q plan.Request) (err error) {
 	if q.JSON == nil {
 		r.body, err = parseTemplate(q.Body, plain)
 		return err
-	}
-	if q.Body != "" {
-		return errors.New("give body or json, not both")
 	}
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)
@@ -115,17 +102,10 @@ func (r *route) columns() []string {
 	for _, t := range r.headers {
 		names = append(names, t.columns()...)
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
-func (r *route) url(row map[string]string) string {
-	path := r.path.fill(row)
-	if path != "" && path[0] != '/' && path[0] != '?' {
-		path = "/" + path
-	}
-	return r.base + path
-}
+func (r *route) url(row map[string]string) string { return r.base + r.path.fill(row) }
 
 // fill makes vegeta's target for a row. The fragment of its URL, which is
 // never sent, carries what the attempt is known by.
@@ -184,13 +164,12 @@ func splitmix(x uint64) uint64 {
 
 // columns that any of the routes needs.
 func (m *mix) columns() []string {
-	names := map[string]bool{}
+	var names []string
 	for _, r := range m.routes {
-		for _, c := range r.columns() {
-			names[c] = true
-		}
+		names = append(names, r.columns()...)
 	}
-	return slices.Sorted(maps.Keys(names))
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // maxBody is how much of an answer any of the routes needs to see, in bytes.

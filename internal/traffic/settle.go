@@ -10,6 +10,7 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"resilience/internal/measure"
+	"resilience/internal/plan"
 )
 
 // ending is an attempt that has ended, about to be counted.
@@ -35,7 +36,7 @@ func (a *attack) settle(result *vegeta.Result) {
 	switch err := e.failure(); {
 	case err == nil:
 		e.answered()
-	case a.cutAt.Load() > 0 && a.flight.Err() != nil && isCanceled(err):
+	case a.flight.Err() != nil && isCanceled(err):
 		e.unfinished()
 	case classify(err) == statusGenerator:
 		e.unsent(err)
@@ -59,7 +60,7 @@ func (e *ending) failure() error {
 // answered looks at the status and then at the content.
 func (e *ending) answered() {
 	status := strconv.Itoa(int(e.result.Code))
-	if !e.accepts(int(e.result.Code)) {
+	if !plan.Accepts(e.stream.Target, int(e.result.Code)) {
 		e.count(status, measure.Failed)
 		e.example("status "+status, status, http.StatusText(int(e.result.Code)))
 		return

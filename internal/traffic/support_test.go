@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log"
@@ -83,15 +84,32 @@ func hostOf(t testing.TB, raw string) string {
 	return u.Host
 }
 
-// streamTo makes a stream of a profile to a URL.
+// streamTo makes a stream of a profile to a URL, filled in as a plan is.
 func streamTo(t testing.TB, target string, p plan.Profile) plan.Stream {
 	if len(p.Requests) == 0 {
 		p.Requests = []plan.Request{{Path: "/"}}
 	}
+	p.Requests = filled(p.Requests)
+	p.Timeout = cmp.Or(p.Timeout, secs(30))
+	if p.Open() {
+		p.MaxVUs = cmp.Or(p.MaxVUs, 100)
+	}
 	return plan.Stream{
 		Phase: "beta", Arm: measure.Candidate, Test: plan.Test{Name: "t", Load: &p},
-		Target: plan.Target{URL: target}, Hosts: []string{hostOf(t, target)}, Dir: t.TempDir(), Seed: 1,
+		Target: plan.Target{URL: target, Accept: []string{"2xx", "3xx"}},
+		Hosts:  []string{hostOf(t, target)}, Dir: t.TempDir(), Seed: 1,
 	}
+}
+
+// filled are requests with a plan's defaults.
+func filled(requests []plan.Request) []plan.Request {
+	requests = slices.Clone(requests)
+	for i := range requests {
+		r := &requests[i]
+		r.Method, r.Weight = cmp.Or(r.Method, http.MethodGet), cmp.Or(r.Weight, 1)
+		r.Name = cmp.Or(r.Name, r.Method+" "+r.Path)
+	}
+	return requests
 }
 
 // drive runs a stream to its end and checks that nothing is left behind.

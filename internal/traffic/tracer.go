@@ -105,13 +105,6 @@ func reason(ctx context.Context, err error) error {
 	return err
 }
 
-// CloseIdleConnections lets http.Client close what is kept open.
-func (t *tracer) CloseIdleConnections() {
-	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
-}
-
 // tracedBody keeps errors while a body is read and frees what its request held.
 type tracedBody struct {
 	io.ReadCloser

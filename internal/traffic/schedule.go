@@ -13,11 +13,11 @@ import (
 // 100 arrivals, also when their integral says 100.00000001.
 const slack = 1e-6
 
-// curve is a rate (arrivals per second) or a number of virtual users over the
-// seconds since a test began: a chain of straight lines.
+// curve is a rate, in arrivals per second, over the seconds since a test
+// began: a chain of straight lines.
 type curve []line
 
-// line goes from one value to another.
+// line goes from one rate to another.
 type line struct {
 	seconds  float64
 	from, to float64
@@ -25,52 +25,36 @@ type line struct {
 
 // curveOf reads the line of a profile; see [plan.Profile.Line].
 func curveOf(p plan.Profile) (curve, error) {
-	value := func(at plan.Point) float64 {
-		if p.Closed() {
-			return float64(at.VUs)
-		}
-		return float64(at.Rate)
-	}
-	var s curve
+	var c curve
 	points := p.Line()
 	for i, to := range points[1:] {
 		from := points[i]
-		s = append(s, line{(to.At - from.At).Seconds(), value(from), value(to)})
+		c = append(c, line{(to.At - from.At).Seconds(), float64(from.Rate), float64(to.Rate)})
 	}
 	switch {
-	case s.length() <= 0:
+	case c.length() <= 0:
 		return nil, errors.New("a test without a script needs a duration or stages")
-	case s.peak() <= 0:
-		return nil, errors.New("a test without a script needs a rate or vus above zero")
+	case c.upTo(c.length()) <= 0:
+		return nil, errors.New("a test without a script needs a rate above zero")
 	}
-	return s, nil
+	return c, nil
 }
 
 // length is how long the curve is, in seconds.
-func (s curve) length() float64 {
+func (c curve) length() float64 {
 	var sum float64
-	for _, l := range s {
+	for _, l := range c {
 		sum += l.seconds
 	}
 	return sum
 }
 
-func (s curve) peak() float64 {
-	var peak float64
-	for _, l := range s {
-		if l.seconds > 0 {
-			peak = max(peak, l.from, l.to)
-		}
-	}
-	return peak
-}
-
-// at is the value after t seconds, zero before and behind the curve.
-func (s curve) at(t float64) float64 {
+// at is the rate after t seconds, zero before and behind the curve.
+func (c curve) at(t float64) float64 {
 	if t < 0 {
 		return 0
 	}
-	for _, l := range s {
+	for _, l := range c {
 		if t < l.seconds {
 			return l.from + (l.to-l.from)*t/l.seconds
 		}
@@ -88,9 +72,9 @@ func (l line) area(t float64) float64 {
 }
 
 // upTo is the integral over the first t seconds: how many arrivals there are.
-func (s curve) upTo(t float64) float64 {
+func (c curve) upTo(t float64) float64 {
 	var sum float64
-	for _, l := range s {
+	for _, l := range c {
 		if t <= l.seconds {
 			return sum + l.area(max(t, 0))
 		}
@@ -102,11 +86,11 @@ func (s curve) upTo(t float64) float64 {
 
 // when is the inverse of upTo: the moment behind which there are more than n
 // arrivals. It is not ok when there never are.
-func (s curve) when(n float64) (t float64, ok bool) {
-	if n < 0 || n >= s.upTo(s.length())-slack {
+func (c curve) when(n float64) (t float64, ok bool) {
+	if n < 0 || n >= c.upTo(c.length())-slack {
 		return 0, false
 	}
-	for _, l := range s {
+	for _, l := range c {
 		area := l.area(l.seconds)
 		if n < area {
 			return t + l.when(n), true
@@ -114,7 +98,7 @@ func (s curve) when(n float64) (t float64, ok bool) {
 		n -= area
 		t += l.seconds
 	}
-	return s.length(), true // only by rounding
+	return c.length(), true // only by rounding
 }
 
 // when solves area(t) = n for a line, by the form of the quadratic formula
@@ -138,13 +122,13 @@ type schedule struct {
 // (poisson): then the integral between two arrivals is exponentially
 // distributed with mean 1, which is a Poisson process with the curve as its
 // rate (time rescaling; Lewis and Shedler 1979 compare the ways to it).
-func newSchedule(s curve, arrival string, seed int64) (*schedule, error) {
+func newSchedule(c curve, arrival string, seed int64) (*schedule, error) {
 	switch arrival {
 	case "", "constant":
-		return &schedule{curve: s}, nil
+		return &schedule{curve: c}, nil
 	case "poisson":
 		random := rand.New(rand.NewPCG(uint64(seed), 0x9e3779b97f4a7c15))
-		return &schedule{curve: s, random: random, next: random.ExpFloat64()}, nil
+		return &schedule{curve: c, random: random, next: random.ExpFloat64()}, nil
 	}
 	return nil, errors.New("arrival is constant or poisson")
 }

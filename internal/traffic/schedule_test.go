@@ -76,7 +76,6 @@ func TestWhenInvertsUpTo(t *testing.T) {
 }
 
 func TestCurveOfProfile(t *testing.T) {
-	five, ten := 5, 10
 	for name, test := range map[string]struct {
 		profile plan.Profile
 		want    curve
@@ -84,10 +83,8 @@ func TestCurveOfProfile(t *testing.T) {
 		"rate":               {plan.Profile{Rate: 50, Warmup: secs(10), Duration: secs(60)}, curve{{70, 50, 50}}},
 		"ramp within warmup": {plan.Profile{Rate: 50, Ramp: secs(4), Warmup: secs(10), Duration: secs(60)}, curve{{4, 0, 50}, {66, 50, 50}}},
 		"ramp beyond warmup": {plan.Profile{Rate: 50, Ramp: secs(14), Warmup: secs(10), Duration: secs(60)}, curve{{14, 0, 50}, {60, 50, 50}}},
-		"vus":                {plan.Profile{VUs: 5, Duration: secs(1)}, curve{{1, 5, 5}}},
 		"stages":             {plan.Profile{Stages: []plan.Stage{{Duration: secs(2), Rate: 3}, {Duration: secs(4), Rate: 3}}}, curve{{2, 0, 3}, {4, 3, 3}}},
 		"stages and warmup":  {plan.Profile{Warmup: secs(9), Stages: []plan.Stage{{Duration: secs(2), Rate: 3}}}, curve{{9, 3, 3}, {2, 3, 3}}},
-		"stages of vus":      {plan.Profile{Stages: []plan.Stage{{Duration: secs(2), VUs: &five}, {Duration: secs(2), VUs: &ten}}}, curve{{2, 0, 5}, {2, 5, 10}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := curveOf(test.profile)
@@ -100,8 +97,14 @@ func TestCurveOfProfile(t *testing.T) {
 func TestCurveOfNothing(t *testing.T) {
 	_, err := curveOf(plan.Profile{Rate: 5})
 	require.ErrorContains(t, err, "needs a duration or stages")
-	_, err = curveOf(plan.Profile{Duration: secs(5)})
-	require.ErrorContains(t, err, "needs a rate or vus")
+	for _, p := range []plan.Profile{
+		{Duration: secs(5)},
+		{Duration: secs(5), VUs: 5},
+		{Stages: []plan.Stage{{Duration: secs(5)}, {Rate: 5}}},
+	} {
+		_, err = curveOf(p)
+		require.ErrorContains(t, err, "needs a rate above zero")
+	}
 }
 
 func TestEvenScheduleIsExact(t *testing.T) {

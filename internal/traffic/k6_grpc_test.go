@@ -1,0 +1,74 @@
+package traffic
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+)
+
+const calling = `
+import grpc from 'k6/net/grpc';
+const client = new grpc.Client();
+export default function () {
+  client.connect(__ENV.GRPC, { plaintext: true, reflect: true });
+  client.invoke('grpc.health.v1.Health/Check', { service: 'fine' });
+  client.invoke('/grpc.health.v1.Health/Check', { service: 'down' }, { tags: { name: 'down' } });
+  client.invoke('grpc.health.v1.Health/Check', { service: 'hang' }, { timeout: '150ms', tags: { name: 'hang' } });
+  client.close();
+}`
+
+// healthServer answers by the name of the service.
+type healthServer struct {
+	grpc_health_v1.UnimplementedHealthServer
+}
+
+func (healthServer) Check(ctx context.Context, r *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
+	switch r.GetService() {
+	case "down":
+		return nil, status.Error(codes.Unavailable, "down for a test")
+	case "hang":
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_SERVING}, nil
+}
+
+func TestK6GRPC(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := grpc.NewServer()
+	grpc_health_v1.RegisterHealthServer(server, healthServer{})
+	reflection.Register(server)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	addr := listener.Addr().String()
+	s := scriptTo(t, "http://"+addr, calling, plan.Profile{VUs: 2, Duration: seconds(1), Grace: seconds(5)})
+	s.Env = map[string]string{"GRPC": addr}
+	out := runScript(t, s)
+
+	require.Equal(t, "true", out.end(t)["complete"], out.end(t)["reason"])
+	n := out.sum(measure.MetricIteration, nil).Count
+	require.Positive(t, n)
+	all := out.sum(measure.MetricRequest, nil)
+	require.Equal(t, 3*n, all.Count, "the reflection is no request of the script")
+	require.Equal(t, 2*n, all.Failed)
+	fine := out.sum(measure.MetricRequest, withStatus("grpc OK"))
+	require.Equal(t, n, fine.Count)
+	require.Equal(t, n, out.sum(measure.MetricRequest, onStep("/grpc.health.v1.Health/Check")).Count)
+	down := out.sum(measure.MetricRequest, onStep("down"))
+	require.Equal(t, n, down.Failed)
+	require.NotEmpty(t, out.examples("grpc Unavailable"))
+	hang := out.sum(measure.MetricRequest, onStep("hang"))
+	require.Equal(t, n, hang.Failed)
+	require.GreaterOrEqual(t, hang.Min, 149.0)
+}
