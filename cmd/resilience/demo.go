@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,27 +26,8 @@ func demoCommand(s *streams) *cobra.Command {
 		Long: `demo starts a small shop of five services on this machine, sends it customers,
 makes its payments slow and then failing, and judges what the customers saw.
 With --defect it takes one of the shop's resilience patterns away: ` + strings.Join(shop.DefectNames(), ", ") + `.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			self, err := os.Executable()
-			if err != nil {
-				return err
-			}
-			if err := os.MkdirAll(filepath.Dir(demoPlan), 0o755); err != nil {
-				return err
-			}
-			if err := os.WriteFile(demoPlan, fixtures.Demo, 0o644); err != nil {
-				return err
-			}
-			o.vars = []string{"SHOP=" + shellQuote(self) + " shop", "DEFECT=" + defect}
-			p, err := loadPlan(demoPlan, o.vars)
-			if err != nil {
-				return err
-			}
-			o.phase = p.Phases[0].Name
-			fmt.Fprintf(s.err, "$ resilience run %s --phase %s --var SHOP=\"resilience shop\"%s\n", demoPlan, o.phase, defectVar(defect))
-			return runPlan(cmd.Context(), s, p, o)
-		},
+		Args: exactly(0, "nothing"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd.Context(), s, defect, o) },
 	}
 	cmd.Flags().StringVar(&defect, "defect", "", "a pattern to take away")
 	cmd.Flags().StringVar(&o.out, "out", "", "write every report and the record into this `DIR`")
@@ -52,14 +35,58 @@ With --defect it takes one of the shop's resilience patterns away: ` + strings.J
 	return cmd
 }
 
-func defectVar(defect string) string {
-	if defect == "" {
-		return ""
+// runDemo runs the demo's plan as the run command would, which it shows.
+func runDemo(ctx context.Context, s *streams, defect string, o runOptions) error {
+	if err := checkDefects(defect); err != nil {
+		return err
 	}
-	return " --var DEFECT=" + defect
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := writeDemo(); err != nil {
+		return err
+	}
+	o.phase, o.vars = "beta", []string{"SHOP=" + shellQuote(self) + " shop", "DEFECT=" + defect}
+	fmt.Fprint(s.err, "$ ", shellQuote(os.Args[0]), " run ", demoPlan, " --phase ", o.phase)
+	for _, pair := range o.vars {
+		fmt.Fprint(s.err, " --var ", shellQuote(pair))
+	}
+	fmt.Fprintln(s.err)
+	return runFile(ctx, s, demoPlan, o)
 }
 
-func shellQuote(path string) string { return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'" }
+func checkDefects(list string) error {
+	for name := range strings.SplitSeq(list, ",") {
+		if name != "" && !slices.Contains(shop.DefectNames(), name) {
+			return &usageError{fmt.Sprintf("there is no defect %q; there are %s", name, strings.Join(shop.DefectNames(), ", "))}
+		}
+	}
+	return nil
+}
+
+// writeDemo writes the plan at once, so that no other demo reads half of it.
+func writeDemo() error {
+	if err := os.MkdirAll(filepath.Dir(demoPlan), 0o755); err != nil {
+		return err
+	}
+	temp := fmt.Sprintf("%s.%d", demoPlan, os.Getpid())
+	if err := os.WriteFile(temp, fixtures.Demo, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(temp, demoPlan)
+}
+
+// shellQuote makes one word of the shell of a text.
+func shellQuote(text string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-=:,@", r)
+	}
+	if text != "" && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
 
 // shopCommand runs one service of the demo's shop.
 func shopCommand(s *streams) *cobra.Command {

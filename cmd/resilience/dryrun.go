@@ -10,38 +10,7 @@ import (
 
 	"resilience/gates"
 	"resilience/internal/plan"
-	"resilience/internal/report"
 )
-
-// schedules are the time lines of the phases, for the live view.
-func schedules(p plan.Plan, names []string) []report.Schedule {
-	var out []report.Schedule
-	for _, phase := range named(p, names) {
-		s := report.Schedule{Phase: phase.Name, Length: phase.Length()}
-		for _, t := range phase.Tests {
-			s.Tests = append(s.Tests, report.Span{Name: t.Name, At: time.Duration(t.Start), For: t.End() - time.Duration(t.Start)})
-		}
-		for _, d := range phase.Disruptions {
-			from, to := phase.Window(d)
-			s.Disruptions = append(s.Disruptions, report.Span{Name: d.Name, At: from, For: to - from})
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-// named are the phases of a plan with these names, in the plan's order.
-func named(p plan.Plan, names []string) []plan.Phase {
-	var out []plan.Phase
-	for _, phase := range p.Phases {
-		for _, name := range names {
-			if phase.Name == name {
-				out = append(out, phase)
-			}
-		}
-	}
-	return out
-}
 
 // dryRun tells what a run would do and what its gates could show.
 func dryRun(w io.Writer, p plan.Plan, names []string) error {
@@ -80,9 +49,22 @@ func timeLine(w io.Writer, phase plan.Phase) error {
 	for _, d := range phase.Disruptions {
 		from, to := phase.Window(d)
 		fault, share := d.Fault()
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.4g%% of requests to %s\n", from, to, fault, d.Name, 100*share, d.Dependency)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s%.4g%% of requests to %s\n", from, to, fault, d.Name, severity(d), 100*share, d.Dependency)
 	}
 	return t.Flush()
+}
+
+// severity says how bad a fault is.
+func severity(d plan.Disruption) string {
+	switch {
+	case d.Latency != nil && d.Latency.Jitter > 0:
+		return fmt.Sprintf("%s ± %s for ", time.Duration(d.Latency.Delay), time.Duration(d.Latency.Jitter))
+	case d.Latency != nil:
+		return fmt.Sprintf("%s for ", time.Duration(d.Latency.Delay))
+	case d.Error != nil:
+		return fmt.Sprintf("status %d for ", d.Error.Status)
+	}
+	return ""
 }
 
 // amount says how much a profile sends.

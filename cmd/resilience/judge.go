@@ -1,11 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +14,6 @@ import (
 	"resilience/internal/report"
 	"resilience/internal/store"
 )
-
-// documentEnding is where a record keeps how its run ended.
-const documentEnding = "ending"
 
 func judgeCommand(s *streams) *cobra.Command {
 	var planPath, format string
@@ -29,6 +26,9 @@ ends with the same exit code. With --plan it judges by the gates of another
 plan.`,
 		Args: exactly(1, "a run: an id, a prefix of one, last, or a file"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
 			doc, err := openDocument(args[0], planPath, vars)
 			if err != nil {
 				return err
@@ -40,7 +40,7 @@ plan.`,
 		},
 	}
 	cmd.Flags().StringVar(&planPath, "plan", "", "judge by the gates of this `PLAN`")
-	cmd.Flags().StringVar(&format, "format", "text", "one of the formats of report")
+	formatFlag(cmd, &format)
 	varFlag(cmd, &vars)
 	return cmd
 }
@@ -56,15 +56,16 @@ func openDocument(ref, planPath string, vars []string) (doc report.Document, err
 		return doc, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	var other *plan.Plan
-	if planPath != "" {
-		p, err := loadPlan(planPath, vars)
-		if err != nil {
-			return doc, err
-		}
-		other = &p
+	if planPath == "" {
+		return document(db, nil)
 	}
-	return document(db, other)
+	p, err := loadPlan(planPath, vars)
+	if err != nil {
+		return doc, err
+	}
+	doc, err = document(db, &p)
+	doc.Reproduce += " --plan " + shellQuote(planPath)
+	return doc, err
 }
 
 // document judges every phase of a record that has begun and puts the report
@@ -99,8 +100,24 @@ func document(db *store.DB, other *plan.Plan) (report.Document, error) {
 		return report.Document{}, err
 	}
 	doc := report.NewDocument(info, verdicts, examples, gates.Worst(codes...))
-	doc.Record = db.Path()
+	switch {
+	case end.Reason == "":
+	case slices.Contains(end.Codes, gates.ExitInterrupted):
+		doc.Reason += "; " + firstLine(end.Reason)
+	default:
+		doc.Reason = firstLine(end.Reason)
+	}
+	doc.Record, doc.Reproduce = db.Path(), "resilience judge "+whereabouts(db.Path(), info.ID)
 	return doc, nil
+}
+
+// whereabouts is what to call a record from here: by the run's id, or by its
+// file where that is not among the records of this folder.
+func whereabouts(path, id string) string {
+	if path == filepath.Join(runsDir, id+store.Extension) {
+		return id
+	}
+	return shellQuote(path)
 }
 
 // begun are the phases of the record that were run, in the plan's order.
@@ -125,22 +142,6 @@ func begun(db *store.DB) ([]string, error) {
 	return phases, nil
 }
 
-// readEnding gives how the run ended. A record without it belongs to a run
-// that was killed.
-func readEnding(db *store.DB) (end ending, err error) {
-	text, err := db.Document(documentEnding)
-	if errors.Is(err, fs.ErrNotExist) {
-		return ending{Codes: []int{gates.ExitError}, Reason: "the run was killed before it ended"}, nil
-	}
-	if err != nil {
-		return end, err
-	}
-	if err := json.Unmarshal(text, &end); err != nil {
-		return end, fmt.Errorf("record %s: %w", db.Path(), err)
-	}
-	return end, nil
-}
-
 // judgePhase judges one phase of a record.
 func judgePhase(db *store.DB, name string, other *plan.Plan) (gates.Verdict, error) {
 	rec, err := db.Record(name)
@@ -148,16 +149,20 @@ func judgePhase(db *store.DB, name string, other *plan.Plan) (gates.Verdict, err
 		return gates.Verdict{}, err
 	}
 	list, err := db.Gates(name)
+	if other != nil {
+		list, err = gatesFrom(*other, name)
+	}
 	if err != nil {
 		return gates.Verdict{}, err
 	}
-	if other != nil {
-		list = nil
-		for _, phase := range other.Phases {
-			if phase.Name == name {
-				list = gatesOf(phase)
-			}
-		}
-	}
 	return gates.Judge(list, rec), nil
+}
+
+// gatesFrom are the gates that a plan has for a phase.
+func gatesFrom(p plan.Plan, phase string) ([]gates.Gate, error) {
+	found := named(p, []string{phase})
+	if len(found) == 0 {
+		return nil, &usageError{fmt.Sprintf("--plan: the record has a phase %q, the plan has none of that name", phase)}
+	}
+	return gatesOf(found[0]), nil
 }

@@ -36,6 +36,9 @@ func isScenario(name string) bool {
 // choosePhases decides which phases to run. Nobody should run production by
 // leaving out a word, so one has to be said.
 func choosePhases(p plan.Plan, name string, all bool) ([]string, error) {
+	if all && name != "" {
+		return nil, &usageError{"--phase and --all exclude each other"}
+	}
 	var names []string
 	for _, phase := range p.Phases {
 		if phase.Name == name {
@@ -44,7 +47,7 @@ func choosePhases(p plan.Plan, name string, all bool) ([]string, error) {
 		names = append(names, phase.Name)
 	}
 	switch {
-	case all && name == "":
+	case all:
 		return names, nil
 	case name != "":
 		return nil, &usageError{fmt.Sprintf("the plan has no phase %q; it has: %s", name, strings.Join(names, ", "))}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,9 @@ func reportCommand(s *streams) *cobra.Command {
 		Short: "Show the report of a run in a format, or write all of them",
 		Args:  exactly(1, "a run: an id, a prefix of one, last, or a file"),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
 			doc, err := openDocument(args[0], "", nil)
 			if err != nil {
 				return err
@@ -26,7 +31,19 @@ func reportCommand(s *streams) *cobra.Command {
 			return report.Write(s.out, format, doc, report.OptionsFor(s.out, os.Getenv))
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "text", strings.Join(report.Names(), ", "))
+	formatFlag(cmd, &format)
 	cmd.Flags().StringVar(&out, "out", "", "write every format into this `DIR` instead")
 	return cmd
+}
+
+func formatFlag(cmd *cobra.Command, format *string) {
+	cmd.Flags().StringVar(format, "format", "text", "a `FORMAT`: "+strings.Join(report.Names(), ", "))
+}
+
+// checkFormat finds a misspelt format before anything is done for it.
+func checkFormat(format string) error {
+	if slices.Contains(report.Names(), format) {
+		return nil
+	}
+	return &usageError{fmt.Sprintf("there is no report format %q; use one of %s", format, strings.Join(report.Names(), ", "))}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,11 +18,8 @@ import (
 // runsDir is where records are kept, below the working directory.
 const runsDir = ".resilience/runs"
 
-// streams are where a command reads and writes.
-type streams struct {
-	in       io.Reader
-	out, err io.Writer
-}
+// streams are where a command writes.
+type streams struct{ out, err io.Writer }
 
 // exitError ends a command with an exit code after everything there is to say
 // has been said.
@@ -39,7 +37,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(args) > 0 && args[0] == "k6" {
 		return runK6(args[1:])
 	}
-	root := newRoot(&streams{in: stdin, out: stdout, err: stderr})
+	root := newRoot(&streams{out: stdout, err: stderr})
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -57,19 +55,19 @@ func codeOf(err error, stderr io.Writer) int {
 		return exit.code
 	}
 	fmt.Fprintln(stderr, err)
-	var usage *usageError
-	if errors.As(err, &usage) || isPlanError(err) {
+	if isUsage(err) {
 		return gates.ExitUsage
 	}
 	return gates.ExitError
 }
 
-// isPlanError reports whether running again would not help before the plan has
-// been changed.
-func isPlanError(err error) bool {
+// isUsage reports whether trying again would not help before the plan or the
+// command line has been changed.
+func isUsage(err error) bool {
+	var usage *usageError
 	var problems plan.Errors
 	var misfit *traffic.PlanError
-	return errors.As(err, &problems) || errors.As(err, &misfit)
+	return errors.As(err, &usage) || errors.As(err, &problems) || errors.As(err, &misfit)
 }
 
 func newRoot(s *streams) *cobra.Command {
@@ -86,15 +84,32 @@ Exit codes: 0 pass, 99 the system failed a gate, 3 not enough evidence,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          noCommand,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
+	root.SuggestionsMinimumDistance = 2
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Sprintf("%v; see %s --help", err, cmd.CommandPath())}
+	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		validateCommand(s), runCommand(s), judgeCommand(s), reportCommand(s), runsCommand(s),
 		demoCommand(s), schemaCommand(s), shopCommand(s), k6Command(),
 	)
 	return root
+}
+
+// noCommand helps whoever named no command, or one that there is not. The
+// latter is an error: a misspelt gate must not pass.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	message := fmt.Sprintf("there is no command %q; see %s --help", args[0], cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		message = fmt.Sprintf("there is no command %q; did you mean %s?", args[0], strings.Join(near, " or "))
+	}
+	return &usageError{message}
 }
 
 // exactly wants n arguments, and says which.

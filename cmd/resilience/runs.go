@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"resilience/gates"
+	"resilience/internal/report"
 	"resilience/internal/store"
 )
 
@@ -17,7 +18,7 @@ func runsCommand(s *streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "runs",
 		Short: "List the runs that have a record here, newest first",
-		Args:  cobra.NoArgs,
+		Args:  exactly(0, "nothing"),
 		RunE: func(*cobra.Command, []string) error {
 			list, err := store.List(runsDir)
 			if err != nil {
@@ -50,15 +51,9 @@ func outcome(r store.Summary) string {
 	if r.Err != nil {
 		return "damaged: " + r.Err.Error()
 	}
-	var verdicts []gates.Verdict
-	if json.Unmarshal(r.Verdicts, &verdicts) != nil || len(verdicts) == 0 {
+	var doc report.Document
+	if r.Verdicts == nil || json.Unmarshal(r.Verdicts, &doc) != nil {
 		return "not judged: under way, or killed"
 	}
-	worst := verdicts[0]
-	for _, v := range verdicts[1:] {
-		if v.Outcome != gates.Pass {
-			worst = v
-		}
-	}
-	return fmt.Sprintf("%s: %s", worst.Outcome, worst.Reason)
+	return fmt.Sprintf("%s: %s", doc.Outcome, firstLine(doc.Reason))
 }

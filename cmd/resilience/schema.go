@@ -12,7 +12,7 @@ func schemaCommand(s *streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of plans, for editors",
-		Args:  cobra.NoArgs,
+		Args:  exactly(0, "nothing"),
 		RunE: func(*cobra.Command, []string) error {
 			schema, err := plan.Schema()
 			if err != nil {

@@ -22,6 +22,7 @@ type bound struct {
 	lookup   func(name string) (string, bool)
 	upstream map[string]plan.Dependency
 	env      map[string]string // the plan's own
+	missing  map[string]error  // why secrets could not be read
 	held     []net.Listener    // keep the services' ports until the proxies have theirs
 }
 

@@ -90,11 +90,16 @@ func (c *Conductor) conduct(ctx context.Context, b *bound, undo *undoing) error 
 	if err := c.startProxies(ctx, b, undo); err != nil {
 		return err
 	}
+	if after := b.phase.After; after != "" { // while the services are still there
+		undo.first = func() error { return c.hook(context.WithoutCancel(ctx), b, "after", after) }
+	}
 	if err := c.startServices(ctx, b, undo); err != nil {
 		return err
 	}
-	if err := c.hooks(ctx, b, undo); err != nil {
-		return err
+	if before := b.phase.Before; before != "" {
+		if err := c.hook(ctx, b, "before", before); err != nil {
+			return err
+		}
 	}
 	return c.traffic(ctx, b)
 }
@@ -143,11 +148,17 @@ func (c *Conductor) logFile(name string) (*os.File, error) {
 }
 
 // undoing remembers what has to be undone, and undoes it in reverse.
-type undoing struct{ steps []func() error }
+type undoing struct {
+	steps []func() error
+	first func() error // before all others; nil: nothing
+}
 
 func (u *undoing) add(step func() error) { u.steps = append(u.steps, step) }
 
 func (u *undoing) all() (err error) {
+	if u.first != nil {
+		err = u.first()
+	}
 	for _, step := range slices.Backward(u.steps) {
 		err = errors.Join(err, step())
 	}

@@ -11,19 +11,7 @@ import (
 // hookTimeout bounds the commands that a phase runs before and after.
 const hookTimeout = 10 * time.Minute
 
-// hooks runs the phase's before command, and sees to it that its after command
-// runs on every path from here on, even when before failed.
-func (c *Conductor) hooks(ctx context.Context, b *bound, undo *undoing) error {
-	if b.phase.After != "" {
-		undo.add(func() error { return c.hook(context.WithoutCancel(ctx), b, "after", b.phase.After) })
-	}
-	if b.phase.Before == "" {
-		return nil
-	}
-	return c.hook(ctx, b, "before", b.phase.Before)
-}
-
-// hook runs one command to its end. What the command leaves in the background
+// hook runs the before or after command of a phase to its end. What the command leaves in the background
 // is left alone: a before may start what an after stops.
 func (c *Conductor) hook(ctx context.Context, b *bound, name, command string) error {
 	command, err := plan.Bind(command, b.lookup)

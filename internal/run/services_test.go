@@ -110,13 +110,25 @@ func TestAServiceThatDiesLaterIsNoted(t *testing.T) {
 }
 
 func TestAfterAlwaysRuns(t *testing.T) {
-	for name, before := range map[string]string{"before fails": "exit 1", "all is well": "true"} {
+	for name, tc := range map[string]struct {
+		before, service string
+		fine            bool
+	}{
+		"before fails":     {"exit 1", "sleep 600", false},
+		"a service breaks": {"true", "exit 1", false},
+		"all is well":      {"true", "sleep 600", true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			phase := quick()
-			phase.Before, phase.After = before, "echo $RESILIENCE_PHASE $TARGET_URL > cleaned"
+			phase.Before, phase.After = tc.before, "echo $RESILIENCE_PHASE $TARGET_URL > cleaned"
 			s := newStage(t, phase)
+			web := service(tc.service)
+			if tc.service == "exit 1" {
+				web.Ready = "/healthz"
+			}
+			s.Plan.Services = map[string]plan.Service{"web": web}
 			err := s.Run(t.Context(), "beta")
-			require.Equal(t, before == "true", err == nil, "%v", err)
+			require.Equal(t, tc.fine, err == nil, "%v", err)
 			cleaned, err := os.ReadFile(filepath.Join(s.Plan.Dir, "cleaned"))
 			require.NoError(t, err)
 			require.Equal(t, "beta http://127.0.0.1:1\n", string(cleaned))

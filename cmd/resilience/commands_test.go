@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/require"
+
+	"resilience/fixtures"
+	"resilience/gates"
+	conduct "resilience/internal/run"
+)
+
+// call runs a command line within this process.
+func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	t.Setenv("GITHUB_STEP_SUMMARY", "") // these are not for whom they are set
+	t.Setenv("GITHUB_OUTPUT", "")
+	var out, err bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(""), &out, &err)
+	return code, out.String(), err.String()
+}
+
+var place = regexp.MustCompile(`(?m)^\S+:\d+:\d+: .`)
+
+func TestMalformedPlansAreRefused(t *testing.T) {
+	paths, err := filepath.Glob("../../internal/plan/testdata/invalid/*.yaml")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"nonsense.yaml": strings.Repeat("}{][ \x00 nonsense: - ", 10<<20/20),
+		"latin1.yaml":   "name: caf\xe9\n",
+		"binary.yaml":   "\x7fELF\x02\x01\x01\x00\x00",
+		"list.yaml":     "- name: tiny\n",
+		"number.yaml":   "42\n",
+		"tabs.yaml":     "name: tiny\nphases:\n\t- name: beta\n",
+	} {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		paths = append(paths, path)
+	}
+	require.Greater(t, len(paths), 40)
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			for _, command := range [][]string{{"validate", path}, {"run", path, "--phase", "beta"}} {
+				code, stdout, stderr := call(t, command...)
+				require.Equal(t, gates.ExitUsage, code, stderr)
+				require.Empty(t, stdout)
+				require.Regexp(t, place, stderr)
+				require.Less(t, len(stderr), 64<<10)
+			}
+		})
+	}
+}
+
+func TestSchemaAcceptsTheDemo(t *testing.T) {
+	code, stdout, stderr := call(t, "schema")
+	require.Zero(t, code, stderr)
+	schema, err := jsonschema.UnmarshalJSON(strings.NewReader(stdout))
+	require.NoError(t, err)
+	compiler := jsonschema.NewCompiler()
+	require.NoError(t, compiler.AddResource("plan.json", schema))
+	compiled, err := compiler.Compile("plan.json")
+	require.NoError(t, err)
+
+	validate := func(text []byte) error {
+		asJSON, err := yaml.YAMLToJSON(text)
+		require.NoError(t, err)
+		value, err := jsonschema.UnmarshalJSON(bytes.NewReader(asJSON))
+		require.NoError(t, err)
+		return compiled.Validate(value)
+	}
+	require.NoError(t, validate(fixtures.Demo))
+	require.Error(t, validate(bytes.Replace(fixtures.Demo, []byte("candidate:"), []byte("candidat:"), 1)))
+}
+
+func TestEndingOf(t *testing.T) {
+	broken := errors.New("disk full")
+	for name, tc := range map[string]struct {
+		err  error
+		want ending
+	}{
+		"nothing":          {nil, ending{}},
+		"an interrupt":     {context.Canceled, ending{Codes: []int{gates.ExitInterrupted}}},
+		"an error":         {broken, ending{Codes: []int{gates.ExitError}, Reason: "disk full"}},
+		"a usage error":    {&usageError{"no"}, ending{Codes: []int{gates.ExitUsage}, Reason: "no"}},
+		"a fault is left":  {errors.Join(broken, conduct.ErrFaultLeft), ending{Codes: []int{gates.ExitFault, gates.ExitError}, Reason: "disk full\na fault may still be active"}},
+		"interrupt and so": {errors.Join(errors.Join(context.Canceled, nil), broken), ending{Codes: []int{gates.ExitInterrupted}, Reason: "disk full"}},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, tc.want, endingOf(tc.err)) })
+	}
+}
+
+func TestShellQuote(t *testing.T) {
+	for text, want := range map[string]string{
+		"bin/resilience": "bin/resilience", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'",
+	} {
+		require.Equal(t, want, shellQuote(text))
+	}
+}
+
+// What a killed run leaves has no ending; it is never a pass.
+func TestARecordWithoutAnEndIsNoPass(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := write(t, "name: tiny\ntargets: {web: {url: \"http://127.0.0.1:1\"}}\nphases: [{name: beta, candidate: web, tests: [{name: a, load: {rate: 1/s, duration: 1s, requests: [{path: /}]}}], gates: [availability >= 1%]}]\n")
+	loaded, err := loadPlan(p, nil)
+	require.NoError(t, err)
+	info := newRun(loaded, 1)
+	db, err := newRecord(loaded, info, []string{"beta"}, "")
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
+
+	code, stdout, stderr := call(t, "judge", "last", "--format", "json")
+	require.Equal(t, gates.ExitError, code, stderr)
+	var doc struct{ Outcome, Reason string }
+	require.NoError(t, json.Unmarshal([]byte(stdout), &doc))
+	require.Equal(t, "inconclusive", doc.Outcome)
+	require.Contains(t, doc.Reason, "killed")
+	_, list, _ := call(t, "runs")
+	require.Contains(t, list, "not judged: under way, or killed")
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "plan.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"resilience/gates"
+)
+
+// TestMain makes two commands of the test binary, for scripts and for itself:
+// it starts k6 and the shop by its own path.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"resilience": func() {
+			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		},
+		"testserver": func() { os.Exit(testServer(os.Args[1:])) },
+	})
+}
+
+// TestScripts runs the behaviours of the command line in testdata/script, one
+// in each file. What each needs stands at its top.
+func TestScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("these send real traffic for some minutes")
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each process takes a second to end
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "nowhere": nowhere, "serve": serve,
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+// exits CODE COMMAND ARGS... runs a command that must end with the code. When
+// this machine was too busy to send the traffic, the command says so itself, and
+// is tried again.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND ARGS...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := exitCode(ts, args[1], args[2:]...)
+	for try := 1; try < 4 && want != gates.ExitGenerator && tooBusy(ts, got); try++ {
+		got = exitCode(ts, args[1], args[2:]...)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d instead of %d", got, want)
+	}
+}
+
+func tooBusy(ts *testscript.TestScript, code int) bool {
+	return code == gates.ExitGenerator || strings.Contains(ts.ReadFile("stderr"), "! the load generator: lag")
+}
+
+func exitCode(ts *testscript.TestScript, command string, args ...string) int {
+	err := ts.Exec(command, args...)
+	if err == nil {
+		return 0
+	}
+	var ended *exec.ExitError
+	if !errors.As(err, &ended) {
+		ts.Fatalf("%s: %v", command, err)
+	}
+	return ended.ExitCode()
+}
+
+// nowhere TEXT... looks for texts in every byte of every file that is there
+// now, and in what the last command said; none may be anywhere but in files
+// that end in .keep.
+func nowhere(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: nowhere TEXT...")
+	}
+	look := func(place, content string) {
+		for _, text := range args {
+			if strings.Contains(content, text) {
+				ts.Fatalf("%q is in %s", text, place)
+			}
+		}
+	}
+	look("stdout", ts.ReadFile("stdout"))
+	look("stderr", ts.ReadFile("stderr"))
+	files := 0
+	ts.Check(filepath.WalkDir(ts.MkAbs("."), func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasSuffix(path, ".keep") {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		look(path, string(content))
+		files++
+		return err
+	}))
+	ts.Logf("looked into %d files", files)
+}
+
+// serve ARGS... starts a testserver that lives as long as the script; its
+// address is in URL.
+func serve(ts *testscript.TestScript, _ bool, args []string) {
+	s, err := newServer(args)
+	ts.Check(err)
+	web := httptest.NewServer(s.routes())
+	ts.Defer(func() {
+		web.CloseClientConnections()
+		web.Close()
+	})
+	ts.Setenv("URL", web.URL)
+}

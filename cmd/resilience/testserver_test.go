@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// server is what scripts test: a service whose paths behave well or badly.
+type server struct {
+	hangAfter time.Duration // the first request; 0 is never
+	key       string        // that /guarded wants in X-Key
+
+	first func() time.Time
+}
+
+// testServer is the command testserver. It listens on the port in PORT, as a
+// service of a plan does.
+func testServer(args []string) int {
+	s, err := newServer(args)
+	if err != nil {
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	web := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: s.routes(), ReadHeaderTimeout: time.Minute}
+	go func() {
+		<-ctx.Done()
+		web.Close()
+	}()
+	fmt.Println("testserver:", web.ListenAndServe())
+	return 0
+}
+
+func newServer(args []string) (*server, error) {
+	s := &server{first: sync.OnceValue(time.Now)}
+	flags := flag.NewFlagSet("testserver", flag.ContinueOnError)
+	flags.DurationVar(&s.hangAfter, "hang-after", 0, "how long after its first request / stops to answer")
+	flags.StringVar(&s.key, "key", "", "what /guarded wants as X-Key or as a bearer token")
+	return s, flags.Parse(args)
+}
+
+func (s *server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/ready", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/", s.maybe)
+	mux.HandleFunc("/broken", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "out of order", http.StatusInternalServerError)
+	})
+	mux.HandleFunc("/through", through)
+	mux.HandleFunc("/guarded", s.guarded)
+	mux.HandleFunc("/token", s.token)
+	return mux
+}
+
+// maybe answers "hello" until it hangs.
+func (s *server) maybe(w http.ResponseWriter, r *http.Request) {
+	if s.hangAfter > 0 && time.Since(s.first()) > s.hangAfter {
+		<-r.Context().Done()
+		return
+	}
+	fmt.Fprintln(w, "hello")
+}
+
+// through asks the dependency named upstream, and waits for it as long as it
+// takes: a system without a timeout.
+func through(w http.ResponseWriter, r *http.Request) {
+	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, os.Getenv("RESILIENCE_DEP_UPSTREAM_URL")+"/", nil)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer resp.Body.Close()
+	w.WriteHeader(resp.StatusCode)
+	_, _ = io.Copy(w, resp.Body)
+}
+
+// guarded answers who has the key, with an error when asked for one: failures
+// become examples in the record.
+func (s *server) guarded(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Header.Get("X-Key") != s.key && r.Header.Get("Authorization") != "Bearer "+s.key:
+		http.Error(w, "who are you?", http.StatusUnauthorized)
+	case r.URL.Query().Get("fail") != "":
+		http.Error(w, "out of order", http.StatusInternalServerError)
+	default:
+		fmt.Fprintln(w, "hello")
+	}
+}
+
+// token issues the key to whoever asks (RFC 6749, section 4.4.3).
+func (s *server) token(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	fmt.Fprintf(w, `{"access_token": %q, "token_type": "Bearer", "expires_in": 3600}`, s.key)
+}
