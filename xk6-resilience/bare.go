@@ -1,8 +1,6 @@
 package xk6resilience
 
 import (
-	"time"
-
 	"go.k6.io/k6/v2/metrics"
 
 	"resilience/internal/measure"
@@ -29,24 +27,24 @@ func registerBareMetrics(registry *metrics.Registry) *bareMetrics {
 	}
 }
 
-func (b *bareMetrics) emit(v *vu, op *operation, fate measure.Fate, completed *bool) {
-	if b == nil {
+// emit tells k6 about a transaction that has ended.
+func (b *bareMetrics) emit(v *vu, s *span) {
+	if b == nil || s.series.Metric != measure.MetricTransaction {
 		return
 	}
-	now := time.Now()
 	tags := v.State().Tags.GetCurrentValues()
-	tags.SetTag("transaction", op.series.Transaction)
+	tags.SetTag("transaction", s.series.Transaction)
 	push := func(m *metrics.Metric, value float64) {
 		if m == nil {
 			return
 		}
 		metrics.PushIfNotDone(v.Context(), v.State().Samples, metrics.Sample{
-			TimeSeries: metrics.TimeSeries{Metric: m, Tags: tags.Tags}, Time: now, Value: value, Metadata: tags.Metadata,
+			TimeSeries: metrics.TimeSeries{Metric: m, Tags: tags.Tags}, Time: s.end, Value: value, Metadata: tags.Metadata,
 		})
 	}
-	push(b.duration, milliseconds(now.Sub(op.start)))
-	push(b.accepted, metrics.B(fate == measure.OK))
-	if completed != nil {
-		push(b.completed, metrics.B(*completed))
+	push(b.duration, milliseconds(s.end.Sub(s.start)))
+	push(b.accepted, metrics.B(s.fate() == measure.OK))
+	if s.completed != nil {
+		push(b.completed, metrics.B(*s.completed))
 	}
 }

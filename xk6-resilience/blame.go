@@ -48,9 +48,9 @@ func (b *blame) note(s *session, name, detail string) {
 }
 
 // iteration counts how iterations end.
-func (b *blame) iteration(message string, requestFailed bool) {
+func (b *blame) iteration(threw bool, message string, requestFailed bool) {
 	b.iterations++
-	if message == "" {
+	if !threw {
 		return
 	}
 	b.exceptions++

@@ -16,9 +16,9 @@ type feed struct {
 // data gives the rows of the test's data file, nil where the test has none.
 func (s *session) data() (*plan.Feeder, error) {
 	s.feed.once.Do(func() {
-		stream := s.settings.Load().Stream
-		if _, profile := stream.Test.Kind(); profile.Data != "" {
-			s.feed.rows, s.feed.err = plan.OpenFeeder(plan.Locate(stream.Dir, profile.Data))
+		around := s.around.Load()
+		if around.profile.Data != "" {
+			s.feed.rows, s.feed.err = plan.OpenFeeder(plan.Locate(around.stream.Dir, around.profile.Data))
 		}
 	})
 	return s.feed.rows, s.feed.err

@@ -38,6 +38,9 @@ func (v *vu) entry(script *sobek.Object, profile string) *sobek.Object {
 		}
 	}
 	options, err := v.options(script.Get("options"), profile)
+	if err == nil {
+		err = executable(options, script)
+	}
 	if err != nil {
 		v.throw(err)
 	}
@@ -81,11 +84,31 @@ func (v *vu) options(own sobek.Value, profile string) (map[string]any, error) {
 	return options, nil
 }
 
+// executable reports an error when the function that the plan's scenarios run
+// does not exist.
+func executable(options map[string]any, script *sobek.Object) error {
+	scenarios, _ := options["scenarios"].(map[string]any)
+	for _, each := range scenarios {
+		scenario, _ := each.(map[string]any)
+		name, _ := scenario["exec"].(string)
+		if name == "" {
+			name = "default"
+		}
+		if _, callable := sobek.AssertFunction(script.Get(name)); !callable {
+			return fmt.Errorf("%sit exports no function %q; say `export default function`, or name another with exec", PlanError, name)
+		}
+	}
+	return nil
+}
+
 // lifecycle wraps setup and teardown: their requests are guarded and
 // authorised, and not counted.
 func (v *vu) lifecycle(fn sobek.Callable) func(sobek.FunctionCall) sobek.Value {
 	return func(call sobek.FunctionCall) sobek.Value {
 		v.install()
+		v.mu.Lock()
+		v.quiet = true
+		v.mu.Unlock()
 		value, err := fn(call.This, call.Arguments...)
 		if err != nil {
 			panic(err)
@@ -101,32 +124,43 @@ func (v *vu) wrap(fn sobek.Callable) func(sobek.FunctionCall) sobek.Value {
 		it := v.beginIteration()
 		value, err := fn(call.This, call.Arguments...)
 		if err != nil {
-			if !cut(err) {
-				v.endIteration(it, thrown(err))
+			if !v.cutOff(err) {
+				v.endIteration(it, true, thrown(err))
 			}
 			panic(err)
 		}
-		return v.settled(value, func(message string) { v.endIteration(it, message) })
+		return v.settled(value, func(threw bool, message string) { v.endIteration(it, threw, message) })
 	}
 }
 
 // settled calls done at once, or when the promise that value is has settled;
 // the message is what it was rejected with. It returns what the caller should
 // go on with.
-func (v *vu) settled(value sobek.Value, done func(message string)) sobek.Value {
+func (v *vu) settled(value sobek.Value, done func(threw bool, message string)) sobek.Value {
+	return v.followed(value, func(result sobek.Value, threw bool) {
+		if threw {
+			done(true, result.String())
+			return
+		}
+		done(false, "")
+	})
+}
+
+// followed is settled for those who want the result.
+func (v *vu) followed(value sobek.Value, done func(result sobek.Value, threw bool)) sobek.Value {
 	if !isPromise(value) {
-		done("")
+		done(value, false)
 		return value
 	}
 	object := value.ToObject(v.Runtime())
 	then, _ := sobek.AssertFunction(object.Get("then"))
 	chained, err := then(object,
 		v.Runtime().ToValue(func(call sobek.FunctionCall) sobek.Value {
-			done("")
+			done(call.Argument(0), false)
 			return call.Argument(0)
 		}),
 		v.Runtime().ToValue(func(call sobek.FunctionCall) sobek.Value {
-			done(call.Argument(0).String())
+			done(call.Argument(0), true)
 			panic(call.Argument(0))
 		}))
 	if err != nil {
@@ -140,12 +174,6 @@ var promiseType = reflect.TypeFor[*sobek.Promise]()
 func isPromise(value sobek.Value) bool {
 	_, object := value.(*sobek.Object)
 	return object && value.ExportType() == promiseType
-}
-
-// cut reports whether a call ended because its VU was stopped.
-func cut(err error) bool {
-	var interrupted *sobek.InterruptedError
-	return errors.As(err, &interrupted)
 }
 
 // thrown is what a script threw, in one line.

@@ -32,10 +32,8 @@ func (s *session) example(x measure.Example) {
 		return
 	}
 	s.examples.seen[x.Kind]++
-	st := &s.settings.Load().Stream
-	x.Phase, x.Test, x.Arm = st.Phase, st.Test.Name, st.Arm
-	if len(x.Message) > measure.MaxMessage {
-		x.Message = x.Message[:measure.MaxMessage]
-	}
+	around := s.around.Load()
+	x.Phase, x.Test, x.Arm = around.names.Phase, around.names.Test, around.names.Arm
+	x.Message = around.said(x.Message)
 	s.examples.pending = append(s.examples.pending, x)
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+
+	"resilience/internal/measure"
 )
 
 // fileSink writes batches as JSON lines to a file, for a k6 without a harness.
@@ -20,8 +22,9 @@ func (f *fileSink) start(*Output) (err error) {
 	return err
 }
 
-func (f *fileSink) send(o *Output) {
-	batch := o.session.take()
+func (f *fileSink) send(o *Output) { f.write(o.session.takeOver()) }
+
+func (f *fileSink) write(batch measure.Batch) {
 	if len(batch.Windows)+len(batch.Events)+len(batch.Examples) == 0 || f.err != nil {
 		return
 	}
@@ -31,7 +34,7 @@ func (f *fileSink) send(o *Output) {
 }
 
 func (f *fileSink) close(o *Output, _ error) error {
-	f.send(o)
+	f.write(o.session.take())
 	if err := f.file.Close(); f.err == nil {
 		f.err = err
 	}

@@ -3,7 +3,7 @@ package xk6resilience
 import (
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +20,7 @@ const (
 // link is the conversation with the harness over an inherited socket. A full
 // queue drops batches and counts what they held; k6 is never held up.
 type link struct {
-	conn  io.ReadWriteCloser
+	conn  net.Conn
 	gone  func() // ends the process when the harness does not exist any more
 	queue chan measure.Batch
 	lost  atomic.Uint64
@@ -97,25 +97,43 @@ func (l *link) hungUp(o *Output, err error) {
 }
 
 func (l *link) send(o *Output) {
-	batch := o.session.take()
+	batch := o.session.takeOver()
 	if len(batch.Windows)+len(batch.Events)+len(batch.Examples) == 0 {
 		return
 	}
 	select {
 	case l.queue <- batch:
 	default:
-		for _, w := range batch.Windows {
-			l.lost.Add(w.Count)
+		l.lose(batch)
+		o.session.putBack(batch)
+	}
+}
+
+func (l *link) lose(batch measure.Batch) {
+	for _, w := range batch.Windows {
+		l.lost.Add(w.Count)
+	}
+}
+
+// write hands batches over. After a failure the other side does not know where
+// a frame begins any more, so nothing else is written.
+func (l *link) write() {
+	for batch := range l.queue {
+		if l.failed() != nil {
+			l.lose(batch)
+			continue
+		}
+		if err := measure.WriteBatch(l.conn, batch); err != nil {
+			l.fail(err)
+			l.lose(batch)
 		}
 	}
 }
 
-func (l *link) write() {
-	for batch := range l.queue {
-		if err := measure.WriteBatch(l.conn, batch); err != nil {
-			l.fail(err)
-		}
-	}
+func (l *link) failed() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
 }
 
 func (l *link) fail(err error) {
@@ -128,9 +146,9 @@ func (l *link) fail(err error) {
 
 // close hands over the rest and says how the test ended.
 func (l *link) close(o *Output, testErr error) error {
-	last := o.session.take()
+	_ = l.conn.SetWriteDeadline(time.Now().Add(farewell)) // a socket has deadlines
 	select {
-	case l.queue <- last:
+	case l.queue <- o.session.take():
 	case <-time.After(farewell):
 		l.fail(errors.New("the harness does not read"))
 	}
@@ -138,12 +156,12 @@ func (l *link) close(o *Output, testErr error) error {
 	l.wrote.Wait()
 	end := measure.End{Complete: testErr == nil, Lost: l.lost.Load()}
 	if testErr != nil {
-		end.Reason = testErr.Error()
+		end.Reason = o.session.around.Load().said(testErr.Error())
 	}
-	if err := measure.WriteFrame(l.conn, measure.FrameEnd, end); err != nil {
-		l.fail(err)
+	if l.failed() == nil {
+		if err := measure.WriteFrame(l.conn, measure.FrameEnd, end); err != nil {
+			l.fail(err)
+		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return errors.Join(l.err, l.conn.Close())
+	return errors.Join(l.failed(), l.conn.Close())
 }

@@ -20,7 +20,7 @@ type instance struct{ vu *vu }
 func (m *module) NewModuleInstance(k6 modules.VU) modules.Instance {
 	v := &vu{VU: k6, session: m.session, random: rand.NewPCG(0, 0)}
 	source := rand.New(v.random) //nolint:gosec // repeatable on purpose
-	if m.session.settings.Load().Stream.Test.Name != "" {
+	if m.session.around.Load().names.Test != "" {
 		k6.Runtime().SetRandSource(source.Float64)
 	}
 	if env := k6.InitEnv(); env != nil {
@@ -38,6 +38,7 @@ func (i *instance) Exports() modules.Exports {
 		"transaction": i.vu.transaction,
 		"row":         i.vu.row,
 		"entry":       i.vu.entry,
+		"watchGRPC":   i.vu.watchGRPC,
 	}}
 }
 

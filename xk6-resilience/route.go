@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-
-	"resilience/internal/plan"
 )
 
 // route names what a request asks for: its method and the path, with segments
@@ -58,16 +56,6 @@ func isIdentifier(s string) bool {
 	return other == 0 || len(s) >= 16 && digits >= 4
 }
 
-// redacted is a URL without user, query values and fragment.
-func redacted(u *url.URL) string {
-	var b strings.Builder
-	b.WriteString(u.Scheme + "://" + u.Host + u.EscapedPath())
-	if u.RawQuery != "" {
-		b.WriteString("?…")
-	}
-	return b.String()
-}
-
 // traceID takes the trace id from a W3C traceparent header.
 func traceID(h http.Header) string {
 	parts := strings.Split(h.Get("Traceparent"), "-")
@@ -75,19 +63,4 @@ func traceID(h http.Header) string {
 		return ""
 	}
 	return parts[1]
-}
-
-func sameHost(req *http.Request, target string) bool {
-	u, err := url.Parse(target)
-	return err == nil && strings.EqualFold(u.Host, req.URL.Host)
-}
-
-// accepts reports whether a status is accepted: as the plan says, or 2xx and
-// 3xx.
-func (s *session) accepts(status int) bool {
-	target := s.settings.Load().Stream.Target
-	if len(target.Accept) == 0 {
-		return status >= 200 && status < 400
-	}
-	return plan.Accepts(target, status)
 }

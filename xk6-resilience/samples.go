@@ -23,22 +23,21 @@ type sampler struct {
 	trails   map[*metrics.TagSet]*trailRefs
 	others   map[metrics.TimeSeries]*otherRef
 	declared map[string]bool
-	noConn   []time.Duration // how long requests took that never got a connection
 }
 
 // trailRefs are the series that one HTTP request adds to.
 type trailRefs struct {
-	skip     bool
-	request  *measure.Ref
-	fate     measure.Fate
-	duration *measure.Ref
-	blocked  *measure.Ref
-	connect  *measure.Ref
-	tls      *measure.Ref
-	sending  *measure.Ref
-	waiting  *measure.Ref
-	receive  *measure.Ref
-	count    *measure.Ref
+	lifecycle bool
+	request   *measure.Ref
+	fate      measure.Fate
+	duration  *measure.Ref
+	blocked   *measure.Ref
+	connect   *measure.Ref
+	tls       *measure.Ref
+	sending   *measure.Ref
+	waiting   *measure.Ref
+	receive   *measure.Ref
+	count     *measure.Ref
 }
 
 // otherRef is the series that one sample of any other metric adds to.
@@ -52,10 +51,6 @@ func newSampler(s *session) *sampler {
 		trails: map[*metrics.TagSet]*trailRefs{}, others: map[metrics.TimeSeries]*otherRef{},
 	}
 }
-
-// noAnswer remembers how long a request took that k6 gives no times for,
-// because it never had a connection.
-func (p *sampler) noAnswer(took time.Duration) { p.noConn = append(p.noConn, took) }
 
 func (p *sampler) add(containers []metrics.SampleContainer) {
 	for _, c := range containers {
@@ -72,7 +67,6 @@ func (p *sampler) add(containers []metrics.SampleContainer) {
 // trail adds one finished HTTP request. Its latency is all the time the caller
 // waited, the connection included, and it belongs to the second it started in.
 func (p *sampler) trail(t *httpext.Trail) {
-	p.session.requests.measured++
 	refs, ok := p.trails[t.Tags]
 	if !ok {
 		if len(p.trails) >= maxCached {
@@ -81,14 +75,19 @@ func (p *sampler) trail(t *httpext.Trail) {
 		refs = p.trailRefs(t.Tags)
 		p.trails[t.Tags] = refs
 	}
-	took := t.Blocked + t.Duration
-	if took == 0 && len(p.noConn) > 0 {
-		took, p.noConn = p.noConn[0], p.noConn[1:]
-	}
-	if refs.skip {
-		return
+	flight, known := t.ConnRemoteAddr.(*flight)
+	skip, took := refs.lifecycle, t.Blocked+t.Duration
+	if known {
+		skip, took = flight.quiet, t.EndTime.Sub(flight.start)
 	}
 	start := t.EndTime.Add(-took).UnixNano()
+	if known {
+		flight.wentWell(refs.request, refs.fate)
+		p.session.closeAll(flight.vu.settle(flight, refs.fate == measure.OK))
+	}
+	if skip {
+		return
+	}
 	refs.request.Add(start, milliseconds(took), refs.fate)
 	refs.count.Add(start, 1, measure.OK)
 	refs.duration.Add(start, milliseconds(t.Duration), measure.OK)
@@ -101,10 +100,7 @@ func (p *sampler) trail(t *httpext.Trail) {
 }
 
 func (p *sampler) trailRefs(tags *metrics.TagSet) *trailRefs {
-	if lifecycle(tags) {
-		return &trailRefs{skip: true}
-	}
-	at := p.surroundings(tags)
+	at := p.at(tags)
 	at.Step = routeOfName(get(tags, "method"), get(tags, "name"))
 	ref := func(metric string) *measure.Ref {
 		series := at
@@ -118,7 +114,8 @@ func (p *sampler) trailRefs(tags *metrics.TagSet) *trailRefs {
 	request := at
 	request.Metric, request.Status = measure.MetricRequest, get(tags, "status")
 	return &trailRefs{
-		request: p.session.agg.Ref(request), fate: p.fate(tags), count: ref("http_reqs"),
+		lifecycle: lifecycle(tags),
+		request:   p.session.agg.Ref(request), fate: p.fate(tags), count: ref("http_reqs"),
 		duration: ref("http_req_duration"), blocked: ref("http_req_blocked"), connect: ref("http_req_connecting"),
 		tls: ref("http_req_tls_handshaking"), sending: ref("http_req_sending"), waiting: ref("http_req_waiting"),
 		receive: ref("http_req_receiving"),
@@ -128,10 +125,13 @@ func (p *sampler) trailRefs(tags *metrics.TagSet) *trailRefs {
 // fate decides whether a request was accepted: by the plan's accept, else by
 // what the script expects, else by its status.
 func (p *sampler) fate(tags *metrics.TagSet) measure.Fate {
+	around := p.session.around.Load()
 	status, _ := strconv.Atoi(get(tags, "status"))
-	expected := get(tags, "expected_response")
-	byPlan := p.session.settings.Load().Stream.Target.AcceptsSomething()
-	if !byPlan && expected == "true" || (byPlan || expected == "") && p.session.accepts(status) {
+	ok := around.accepted(status)
+	if expected := get(tags, "expected_response"); expected != "" && !around.byPlan {
+		ok = expected == "true" && status != 0
+	}
+	if ok {
 		return measure.OK
 	}
 	return measure.Failed
@@ -166,14 +166,14 @@ func (p *sampler) adder(m *metrics.Metric, tags *metrics.TagSet) func(metrics.Sa
 		return p.grpc(m, tags)
 	case measure.MetricTransaction, measure.MetricStep, measure.MetricRequest, measure.MetricOutcome,
 		measure.MetricAssertion, measure.MetricIteration, measure.MetricDependency:
-		p.session.blame.note(p.session, "metric", "the script's metric "+m.Name+" has the name of one of ours; its values are not kept: rename it")
+		p.taken(m.Name)
 		return nil
 	}
 	return p.generic(m, tags)
 }
 
 func (p *sampler) assertion(tags *metrics.TagSet) func(metrics.Sample) {
-	at := p.surroundings(tags)
+	at := p.at(tags)
 	at.Metric, at.Step = measure.MetricAssertion, get(tags, "check")
 	ref := p.session.agg.Ref(at)
 	return func(s metrics.Sample) {
@@ -196,39 +196,43 @@ func (p *sampler) dropped(s metrics.Sample) {
 		series.Status = measure.StatusGenerator
 		p.session.blame.busy(waiting, active)
 	}
-	ref := p.session.agg.Ref(p.session.series(series))
+	ref := p.session.agg.Ref(p.session.around.Load().series(series))
 	for range int(s.Value) {
 		ref.Count(s.Time.UnixNano(), measure.Dropped)
 	}
 }
 
 // grpc derives what k6 has no metric for: whether a call was accepted. Only
-// status OK is.
+// status OK is. Unary calls are counted where they are made, see grpc.go; what is
+// left are streams.
 func (p *sampler) grpc(m *metrics.Metric, tags *metrics.TagSet) func(metrics.Sample) {
-	at := p.surroundings(tags)
+	if get(tags, "method") == "" { // k6's own call for the server's reflection
+		return p.generic(m, tags)
+	}
+	at := p.at(tags)
 	at.Metric, at.Step, at.Status = measure.MetricRequest, get(tags, "name"), "grpc"
 	fate := measure.Failed
 	if code, err := strconv.ParseUint(get(tags, "status"), 10, 32); err == nil {
-		at.Status = "grpc " + codes.Code(code).String()
-		if codes.Code(code) == codes.OK {
-			fate = measure.OK
-		}
+		at.Status, fate = grpcStatus(codes.Code(code))
 	}
 	ref, generic := p.session.agg.Ref(at), p.generic(m, tags)
 	return func(s metrics.Sample) {
+		generic(s)
+		if _, ours := s.Metadata[countedByUs]; ours {
+			return
+		}
 		start := s.Time.Add(-time.Duration(s.Value * float64(time.Millisecond))).UnixNano()
 		ref.Add(start, s.Value, fate)
 		if fate != measure.OK {
 			p.session.example(measure.Example{At: start, Kind: at.Status, Request: at.Step, Status: at.Status})
 		}
-		generic(s)
 	}
 }
 
 // generic keeps a k6 metric under its own name.
 func (p *sampler) generic(m *metrics.Metric, tags *metrics.TagSet) func(metrics.Sample) {
 	p.declare(m.Name, m.Type.String(), m.Contains.String())
-	at := p.surroundings(tags)
+	at := p.at(tags)
 	at.Metric = m.Name
 	ref := p.session.agg.Ref(at)
 	if m.Type == metrics.Rate {
@@ -252,19 +256,34 @@ func (p *sampler) declare(name, kind, contains string) {
 	p.session.event(measure.Event{Kind: measure.EventMetric, Name: name, Attrs: map[string]string{"type": kind, "contains": contains}})
 }
 
-// surroundings takes from tags what a series has names for.
-func (p *sampler) surroundings(tags *metrics.TagSet) measure.Series {
-	return p.session.series(measure.Series{
-		Transaction: get(tags, "transaction"), Tenant: get(tags, "tenant"), Class: get(tags, "class"),
-		Cell: get(tags, "cell"), Region: get(tags, "region"), Instance: get(tags, "instance"),
-	})
+// taken warns, once, that a script uses a name of our own.
+func (p *sampler) taken(name string) {
+	if p.declared[name] {
+		return
+	}
+	p.declared[name] = true
+	p.session.event(measure.Event{Kind: measure.EventWarning, Name: name, Attrs: map[string]string{
+		"detail": "the script's metric " + name + " has a name of our own; its values are not kept: rename it",
+	}})
+}
+
+// at takes from tags what a series has names for.
+func (p *sampler) at(tags *metrics.TagSet) measure.Series {
+	return p.session.around.Load().series(labelled(measure.Series{Transaction: get(tags, "transaction")}, tags))
+}
+
+// labelled adds what tags say about who sent and who answered.
+func labelled(series measure.Series, tags *metrics.TagSet) measure.Series {
+	series.Tenant, series.Class, series.Cell = get(tags, "tenant"), get(tags, "class"), get(tags, "cell")
+	series.Region, series.Instance = get(tags, "region"), get(tags, "instance")
+	return series
 }
 
 // lifecycle reports whether a sample comes from setup or teardown, which are
-// not traffic.
+// not traffic: their group has the name, and they have no scenario.
 func lifecycle(tags *metrics.TagSet) bool {
 	group := get(tags, "group")
-	return strings.HasPrefix(group, "::setup") || strings.HasPrefix(group, "::teardown")
+	return get(tags, "scenario") == "" && (strings.HasPrefix(group, "::setup") || strings.HasPrefix(group, "::teardown"))
 }
 
 func get(tags *metrics.TagSet, name string) string {

@@ -18,38 +18,37 @@ const maxSeries = 5000
 // session is what the JavaScript module and the output of one k6 process
 // share. Its lock guards the aggregator, which VUs and the output add to.
 type session struct {
-	settings atomic.Pointer[plan.Settings] // never nil
-	attached atomic.Bool                   // an output takes what is measured
-	waiting  atomic.Int64                  // VUs with a request under way
-	active   atomic.Int64                  // VUs with an iteration under way
+	around   atomic.Pointer[surroundings] // never nil
+	attached atomic.Bool                  // an output takes what is measured
+	waiting  atomic.Int64                 // VUs with a request under way
+	active   atomic.Int64                 // VUs with an iteration under way
+	began    atomic.Bool
 
-	mu       sync.Mutex
-	agg      *measure.Aggregator
-	vus      []*vu
-	began    bool
-	events   []measure.Event
-	seq      uint64
-	examples examples
-	samples  *sampler
-	requests reconciliation
-	pace     pace
-	blame    blame
-	feed     feed
+	mu         sync.Mutex
+	over       bool // all has been counted; what comes later is not
+	agg        *measure.Aggregator
+	iterations *measure.Ref // made by iterationRef
+	vus        []*vu
+	until      time.Time // when the test stops sending, if the plan says
+	events     []measure.Event
+	seq        uint64
+	examples   examples
+	samples    *sampler
+	pace       pace
+	blame      blame
+	feed       feed
 }
-
-// reconciliation makes sure that every request that was started is accounted
-// for: k6 throws away samples that end while a test is being stopped.
-type reconciliation struct{ started, measured, unfinished uint64 }
 
 func newSession() *session {
 	s := &session{}
-	s.settings.Store(&plan.Settings{Source: "k6"})
+	s.around.Store(newSurroundings(plan.Settings{Source: "k6"}))
 	s.reset()
 	return s
 }
 
 func (s *session) reset() {
-	s.agg = measure.NewAggregator(s.settings.Load().Source, maxSeries)
+	s.agg = measure.NewAggregator(s.around.Load().source, maxSeries)
+	s.iterations = nil
 	s.samples = newSampler(s)
 	s.examples = newExamples()
 	s.blame = newBlame()
@@ -58,27 +57,49 @@ func (s *session) reset() {
 // apply takes over settings from the harness. Those that come while the test
 // runs bring refreshed credentials.
 func (s *session) apply(settings plan.Settings) {
-	first := s.settings.Load().Stream.Test.Name == ""
-	s.settings.Store(&settings)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first := s.around.Load().names.Test == ""
+	s.around.Store(newSurroundings(settings))
 	if first {
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		s.reset()
 	}
 }
 
-// series gives a series of this process's test the names of its surroundings.
-func (s *session) series(series measure.Series) measure.Series {
-	st := &s.settings.Load().Stream
-	series.Phase, series.Test, series.Arm = st.Phase, st.Test.Name, st.Arm
-	return series
+// keep runs do, which counts something, under the lock, unless nobody takes
+// what is counted, or not any more.
+func (s *session) keep(do func()) {
+	if !s.attached.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over {
+		do()
+	}
 }
 
+// tally counts one attempt, step or iteration that took from start to end. The
+// caller holds the lock.
+func (s *session) tally(series measure.Series, start, end time.Time, fate measure.Fate) {
+	s.agg.Ref(s.around.Load().series(series)).Add(start.UnixNano(), milliseconds(end.Sub(start)), fate)
+}
+
+// iterationRef is looked up once: each iteration needs it. The caller holds the
+// lock.
+func (s *session) iterationRef() *measure.Ref {
+	if s.iterations == nil {
+		s.iterations = s.agg.Ref(s.around.Load().series(iterationSeries))
+	}
+	return s.iterations
+}
+
+// event notes something. The caller holds the lock.
 func (s *session) event(e measure.Event) {
-	settings := s.settings.Load()
+	around := s.around.Load()
 	s.seq++
-	e.Source, e.Seq = settings.Source, s.seq
-	e.Phase, e.Test, e.Arm = settings.Stream.Phase, settings.Stream.Test.Name, settings.Stream.Arm
+	e.Source, e.Seq = around.source, s.seq
+	e.Phase, e.Test, e.Arm = around.names.Phase, around.names.Test, around.names.Arm
 	if e.At == 0 {
 		e.At = time.Now().UnixNano()
 	}
@@ -88,55 +109,39 @@ func (s *session) event(e measure.Event) {
 // begin notes when the test began to send: the start of its first scenario,
 // not of the process.
 func (s *session) begin(scenarioStart time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.began {
+	if s.began.Load() || !s.began.CompareAndSwap(false, true) {
 		return
 	}
-	s.began = true
-	kind, profile := s.settings.Load().Stream.Test.Kind()
-	s.event(measure.Event{
-		At: scenarioStart.UnixNano(), Kind: measure.EventTest,
-		Attrs: map[string]string{"kind": kind, "warmup": time.Duration(profile.Warmup).String(), "engine": "k6"},
+	s.keep(func() {
+		around := s.around.Load()
+		if around.profile.Closed() {
+			s.until = scenarioStart.Add(around.profile.Length())
+		}
+		s.event(measure.Event{
+			At: scenarioStart.UnixNano(), Kind: measure.EventTest,
+			Attrs: map[string]string{"kind": around.kind, "warmup": time.Duration(around.profile.Warmup).String(), "engine": "k6"},
+		})
 	})
 }
 
-// add counts one attempt, step or iteration that took from start to end.
-func (s *session) add(series measure.Series, start, end time.Time, fate measure.Fate) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.agg.Ref(s.series(series)).Add(start.UnixNano(), milliseconds(end.Sub(start)), fate)
-}
-
-// unanswered counts a request that was still waiting for its answer when its
-// VU was stopped.
-func (s *session) unanswered(f *flight, end time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests.unfinished++
-	series := s.series(measure.Series{Metric: measure.MetricRequest, Transaction: f.transaction, Step: f.route, Status: "unfinished"})
-	s.agg.Ref(series).Add(f.start.UnixNano(), milliseconds(end.Sub(f.start)), measure.Unfinished)
-	s.missing(f, end)
-	s.example(measure.Example{At: f.start.UnixNano(), Kind: "unfinished", Request: f.request, TraceID: f.trace, Message: "no answer after " + end.Sub(f.start).Round(time.Millisecond).String()})
-}
-
-// missing counts the arrivals that a VU of a closed model would have made at
-// its usual pace while one request kept it waiting in vain. Without them ten
-// hung VUs would look like ten failures in any amount of time (coordinated
-// omission).
-func (s *session) missing(f *flight, end time.Time) {
-	if !f.closed {
-		return
-	}
-	each := s.pace.mean()
-	if each <= 0 {
-		return
-	}
-	ref := s.agg.Ref(s.series(measure.Series{Metric: measure.MetricIteration}))
-	n := int(math.Min(float64(end.Sub(f.start)/each), maxMissing))
-	for i := 1; i <= n; i++ {
-		ref.Count(f.start.Add(time.Duration(i)*each).UnixNano(), measure.Dropped)
-	}
+// missing counts the iterations that a VU of a closed model would have begun at
+// its usual pace while it waited in vain. Without them ten hung VUs would look
+// like ten failures in any amount of time (coordinated omission).
+func (s *session) missing(from, to time.Time) {
+	s.keep(func() {
+		each := s.pace.mean()
+		if each <= 0 {
+			return
+		}
+		if !s.until.IsZero() && to.After(s.until) {
+			to = s.until
+		}
+		ref := s.iterationRef()
+		n := min(int(to.Sub(from)/each), maxMissing)
+		for i := 1; i <= n; i++ {
+			ref.Count(from.Add(time.Duration(i)*each).UnixNano(), measure.Dropped)
+		}
+	})
 }
 
 // maxMissing bounds the work for one hung request: an hour at ten iterations a
@@ -159,42 +164,54 @@ func (p *pace) mean() time.Duration {
 }
 
 // take returns all that was measured since the last time.
-func (s *session) take() measure.Batch {
+func (s *session) take() measure.Batch { return s.takeBefore(math.MaxInt64) }
+
+// takeOver returns what was measured in seconds that are over, so that most
+// come in one part.
+func (s *session) takeOver() measure.Batch {
+	return s.takeBefore(time.Now().Add(-settling).Truncate(time.Second).UnixNano())
+}
+
+// settling is how long samples may take from their moment to us.
+const settling = 200 * time.Millisecond
+
+func (s *session) takeBefore(start int64) measure.Batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	batch := measure.Batch{Windows: s.agg.Take(), Events: s.events, Examples: s.examples.take()}
+	batch := measure.Batch{Windows: s.agg.TakeBefore(start), Events: s.events, Examples: s.examples.take()}
 	s.events = nil
 	return batch
 }
 
-// finish accounts for everything that is still open when a test ends.
+// putBack keeps what must not get lost of a batch that could not be handed
+// over: events and examples are few.
+func (s *session) putBack(batch measure.Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(batch.Events, s.events...)
+	s.examples.pending = append(batch.Examples, s.examples.pending...)
+}
+
+// finish accounts for everything that is still open when a test ends. What
+// arrives later is not counted again.
 func (s *session) finish(now time.Time) {
 	s.mu.Lock()
 	open := append([]*vu(nil), s.vus...)
 	s.mu.Unlock()
 	for _, v := range open {
-		v.abandon(now)
+		v.abandon(now, true)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.reconcile(now)
+	if s.over {
+		return
+	}
+	s.over = true
 	s.blame.finish(s)
 	if n := s.agg.Overflowed(); n > 0 {
 		s.event(measure.Event{Kind: measure.EventOverflow, Name: "series", Attrs: map[string]string{
 			"limit": strconv.Itoa(maxSeries), "samples": strconv.FormatUint(n, 10),
 		}})
-	}
-}
-
-// reconcile reports requests whose sample k6 threw away as it stopped.
-func (s *session) reconcile(now time.Time) {
-	r := s.requests
-	if r.started <= r.measured+r.unfinished {
-		return
-	}
-	ref := s.agg.Ref(s.series(measure.Series{Metric: measure.MetricRequest, Status: "unfinished"}))
-	for range r.started - r.measured - r.unfinished {
-		ref.Add(now.UnixNano(), 0, measure.Unfinished)
 	}
 }
 

@@ -3,30 +3,18 @@ package xk6resilience
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
-	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
-	"time"
 
 	"go.k6.io/k6/v2/lib"
 
 	"resilience/internal/measure"
 )
-
-// flight is a request under way.
-type flight struct {
-	start       time.Time
-	transaction string
-	route       string
-	request     string // redacted
-	trace       string
-	closed      bool
-}
 
 // transport wraps a VU's transport: it refuses hosts that the plan does not
 // name, adds the target's headers and knows which requests are under way.
@@ -38,94 +26,113 @@ type transport struct {
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	s := t.vu.session
-	settings := s.settings.Load()
-	s.departed()
-	if err := allowed(settings.Stream.Hosts, hostPort(req)); err != nil {
-		s.offLimits(err)
-		return nil, err
-	}
-	if len(settings.Headers) > 0 && sameHost(req, settings.Stream.Target.URL) {
-		req = req.Clone(req.Context())
-		for name, value := range settings.Headers {
-			req.Header.Set(name, value)
-		}
-	}
+	around := s.around.Load()
 	f := t.vu.depart(req)
-	resp, err := t.next.RoundTrip(req)
+	f.follow(httptrace.ContextClientTrace(req.Context()))
+	place := around.place(req.URL)
+	if !place.allowed {
+		f.disconnected()
+		return nil, t.offLimits(f, offLimits(address(req.URL)))
+	}
+	resp, err := t.next.RoundTrip(authorised(req, place, around))
 	if err != nil {
+		f.disconnected()
 		t.failed(f, err)
 		return nil, err
 	}
-	accepted := s.accepts(resp.StatusCode)
-	if !accepted {
+	f.status, f.accepted = resp.StatusCode, around.accepted(resp.StatusCode)
+	if !f.accepted {
 		s.refused(f, resp)
 	}
-	resp.Body = &body{ReadCloser: resp.Body, done: func(err error) { t.vu.arrive(f, accepted && err == nil, !timedOut(err)) }}
+	resp.Body = &body{ReadCloser: resp.Body, transport: t, flight: f}
 	return resp, nil
 }
 
-func (s *session) departed() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.requests.started++
+// authorised adds the target's headers to a copy: what a redirect to another
+// host takes along is the script's own request.
+func authorised(req *http.Request, where place, around *surroundings) *http.Request {
+	if !where.target || len(around.headers) == 0 {
+		return req
+	}
+	req = req.WithContext(req.Context())
+	req.Header = req.Header.Clone()
+	for name, values := range around.headers {
+		req.Header[name] = values
+	}
+	return req
 }
 
-// offLimits notes that the script asked for a host that the plan does not name.
-func (s *session) offLimits(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.samples.noAnswer(0)
-	s.blame.note(s, "host", err.Error())
+// offLimits ends a request to a host that the plan does not name.
+func (t *transport) offLimits(f *flight, err error) error {
+	t.vu.session.keep(func() { t.vu.session.blame.note(t.vu.session, "host", err.Error()) })
+	t.vu.arrive(f, true)
+	return err
 }
 
-// failed accounts for a request that got no answer.
+// failed accounts for a request that got no answer, or not all of it.
 func (t *transport) failed(f *flight, err error) {
 	s := t.vu.session
-	took := time.Since(f.start)
-	if !interrupted(t.vu.Context()) {
-		s.mu.Lock()
-		s.samples.noAnswer(took)
-		s.blame.transportError(s, err)
-		s.example(measure.Example{At: f.start.UnixNano(), Kind: errorKind(err), Request: f.request, TraceID: f.trace, Message: err.Error()})
-		s.mu.Unlock()
+	f.accepted = false
+	if !interrupted(t.vu.Context()) && !f.quiet {
+		s.keep(func() {
+			s.blame.transportError(s, err)
+			s.example(measure.Example{
+				At: f.start.UnixNano(), Kind: errorKind(err), Request: f.describe(), TraceID: traceID(f.req.Header), Message: err.Error(),
+			})
+		})
 	}
-	t.vu.arrive(f, false, !timedOut(err))
+	t.vu.arrive(f, !timedOut(err))
 }
 
 // refused keeps an example of an answer that was not accepted.
 func (s *session) refused(f *flight, resp *http.Response) {
-	status := strconv.Itoa(resp.StatusCode)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	trace := f.trace
-	if trace == "" {
-		trace = traceID(resp.Header)
-	}
-	s.example(measure.Example{At: f.start.UnixNano(), Kind: "status " + status, Request: f.request, Status: status, TraceID: trace})
+	s.keep(func() {
+		status := strconv.Itoa(resp.StatusCode)
+		if f.quiet || !s.examples.wants("status "+status) {
+			return
+		}
+		trace := traceID(f.req.Header)
+		if trace == "" {
+			trace = traceID(resp.Header)
+		}
+		s.example(measure.Example{
+			At: f.start.UnixNano(), Kind: "status " + status, Request: f.describe(), Status: status, TraceID: trace,
+		})
+	})
 }
 
 // body tells when an answer has been read or given up.
 type body struct {
 	io.ReadCloser
-	once sync.Once
-	done func(error)
-	err  error
+	transport *transport
+	flight    *flight
+	heard     atomic.Bool
 }
 
+// Read implements [io.Reader].
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
-		if !errors.Is(err, io.EOF) {
-			b.err = err
-		}
-		b.once.Do(func() { b.done(b.err) })
+		b.done(err)
 	}
 	return n, err
 }
 
+// Close implements [io.Closer].
 func (b *body) Close() error {
-	b.once.Do(func() { b.done(b.err) })
+	b.done(io.EOF)
 	return b.ReadCloser.Close()
+}
+
+func (b *body) done(err error) {
+	if b.heard.Swap(true) {
+		return
+	}
+	if errors.Is(err, io.EOF) {
+		b.transport.vu.arrive(b.flight, true)
+		return
+	}
+	b.transport.failed(b.flight, err)
 }
 
 // dialer refuses hosts that the plan does not name, for everything that is not
@@ -137,34 +144,21 @@ type dialer struct {
 
 // DialContext implements [lib.DialContexter].
 func (d *dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
-	if err := allowed(d.vu.session.settings.Load().Stream.Hosts, addr); err != nil {
+	s := d.vu.session
+	if !s.around.Load().allows(addr) {
+		err := offLimits(addr)
+		s.keep(func() { s.blame.note(s, "host", err.Error()) })
 		return nil, err
 	}
 	return d.DialContexter.DialContext(ctx, network, addr)
 }
 
-// allowed reports an error for a host that the plan does not name. Without a
-// plan (bare k6) there is no list and every host is allowed.
-func allowed(hosts []string, addr string) error {
-	if len(hosts) == 0 {
-		return nil
+// ResolveAddr implements [lib.AddrResolver], which k6/net/dns looks for.
+func (d *dialer) ResolveAddr(addr string) (net.IP, int, error) {
+	if resolver, ok := d.DialContexter.(lib.AddrResolver); ok {
+		return resolver.ResolveAddr(addr)
 	}
-	for _, h := range hosts {
-		if strings.EqualFold(h, addr) {
-			return nil
-		}
-	}
-	return fmt.Errorf("host %s is not among the plan's targets and dependencies; add it under targets to send traffic to it", addr)
-}
-
-func hostPort(req *http.Request) string {
-	if req.URL.Port() != "" {
-		return req.URL.Host
-	}
-	if req.URL.Scheme == "https" {
-		return net.JoinHostPort(req.URL.Hostname(), "443")
-	}
-	return net.JoinHostPort(req.URL.Hostname(), "80")
+	return nil, 0, errors.New("this dialer does not resolve names")
 }
 
 func timedOut(err error) bool {

@@ -3,9 +3,6 @@ package xk6resilience
 import (
 	"context"
 	"math/rand/v2"
-	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +12,8 @@ import (
 	"resilience/internal/measure"
 )
 
-// vu is what the extension keeps for one virtual user: what is open now.
+// vu is what the extension keeps for one virtual user: what is open now. Where
+// its lock and the session's are both held, the session's was taken first.
 type vu struct {
 	modules.VU
 	session *session
@@ -23,117 +21,120 @@ type vu struct {
 	random  *rand.PCG
 
 	mu        sync.Mutex
-	iteration *iteration
-	open      []*operation // transactions and steps, innermost last
-	flights   []*flight
-	failures  uint64 // requests that were not accepted, so far
-}
+	iteration *span
+	open      []*span   // transactions and steps, innermost last
+	flights   []*flight // requests that have not been measured
+	quiet     bool      // in setup or teardown
+	cut       time.Time // when k6 stopped the VU in the middle, if it did
 
-// iteration is one call of a script's function.
-type iteration struct {
-	start        time.Time
-	number       uint64
-	transactions int
-	accepted     *operation // the last transaction that ended well
-	requests     int
-	failures     uint64 // of the VU when it began
-	closed       bool   // its executor waits for it before it asks for the next
-}
-
-// operation is a transaction or one of its steps.
-type operation struct {
-	series   measure.Series
-	start    time.Time
-	failures uint64 // of the VU when it began
-	accepted *bool  // what the script said, if it did
+	pending int       // requests without an answer
+	stalled time.Time // since when there have been some
+	unheard bool      // one of them got none
+	waits   bool      // counted among the session's waiting VUs
 }
 
 // beginIteration prepares the VU and notes the start. What an earlier
 // iteration left open was cut off.
-func (v *vu) beginIteration() *iteration {
-	v.abandon(time.Now())
+func (v *vu) beginIteration() *span {
+	v.abandon(time.Now(), false)
 	v.install()
-	state := v.State()
-	it := &iteration{start: time.Now(), number: state.GetScenarioGlobalVUIter()}
+	state, around := v.State(), v.session.around.Load()
+	it := &span{
+		vu: v, series: &iterationSeries, start: time.Now(), run: state.Iteration,
+	}
 	if sc := lib.GetScenarioState(v.Context()); sc != nil {
-		it.closed = !strings.HasSuffix(sc.Executor, "arrival-rate")
+		it.loops = looping[sc.Executor]
 		v.session.begin(sc.StartTime)
 	}
-	v.random.Seed(uint64(v.session.settings.Load().Stream.Seed), it.number) //nolint:gosec // any bits do
+	v.random.Seed(uint64(around.stream.Seed), state.GetScenarioGlobalVUIter()) //nolint:gosec // any bits do
 	v.mu.Lock()
-	it.failures = v.failures
-	v.iteration = it
+	v.iteration, v.quiet = it, false
 	v.mu.Unlock()
 	v.session.active.Add(1)
 	return it
 }
 
-// endIteration counts an iteration that ran to its end; message is what it
-// threw, if it did.
-func (v *vu) endIteration(it *iteration, message string) {
+// iterationSeries is the series of all iterations but for the names of their
+// surroundings.
+var iterationSeries = measure.Series{Metric: measure.MetricIteration}
+
+// looping are the executors whose VUs go on and on, so that one that hangs
+// keeps others from being made. The rest have an arrival rate, whose drops k6
+// counts, or a fixed number of iterations.
+var looping = map[string]bool{"constant-vus": true, "ramping-vus": true, "externally-controlled": true}
+
+// endIteration counts an iteration that ran to its end.
+func (v *vu) endIteration(it *span, threw bool, message string) {
 	v.mu.Lock()
 	if v.iteration != it {
 		v.mu.Unlock()
 		return
 	}
+	if interrupted(v.Context()) { // k6 does not count it as a full one either
+		v.stop(time.Now())
+		v.mu.Unlock()
+		return
+	}
 	v.iteration = nil
-	failed := v.failures - it.failures
+	it.ended, it.end, it.threw, it.message = true, time.Now(), threw, message
+	complete := it.complete()
 	v.mu.Unlock()
 	v.session.active.Add(-1)
-	v.session.iterated(it, failed > 0, message)
+	if complete {
+		v.session.count(it)
+	}
 }
 
-// iterated counts an iteration and, where an exception is the only sign that
-// something went wrong, the failure of the attempt it was part of.
-func (s *session) iterated(it *iteration, requestFailed bool, message string) {
-	end, fate := time.Now(), measure.OK
-	if message != "" {
-		fate = measure.Failed
-	}
-	s.add(measure.Series{Metric: measure.MetricIteration}, it.start, end, fate)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.blame.iteration(message, requestFailed)
-	if message == "" {
-		if !requestFailed {
-			s.pace.add(end.Sub(it.start))
-		}
-		return
-	}
-	s.example(measure.Example{At: it.start.UnixNano(), Kind: "exception", Message: message})
-	if it.accepted != nil {
-		s.agg.Ref(s.series(it.accepted.series)).Correct(it.accepted.start.UnixNano(), 1)
-		return
-	}
-	if it.transactions > 0 || requestFailed {
-		return // counted there
-	}
-	ref := s.agg.Ref(s.series(measure.Series{Metric: measure.MetricRequest, Status: "exception"}))
-	if it.requests == 0 {
-		ref.Count(it.start.UnixNano(), measure.Failed)
-		return
-	}
-	ref.Correct(it.start.UnixNano(), 1)
-}
-
-// abandon reports everything this VU has open as unfinished.
-func (v *vu) abandon(now time.Time) {
+// abandon reports everything this VU has open as unfinished; at the end of the
+// test that includes answers whose measurement k6 threw away.
+func (v *vu) abandon(now time.Time, final bool) {
 	v.mu.Lock()
-	it, open, flights := v.iteration, v.open, v.flights
-	v.iteration, v.open, v.flights = nil, nil, nil
+	if v.iteration == nil && len(v.open) == 0 && v.pending == 0 && !final {
+		v.unwait()
+		v.mu.Unlock()
+		return
+	}
+	if !v.cut.IsZero() {
+		now, v.cut = v.cut, time.Time{}
+	}
+	it, spans, flights := v.iteration, v.open, append([]*flight(nil), v.flights...)
+	if it != nil {
+		spans = append([]*span{it}, spans...)
+	}
+	for _, s := range spans {
+		s.counted = true
+	}
+	lost, from := v.pending > 0 && v.loops(), v.stalled
+	v.iteration, v.open, v.pending = nil, nil, 0
+	v.unwait()
 	v.mu.Unlock()
-	if len(flights) > 0 {
-		v.session.waiting.Add(-1)
-	}
-	for _, f := range flights {
-		v.session.unanswered(f, now)
-	}
-	for _, op := range open {
-		v.session.add(op.series, op.start, now, measure.Unfinished)
-	}
 	if it != nil {
 		v.session.active.Add(-1)
-		v.session.add(measure.Series{Metric: measure.MetricIteration}, it.start, now, measure.Unfinished)
+	}
+	if lost {
+		v.session.missing(from, now)
+	}
+	v.giveUp(flights, now, final)
+	v.session.keep(func() {
+		for _, s := range spans {
+			v.session.tally(*s.series, s.start, now, measure.Unfinished)
+		}
+	})
+}
+
+// giveUp counts requests that will not be measured any more.
+func (v *vu) giveUp(flights []*flight, now time.Time, final bool) {
+	for _, f := range flights {
+		v.mu.Lock()
+		arrived := f.arrived
+		f.arrived = true
+		v.mu.Unlock()
+		switch {
+		case !arrived:
+			v.unanswered(f, now)
+		case final:
+			v.unmeasured(f)
+		}
 	}
 }
 
@@ -147,54 +148,47 @@ func (v *vu) install() {
 	state.Dialer = &dialer{DialContexter: state.Dialer, vu: v}
 }
 
-// depart notes that a request is under way.
-func (v *vu) depart(req *http.Request) *flight {
-	f := &flight{
-		start: time.Now(), route: route(req.Method, req.URL), request: req.Method + " " + redacted(req.URL),
-		trace: traceID(req.Header),
-	}
-	v.mu.Lock()
-	if v.iteration != nil {
-		f.closed = v.iteration.closed
-		v.iteration.requests++
-	}
+// The rest is called with the VU's lock held.
+
+// innermost is the span that a request or transaction begins in.
+func (v *vu) innermost() *span {
 	if n := len(v.open); n > 0 {
-		f.transaction = v.open[0].series.Transaction
+		return v.open[n-1]
 	}
-	v.flights = append(v.flights, f)
-	first := len(v.flights) == 1
-	v.mu.Unlock()
-	if first {
-		v.session.waiting.Add(1)
-	}
-	return f
+	return v.iteration
 }
 
-// arrive notes that a request has its answer, or will not get one.
-func (v *vu) arrive(f *flight, accepted, answered bool) {
-	now := time.Now()
-	v.mu.Lock()
-	i := slices.Index(v.flights, f)
-	if i < 0 { // abandoned before
-		v.mu.Unlock()
-		return
+// forget takes a span from the open ones.
+func (v *vu) forget(s *span) {
+	for i, o := range v.open {
+		if o == s {
+			v.open = append(v.open[:i:i], v.open[i+1:]...)
+			return
+		}
 	}
-	v.flights = slices.Delete(v.flights, i, i+1)
-	last := len(v.flights) == 0
-	if !accepted {
-		v.failures++
+}
+
+// loops reports whether the VU would begin another iteration if this ended.
+func (v *vu) loops() bool { return v.iteration != nil && v.iteration.loops }
+
+// stop notes when k6 stopped the VU.
+func (v *vu) stop(now time.Time) {
+	if v.cut.IsZero() {
+		v.cut = now
 	}
-	v.mu.Unlock()
-	if last {
+}
+
+func (v *vu) wait() {
+	if !v.waits && !v.quiet {
+		v.waits = true
+		v.session.waiting.Add(1)
+	}
+}
+
+func (v *vu) unwait() {
+	if v.waits {
+		v.waits = false
 		v.session.waiting.Add(-1)
-	}
-	switch {
-	case interrupted(v.Context()):
-		v.session.unanswered(f, now)
-	case !answered:
-		v.session.mu.Lock()
-		v.session.missing(f, now)
-		v.session.mu.Unlock()
 	}
 }
 

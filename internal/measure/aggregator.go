@@ -71,17 +71,30 @@ func (a *Aggregator) Overflowed() uint64 { return a.overflowed }
 // aggregator then forgets. Each has a Part of its own, so a sample that comes
 // late makes another part of its second and never replaces one. The windows
 // of a series come in the order in which their seconds were first seen.
-func (a *Aggregator) Take() []Window {
+func (a *Aggregator) Take() []Window { return a.TakeBefore(math.MaxInt64) }
+
+// TakeBefore hands out the windows that start before a time (Unix nanoseconds)
+// as Take does, and keeps the others. Those that take at times when a second is
+// over get most windows in one part.
+func (a *Aggregator) TakeBefore(start int64) []Window {
 	var windows []Window
+	var dirty []*Ref
 	for _, ref := range a.dirty {
+		var kept []*Window
 		for _, w := range ref.pending {
+			if w.Start >= start {
+				kept = append(kept, w)
+				continue
+			}
 			a.part++
 			w.Part = a.part
 			windows = append(windows, *w)
 		}
-		ref.pending = nil
+		if ref.pending = kept; kept != nil {
+			dirty = append(dirty, ref)
+		}
 	}
-	a.dirty = nil
+	a.dirty = dirty
 	return windows
 }
 

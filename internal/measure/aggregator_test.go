@@ -47,7 +47,11 @@ func TestAggregatorLosesNothing(t *testing.T) {
 			a.Ref(s).Add(start, value, fate)
 			added++
 			if rapid.IntRange(0, 9).Draw(t, "take") == 0 {
-				windows = append(windows, a.Take()...)
+				before := rapid.Int64Range(-3, 4).Draw(t, "before") * Second
+				for _, w := range a.TakeBefore(before) {
+					require.Less(t, w.Start, before)
+					windows = append(windows, w)
+				}
 			}
 		}
 		windows = append(windows, a.Take()...)

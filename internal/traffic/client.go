@@ -2,14 +2,10 @@ package traffic
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -37,7 +33,7 @@ func newClient(target plan.Target, hosts []string, dir string, conns int, auth *
 
 // newTransport makes the guarded transport below a client, without headers.
 func newTransport(t *plan.TLS, hosts []string, dir string, conns int) (*http.Transport, error) {
-	config, err := tlsConfig(t, dir)
+	config, err := t.Config(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -49,51 +45,6 @@ func newTransport(t *plan.TLS, hosts []string, dir string, conns int) (*http.Tra
 		IdleConnTimeout:     90 * time.Second,
 		TLSHandshakeTimeout: 30 * time.Second,
 	}, nil
-}
-
-// tlsConfig says how certificates are checked and which one is shown.
-func tlsConfig(t *plan.TLS, dir string) (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if t == nil {
-		return config, nil
-	}
-	config.ServerName = t.ServerName
-	config.InsecureSkipVerify = t.Insecure
-	if t.CA != "" {
-		pool, err := rootsWith(plan.Locate(dir, t.CA))
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = pool
-	}
-	if t.Cert == "" && t.Key == "" {
-		return config, nil
-	}
-	if t.Cert == "" || t.Key == "" {
-		return nil, errors.New("tls: a client certificate needs both cert and key")
-	}
-	cert, err := tls.LoadX509KeyPair(plan.Locate(dir, t.Cert), plan.Locate(dir, t.Key))
-	if err != nil {
-		return nil, fmt.Errorf("tls: client certificate %s with key %s: %w", t.Cert, t.Key, err)
-	}
-	config.Certificates = []tls.Certificate{cert}
-	return config, nil
-}
-
-// rootsWith gives the system's roots and those in a PEM file.
-func rootsWith(file string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("tls: ca: %w", err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("tls: ca: %s holds no PEM certificate", file)
-	}
-	return pool, nil
 }
 
 // GuardError says that something wanted to dial a host that the plan does not

@@ -118,10 +118,10 @@ func TestTLSSettingsThatAreWrong(t *testing.T) {
 	a := newAuthority(t)
 	a.write(t, "empty.pem", "NOTHING", nil)
 	for want, settings := range map[string]plan.TLS{
-		"tls: ca: open":                    {CA: "none.pem"},
-		"holds no PEM certificate":         {CA: "empty.pem"},
-		"needs both cert and key":          {Cert: "ca.pem"},
-		"tls: client certificate ca.pem w": {Cert: "ca.pem", Key: "empty.pem"},
+		"tls: ca: open":                   {CA: "none.pem"},
+		"holds no certificate in PEM":     {CA: "empty.pem"},
+		"cert and key: give both or none": {Cert: "ca.pem"},
+		"tls: cert ca.pem with key empty": {Cert: "ca.pem", Key: "empty.pem"},
 	} {
 		_, err := newClient(plan.Target{URL: "https://h", TLS: &settings}, nil, a.dir, 1, nil)
 		require.ErrorContains(t, err, want)

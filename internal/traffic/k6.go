@@ -268,5 +268,12 @@ func entryModule(s plan.Stream, script string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("module.exports = require(\"k6/x/resilience\").entry(require(%s), %s);\n", path, argument), nil
+	return fmt.Sprintf(entryText, path, argument), nil
 }
+
+// entryText loads k6/net/grpc before the script does, so that its calls can be
+// watched.
+const entryText = `const resilience = require("k6/x/resilience");
+resilience.watchGRPC(require("k6/net/grpc"));
+module.exports = resilience.entry(require(%s), %s);
+`

@@ -189,12 +189,12 @@ func TestK6RecordFails(t *testing.T) {
 func TestK6LogKeepsErrorsOnly(t *testing.T) {
 	log := &k6Log{}
 	for _, part := range []string{
-		`{"level":"warning","msg":"careful"}` + "\n" + `{"level":"err`, `or","msg":"first","error":"why"}` + "\nnot json\n", strings.Repeat("x", 2*maxLogLine),
+		`{"level":"warning","msg":"careful"}` + "\n" + `{"level":"err`, `or","msg":"first","error":"Get \"http://me:pw@h/p?key=hidden\": why"}` + "\nnot json\n", strings.Repeat("x", 2*maxLogLine),
 		"\npanic: the end\n",
 	} {
 		_, err := log.Write([]byte(part))
 		require.NoError(t, err)
 	}
-	require.Equal(t, []string{"first: why", "panic: the end"}, log.errors)
+	require.Equal(t, []string{`first: Get "http://h/p?key=": why`, "panic: the end"}, log.errors)
 	require.Equal(t, "panic: the end", log.lastError())
 }

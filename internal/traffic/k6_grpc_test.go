@@ -19,9 +19,11 @@ import (
 const calling = `
 import grpc from 'k6/net/grpc';
 const client = new grpc.Client();
-export default function () {
+export default async function () {
   client.connect(__ENV.GRPC, { plaintext: true, reflect: true });
-  client.invoke('grpc.health.v1.Health/Check', { service: 'fine' });
+  const answer = await client.asyncInvoke('grpc.health.v1.Health/Check', { service: 'fine' });
+  if (answer.message.status !== 'SERVING') throw new Error('not the answer');
+  new grpc.Stream(client, 'grpc.health.v1.Health/Watch', { tags: { name: 'watch' } }).end();
   client.invoke('/grpc.health.v1.Health/Check', { service: 'down' }, { tags: { name: 'down' } });
   client.invoke('grpc.health.v1.Health/Check', { service: 'hang' }, { timeout: '150ms', tags: { name: 'hang' } });
   client.close();
@@ -57,11 +59,13 @@ func TestK6GRPC(t *testing.T) {
 	out := runScript(t, s)
 
 	require.Equal(t, "true", out.end(t)["complete"], out.end(t)["reason"])
+	require.Empty(t, out.examples("exception"))
 	n := out.sum(measure.MetricIteration, nil).Count
 	require.Positive(t, n)
 	all := out.sum(measure.MetricRequest, nil)
-	require.Equal(t, 3*n, all.Count, "the reflection is no request of the script")
-	require.Equal(t, 2*n, all.Failed)
+	watched := out.sum(measure.MetricRequest, onStep("watch")).Count
+	require.Equal(t, 3*n, all.Count-watched, "the reflection is no request of the script")
+	require.Equal(t, 2*n, all.Failed-out.sum(measure.MetricRequest, onStep("watch")).Failed)
 	fine := out.sum(measure.MetricRequest, withStatus("grpc OK"))
 	require.Equal(t, n, fine.Count)
 	require.Equal(t, n, out.sum(measure.MetricRequest, onStep("/grpc.health.v1.Health/Check")).Count)

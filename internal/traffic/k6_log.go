@@ -3,6 +3,7 @@ package traffic
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -65,7 +66,7 @@ func (l *k6Log) line(line []byte) {
 
 func (l *k6Log) keep(message string) {
 	if len(l.errors) < maxLogLines {
-		l.errors = append(l.errors, oneLine(message))
+		l.errors = append(l.errors, oneLine(urls.ReplaceAllStringFunc(message, redactURL)))
 	}
 }
 
@@ -91,5 +92,8 @@ func (l *k6Log) planError() (string, bool) {
 	}
 	return "", false
 }
+
+// urls finds URLs in messages: they may hold secrets.
+var urls = regexp.MustCompile(`https?://[^\s"'<>)]+`)
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
