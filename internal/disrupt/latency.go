@@ -15,17 +15,14 @@ type latency struct {
 	delay, jitter time.Duration
 }
 
-// maxDelay is longer than any request lives and short enough to add up.
-const maxDelay = 24 * time.Hour
-
 func readLatency(d plan.Disruption) (effect, plan.Percent, error) {
 	if d.Latency == nil {
 		return nil, 0, nil
 	}
 	delay, jitter := time.Duration(d.Latency.Delay), time.Duration(d.Latency.Jitter)
 	switch {
-	case delay <= 0 || delay > maxDelay:
-		return nil, 0, fmt.Errorf("delay %v is not above 0 and up to %v", delay, maxDelay)
+	case delay <= 0 || delay > time.Duration(plan.MaxDelay):
+		return nil, 0, fmt.Errorf("delay %v is not above 0 and up to %v", delay, time.Duration(plan.MaxDelay))
 	case jitter < 0 || jitter > delay:
 		return nil, 0, fmt.Errorf("jitter %v is not between 0 and the delay of %v", jitter, delay)
 	}

@@ -2,15 +2,10 @@ package disrupt
 
 import (
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"time"
 
 	"resilience/internal/plan"
@@ -44,8 +39,8 @@ func newUpstream(d plan.Dependency, dir string) (upstream, error) {
 		if u.Scheme != "https" {
 			return upstream{}, fmt.Errorf("tls is given but upstream %q is not https", d.Upstream)
 		}
-		if t.TLSClientConfig, err = clientTLS(*d.TLS, dir); err != nil {
-			return upstream{}, fmt.Errorf("tls: %w", err)
+		if t.TLSClientConfig, err = d.TLS.Config(dir); err != nil {
+			return upstream{}, err
 		}
 	}
 	return upstream{url: u, transport: t}, nil
@@ -81,39 +76,6 @@ func newTransport() *http.Transport {
 		DisableCompression:    true,
 		Protocols:             new(http.Protocols),
 	}
-}
-
-func clientTLS(t plan.TLS, dir string) (*tls.Config, error) {
-	// An insecure upstream is one that the plan says is insecure.
-	config := &tls.Config{ServerName: t.ServerName, InsecureSkipVerify: t.Insecure, MinVersion: tls.VersionTLS12}
-	if t.CA != "" {
-		pem, err := os.ReadFile(within(dir, t.CA))
-		if err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca: %s holds no certificate in PEM", t.CA)
-		}
-	}
-	if (t.Cert == "") != (t.Key == "") {
-		return nil, errors.New("cert and key are only useful together")
-	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(within(dir, t.Cert), within(dir, t.Key))
-		if err != nil {
-			return nil, fmt.Errorf("cert and key: %w", err)
-		}
-		config.Certificates = []tls.Certificate{pair}
-	}
-	return config, nil
-}
-
-func within(dir, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(dir, path)
 }
 
 // is tells whether an address (host:port) is literally the upstream's.

@@ -32,19 +32,19 @@ func TestWrongDependencies(t *testing.T) {
 	defer taken.Close()
 	s := "https://localhost:1"
 	for want, d := range map[string]plan.Dependency{
-		`upstream "localhost:1": write it as http://`:             {Upstream: "localhost:1"},
-		`upstream "": write it as http://`:                        {},
-		`upstream "http://" has no host`:                          {Upstream: "http://"},
-		`belongs to the requests of the system`:                   {Upstream: "http://a:secret@localhost"},
-		`leave out everything after the path`:                     {Upstream: "http://localhost/?x=1"},
-		`protocol "smtp" is unknown: use http`:                    {Upstream: s, Protocol: "smtp"},
-		`tls is given but upstream "http://localhost" is not`:     {Upstream: "http://localhost", TLS: &plan.TLS{}},
-		`tls: ca: open ` + filepath.Join(dir, "none.pem"):         {Upstream: s, TLS: &plan.TLS{CA: "none.pem"}},
-		`tls: ca: empty.pem holds no certificate in PEM`:          {Upstream: s, TLS: &plan.TLS{CA: "empty.pem"}},
-		`tls: cert and key are only useful together`:              {Upstream: s, TLS: &plan.TLS{Cert: "empty.pem"}},
-		`tls: cert and key: tls: failed to find any PEM data`:     {Upstream: s, TLS: &plan.TLS{Cert: "empty.pem", Key: "empty.pem"}},
-		taken.Addr().String() + `, another process does: stop it`: {Upstream: s, Listen: taken.Addr().String()},
-		`can not listen on 127.0.0.1:99999`:                       {Upstream: s, Listen: "127.0.0.1:99999"},
+		`upstream "localhost:1": write it as http://`:                 {Upstream: "localhost:1"},
+		`upstream "": write it as http://`:                            {},
+		`upstream "http://" has no host`:                              {Upstream: "http://"},
+		`belongs to the requests of the system`:                       {Upstream: "http://a:secret@localhost"},
+		`leave out everything after the path`:                         {Upstream: "http://localhost/?x=1"},
+		`protocol "smtp" is unknown: use http`:                        {Upstream: s, Protocol: "smtp"},
+		`tls is given but upstream "http://localhost" is not`:         {Upstream: "http://localhost", TLS: &plan.TLS{}},
+		`tls: ca: open ` + filepath.Join(dir, "none.pem"):             {Upstream: s, TLS: &plan.TLS{CA: "none.pem"}},
+		`tls: ca: empty.pem holds no certificate in PEM`:              {Upstream: s, TLS: &plan.TLS{CA: "empty.pem"}},
+		`tls: cert and key: give both or none`:                        {Upstream: s, TLS: &plan.TLS{Cert: "empty.pem"}},
+		`tls: cert empty.pem with key empty.pem: tls: failed to find`: {Upstream: s, TLS: &plan.TLS{Cert: "empty.pem", Key: "empty.pem"}},
+		taken.Addr().String() + `, another process does: stop it`:     {Upstream: s, Listen: taken.Addr().String()},
+		`can not listen on 127.0.0.1:99999`:                           {Upstream: s, Listen: "127.0.0.1:99999"},
 	} {
 		_, err := NewProxy(t.Context(), "dep", d, "beta", dir, new(kept).emit)
 		require.ErrorContains(t, err, want)

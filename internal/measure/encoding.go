@@ -22,12 +22,7 @@ var errSketchTruncated = errors.New("sketch ends early")
 // of its key from the one before (a varint) and its count (a uvarint). Three
 // bytes a bin are usual.
 func (s *Sketch) MarshalBinary() ([]byte, error) {
-	return s.AppendBinary(make([]byte, 0, 4+4*len(s.bins)))
-}
-
-// AppendBinary appends what MarshalBinary gives.
-func (s *Sketch) AppendBinary(data []byte) ([]byte, error) {
-	data = append(data, sketchVersion)
+	data := append(make([]byte, 0, 4+4*len(s.bins)), sketchVersion)
 	previous := int32(0)
 	for _, b := range s.bins {
 		data = binary.AppendVarint(data, int64(b.key)-int64(previous))

@@ -13,15 +13,15 @@ import (
 // exchange. Both sides begin with a [Hello] that names it.
 const WireVersion = 1
 
-// MaxFrame is the greatest size of a frame's payload, in bytes.
-const MaxFrame = 16 << 20
+// maxFrame is the greatest size of a frame's payload, in bytes.
+const maxFrame = 16 << 20
 
 // headerSize is a frame's length (4 bytes, big endian, of the payload alone)
 // and its kind (1 byte).
 const headerSize = 5
 
-// ErrFrameTooLarge says that a payload is over [MaxFrame].
-var ErrFrameTooLarge = errors.New("frame too large")
+// errFrameTooLarge says that a payload is over maxFrame.
+var errFrameTooLarge = errors.New("frame too large")
 
 // FrameKind says what a frame carries.
 type FrameKind byte
@@ -60,15 +60,15 @@ type Frame struct {
 	Payload []byte // JSON
 }
 
-// WriteFrame writes one frame with a single Write. It refuses a payload over
-// MaxFrame with ErrFrameTooLarge and has then written nothing.
+// WriteFrame writes one frame with a single Write. It refuses a payload of
+// more than 16 MiB and has then written nothing.
 func WriteFrame(w io.Writer, kind FrameKind, payload any) error {
 	data, err := json.Marshal(payload)
 	if err != nil {
 		return fmt.Errorf("frame of kind %d: %w", kind, err)
 	}
-	if len(data) > MaxFrame {
-		return fmt.Errorf("frame of kind %d: %d bytes, at most %d: %w", kind, len(data), MaxFrame, ErrFrameTooLarge)
+	if len(data) > maxFrame {
+		return fmt.Errorf("frame of kind %d: %d bytes, at most %d: %w", kind, len(data), maxFrame, errFrameTooLarge)
 	}
 	frame := make([]byte, headerSize, headerSize+len(data))
 	binary.BigEndian.PutUint32(frame, uint32(len(data)))
@@ -80,10 +80,10 @@ func WriteFrame(w io.Writer, kind FrameKind, payload any) error {
 }
 
 // WriteBatch writes a batch in as many frames as it takes. Only a single window,
-// event or example over MaxFrame is refused.
+// event or example of more than 16 MiB is refused.
 func WriteBatch(w io.Writer, batch Batch) error {
 	err := WriteFrame(w, FrameBatch, batch)
-	if !errors.Is(err, ErrFrameTooLarge) || len(batch.Windows)+len(batch.Events)+len(batch.Examples) < 2 {
+	if !errors.Is(err, errFrameTooLarge) || len(batch.Windows)+len(batch.Events)+len(batch.Examples) < 2 {
 		return err
 	}
 	first, second := batch.halves()
@@ -107,8 +107,8 @@ func ReadFrame(r io.Reader) (Frame, error) {
 	if kind < FrameHello || kind > FrameSettings {
 		return Frame{}, fmt.Errorf("frame of unknown kind %d", kind)
 	}
-	if size > MaxFrame {
-		return Frame{}, fmt.Errorf("frame of kind %d: %d bytes, at most %d: %w", kind, size, MaxFrame, ErrFrameTooLarge)
+	if size > maxFrame {
+		return Frame{}, fmt.Errorf("frame of kind %d: %d bytes, at most %d: %w", kind, size, maxFrame, errFrameTooLarge)
 	}
 	var payload bytes.Buffer
 	if n, err := io.CopyN(&payload, r, int64(size)); err == io.EOF {

@@ -57,8 +57,8 @@ func TestBadFrames(t *testing.T) {
 	for name, c := range map[string]struct{ data, want string }{
 		"half a header":  {"\x00\x00", "frame header: unexpected EOF"},
 		"half a payload": {header(10, 2) + "{}", "2 of 10 bytes: unexpected EOF"},
-		"oversized":      {header(MaxFrame+1, 2), "at most 16777216: frame too large"},
-		"claims a lot":   {header(MaxFrame, 2), "0 of 16777216 bytes"},
+		"oversized":      {header(maxFrame+1, 2), "at most 16777216: frame too large"},
+		"claims a lot":   {header(maxFrame, 2), "0 of 16777216 bytes"},
 		"unknown kind":   {header(0, 77), "unknown kind 77"},
 		"text":           {"panic: everything is lost", "unknown kind 99"},
 	} {
@@ -87,7 +87,7 @@ func TestBadHellos(t *testing.T) {
 }
 
 func TestLargeBatchIsSplit(t *testing.T) {
-	long := strings.Repeat("x", MaxFrame/2)
+	long := strings.Repeat("x", maxFrame/2)
 	all := Batch{
 		Windows:  []Window{{Source: long}, {Source: long, Part: 1}, {Source: "c"}},
 		Events:   []Event{{Name: long}},
@@ -108,7 +108,7 @@ func TestLargeBatchIsSplit(t *testing.T) {
 	require.Equal(t, all, got)
 
 	err := WriteBatch(&b, Batch{Events: []Event{{Name: long + long}}})
-	require.ErrorIs(t, err, ErrFrameTooLarge)
+	require.ErrorIs(t, err, errFrameTooLarge)
 	require.Zero(t, b.Len())
 }
 

@@ -15,9 +15,9 @@ import (
 	"unicode/utf8"
 )
 
-// MaxFeed is the size of the largest data file that is taken, in bytes: all of
+// maxFeed is the size of the largest data file that is taken, in bytes: all of
 // it is held in memory.
-const MaxFeed = 256 << 20
+const maxFeed = 256 << 20
 
 // FeedError says what is wrong with a data file, and in which line.
 type FeedError struct {
@@ -76,15 +76,15 @@ func readFeed(path string) ([]byte, error) {
 		return nil, fmt.Errorf("data: %w", err)
 	}
 	defer file.Close()
-	tooLarge := &FeedError{File: path, Reason: fmt.Sprintf("larger than %d MiB; split it or sample its rows", MaxFeed>>20)}
-	if info, err := file.Stat(); err == nil && info.Size() > MaxFeed {
+	tooLarge := &FeedError{File: path, Reason: fmt.Sprintf("larger than %d MiB; split it or sample its rows", maxFeed>>20)}
+	if info, err := file.Stat(); err == nil && info.Size() > maxFeed {
 		return nil, tooLarge
 	}
-	data, err := io.ReadAll(io.LimitReader(file, MaxFeed+1)) // a pipe has no size, and a file may grow
+	data, err := io.ReadAll(io.LimitReader(file, maxFeed+1)) // a pipe has no size, and a file may grow
 	if err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	if len(data) > MaxFeed {
+	if len(data) > maxFeed {
 		return nil, tooLarge
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))

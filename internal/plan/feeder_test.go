@@ -80,7 +80,7 @@ func TestFeederErrors(t *testing.T) {
 
 func TestFeederTooLarge(t *testing.T) {
 	path := feedFile(t, "a.csv", "")
-	require.NoError(t, os.Truncate(path, MaxFeed+1))
+	require.NoError(t, os.Truncate(path, maxFeed+1))
 	_, err := OpenFeeder(path)
 	require.ErrorContains(t, err, "larger than 256 MiB")
 }

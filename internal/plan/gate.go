@@ -21,8 +21,8 @@ type longGate struct {
 	Period     string         `yaml:"period,omitempty"`                                           // such as overall or during NAME
 	Strict     bool           `yaml:"strict,omitempty"`                                           // the interval, too, must meet the objective
 	MinSamples uint64         `yaml:"min_samples,omitempty"`                                      // instead of the computed number
-	Confidence Percent        `yaml:"confidence,omitempty"`                                       // 50% to 99.99%
-	Severity   gates.Severity `yaml:"severity,omitempty" jsonschema:"enum=critical,enum=warning"` // critical, or warning: only reported
+	Confidence Percent        `yaml:"confidence,omitempty"`                                       // 50% to 99.99%; default 95%
+	Severity   gates.Severity `yaml:"severity,omitempty" jsonschema:"enum=critical,enum=warning"` // critical, or warning: only reported; default critical
 	Note       string         `yaml:"note,omitempty"`                                             // why the gate is there, for reports
 }
 

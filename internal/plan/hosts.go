@@ -50,7 +50,7 @@ func Host(rawURL string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the URL %q: %w", rawURL, err)
 	}
-	ports := map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443"}
+	ports := map[string]string{"http": "80", "h2c": "80", "https": "443", "ws": "80", "wss": "443"}
 	port := u.Port()
 	if port == "" {
 		port = ports[strings.ToLower(u.Scheme)]

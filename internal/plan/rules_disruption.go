@@ -48,6 +48,9 @@ func validLatency(c *checker, _ *Phase, d *Disruption) {
 	if at.given("delay") && l.Delay == 0 {
 		at.wrong("delay", "", "delay must be more than 0s")
 	}
+	if l.Delay > MaxDelay {
+		at.wrong("delay", "no request lives that long", "delay can not be more than %s; got %s", MaxDelay, l.Delay)
+	}
 	if at.clean("delay") && l.Jitter > l.Delay {
 		at.wrong("jitter", "", "jitter %s is more than the delay %s: a request can not leave before it came", l.Jitter, l.Delay)
 	}
@@ -59,8 +62,8 @@ func validError(c *checker, _ *Phase, d *Disruption) {
 	}
 	at := c.under(".error")
 	at.share(d.Error.Share)
-	if s := d.Error.Status; at.given("status") && (s < 100 || s > 599) {
-		at.wrong("status", "", "status is 100 to 599; got %d", s)
+	if s := d.Error.Status; at.given("status") && (s < 400 || s > 599) {
+		at.wrong("status", "", "status is 400 to 599, or it is no error; got %d", s)
 	}
 }
 

@@ -98,11 +98,17 @@ func (c *checker) inGate(g *Gate, word, key, name, hint, what string) {
 	c.fail(c.path, c.within(n, *n.resolved, offset), hint, "this phase has no %s %q", what, name)
 }
 
-func validConfidence(c *checker, _ *Phase, g *Gate) {
-	if g.Confidence != 0 && (g.Confidence < 0.5 || g.Confidence > 0.9999) {
-		c.wrong("confidence", "", "confidence is 50%% to 99.99%%; got %s", Percent(g.Confidence))
+// validOptions leaves it to the gate language what the options of a gate may
+// be, and tries them one by one to know which one is wrong.
+func validOptions(c *checker, _ *Phase, g *Gate) {
+	if !c.clean("") {
+		return
 	}
-	if c.given("severity") && g.Severity != gates.Critical && g.Severity != gates.Warning {
-		c.wrong("severity", "", "severity is critical or warning; got %q", shorten(string(g.Severity)))
+	for key, o := range map[string]gates.Options{
+		"confidence": {Confidence: g.Confidence}, "severity": {Severity: g.Severity},
+	} {
+		if _, err := gates.ParseWith(g.Text, o); err != nil {
+			c.wrong(key, "", "%s", err)
+		}
 	}
 }

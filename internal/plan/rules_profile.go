@@ -87,7 +87,7 @@ func lengthGiven(c *checker, p *Profile) {
 	case p.Duration == 0:
 		c.wrong("duration", "", "duration must be more than 0s")
 	}
-	if c.clean("") && p.Length() > time.Duration(MaxDuration) {
+	if c.clean("") && p.Length() > time.Duration(maxDuration) {
 		c.wrong("", "", "%s would last %s, longer than 30 days", label(c.path), Duration(p.Length()))
 	}
 }

@@ -1,10 +1,12 @@
 package plan
 
 import (
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +16,7 @@ import (
 func validTargets(c *checker, p *Plan) {
 	for name, t := range p.Targets {
 		at := c.under(`targets["%s"]`, name)
-		at.url("url", t.URL)
+		at.url("url", t.URL, "http", "https")
 		for i, entry := range t.Accept {
 			if !validStatus(entry) {
 				at.under(".accept[%d]", i).wrong("", "", "accept wants statuses such as 2xx or 404; got %q", shorten(entry))
@@ -35,8 +37,7 @@ var protocols = map[string]bool{"http": true}
 func validDependencies(c *checker, p *Plan) {
 	for name, d := range p.Dependencies {
 		at := c.under(`dependencies["%s"]`, name)
-		at.url("upstream", d.Upstream)
-		at.tls("tls", d.TLS)
+		at.upstream(d)
 		if !protocols[d.Protocol] {
 			at.wrong("protocol", didYouMean(d.Protocol, named(protocols)), "there is no protocol %q", shorten(d.Protocol))
 		}
@@ -46,12 +47,45 @@ func validDependencies(c *checker, p *Plan) {
 	}
 }
 
+// upstream wants a URL that the proxy can pass requests on to.
+func (c *checker) upstream(d Dependency) {
+	c.url("upstream", d.Upstream, "http", "https", "h2c")
+	c.tls("tls", d.TLS)
+	u := bound(d.Upstream)
+	if u == nil || !c.clean("upstream") {
+		return
+	}
+	if d.TLS != nil && u.Scheme != "https" {
+		c.wrongKey("tls", "leave it out, or write the upstream as https://", "tls: is given but the upstream is not https")
+	}
+	if host, err := Host(d.Upstream); err == nil && host == strings.ToLower(d.Listen) {
+		c.wrong("listen", "leave it out for a free port", "listen is the upstream itself: the proxy would call itself")
+	}
+}
+
+// listenOnce wants no address to be that of two proxies.
+func listenOnce(c *checker, p *Plan) {
+	taken := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(p.Dependencies)) {
+		listen := p.Dependencies[name].Listen
+		if _, port, _ := net.SplitHostPort(listen); listen == "" || port == "0" {
+			continue
+		}
+		if other := taken[listen]; other != "" {
+			c.under(`dependencies["%s"]`, name).wrong("listen", "leave it out for a free port",
+				"the dependencies %s and %s both listen on %s", other, name, shorten(listen))
+		}
+		taken[listen] = name
+	}
+}
+
 func validListen(listen string) bool {
 	_, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return false
-	}
-	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil && validPort(port)
+}
+
+func validPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
 	return err == nil
 }
 
@@ -68,19 +102,36 @@ func standIns(name string) (string, bool) {
 	return "x", true
 }
 
-// url wants an absolute URL to a host that traffic may go to.
-func (c *checker) url(key, text string) {
+// bound gives a URL with its placeholders replaced; nil when it is none.
+func bound(text string) *url.URL {
+	expanded, err := Expand(text, standIns)
+	if err != nil {
+		return nil // the placeholder has been reported
+	}
+	u, err := url.Parse(expanded)
+	if err != nil {
+		return &url.URL{}
+	}
+	return u
+}
+
+// url wants an absolute URL of one of the schemes to a host that traffic may
+// go to.
+func (c *checker) url(key, text string, schemes ...string) {
 	if !c.given(key) || !c.clean(key) {
 		return
 	}
-	bound, err := Expand(text, standIns)
-	if err != nil {
-		return // the placeholder has been reported
+	u := bound(text)
+	if u == nil {
+		return
 	}
-	u, err := url.Parse(bound)
 	switch {
-	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
+	case !slices.Contains(schemes, u.Scheme) || u.Hostname() == "":
 		c.wrong(key, "", "%s wants an absolute URL such as http://127.0.0.1:8080 or https://shop.example.com; got %q", key, shorten(text))
+	case u.Port() != "" && !validPort(u.Port()):
+		c.wrong(key, "", "a port is 1 to 65535; got %s", u.Port())
+	case u.User != nil && key == "upstream":
+		c.wrong(key, "the system under test sends its own credentials", "%s can not hold a user or password", key)
 	case u.User != nil:
 		c.wrong(key, "use auth: and a secret", "%s can not hold a user or password", key)
 	case u.RawQuery != "" || u.Fragment != "":
@@ -121,6 +172,20 @@ func (c *checker) tls(key string, t *TLS) {
 	at.file("ca", t.CA)
 	at.file("cert", t.Cert)
 	at.file("key", t.Key)
+	at.certificates(*t)
+}
+
+// certificates wants the files of a TLS client to hold what they should.
+func (c *checker) certificates(t TLS) {
+	if c.opts.Recorded || !c.clean("") {
+		return
+	}
+	if _, err := (&TLS{CA: t.CA}).Config(c.plan.Dir); err != nil {
+		c.wrong("ca", "", "%s", err)
+	}
+	if _, err := (&TLS{Cert: t.Cert, Key: t.Key}).Config(c.plan.Dir); err != nil {
+		c.wrong("cert", "", "%s", err)
+	}
 }
 
 // file wants a file that is there.
@@ -161,7 +226,7 @@ func (c *checker) auth(a *Auth) {
 	}
 	if o := a.OAuth2; o != nil {
 		under := at.under(".oauth2")
-		under.url("token_url", o.TokenURL)
+		under.url("token_url", o.TokenURL, "http", "https")
 		if under.given("client_secret") && !secretOnly.MatchString(o.ClientSecret) {
 			under.wrong("client_secret", "write ${secrets.NAME} and define NAME under secrets:", "credentials are never written in a plan")
 		}

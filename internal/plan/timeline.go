@@ -99,23 +99,6 @@ func compare(a, b Rate) int {
 	return 0
 }
 
-// RateAt gives the rate of an open profile at a time after its start, per
-// second; zero outside of it. Where the line jumps, the later value counts.
-func (p Profile) RateAt(t time.Duration) float64 {
-	line := p.Line()
-	if t < 0 || t >= line[len(line)-1].At {
-		return 0
-	}
-	for i := len(line) - 1; i > 0; i-- {
-		a, b := line[i-1], line[i]
-		if t >= a.At {
-			share := float64(t-a.At) / float64(b.At-a.At)
-			return float64(a.Rate) + share*float64(b.Rate-a.Rate)
-		}
-	}
-	return 0
-}
-
 // Arrivals gives the expected number of arrivals of an open profile between
 // two times after its start: the area under its line.
 func (p Profile) Arrivals(from, to time.Duration) float64 {

@@ -6,8 +6,10 @@ import (
 	"resilience/gates"
 )
 
-// Plan is a whole YAML file, resolved: includes merged, variables replaced,
-// defaults filled in, names checked. What [Load] gives has no Include and no
+// Plan is a whole YAML file: what to run, phase by phase, and what must hold.
+//
+// It is resolved: includes merged, variables replaced, defaults filled in, names
+// checked. What [Load] gives has no Include and no
 // Defaults any more: both have been applied. Placeholders such as
 // ${services.shop.url} are still there; [Bind] replaces them.
 //
@@ -41,9 +43,9 @@ type Service struct {
 	Command      string            `yaml:"command" jsonschema:"required" bind:"services,dependencies,port"` // run by the shell; ${port} is the service's port
 	Dir          string            `yaml:"dir,omitempty"`                                                   // working directory
 	Env          map[string]string `yaml:"env,omitempty" bind:"services,dependencies,secrets,port"`         // added to the environment
-	Port         int               `yaml:"port,omitempty"`                                                  // a free one unless given
+	Port         int               `yaml:"port,omitempty"`                                                  // where it listens; default a free one
 	Ready        string            `yaml:"ready,omitempty" bind:"services,port"`                            // path or URL that answers 2xx when ready
-	ReadyTimeout Duration          `yaml:"ready_timeout"`                                                   // default 30s
+	ReadyTimeout Duration          `yaml:"ready_timeout"`                                                   // how long it may take to answer; default 30s
 	StopTimeout  Duration          `yaml:"stop_timeout"`                                                    // between asking and killing; default 5s
 	After        []string          `yaml:"after,omitempty"`                                                 // services that must be ready before
 }
@@ -60,7 +62,7 @@ type Target struct {
 // TLS says how a target's or upstream's certificate is checked and which one
 // is shown to it. Paths are relative to the plan.
 type TLS struct {
-	CA         string `yaml:"ca,omitempty"`          // file of trusted certificates (PEM)
+	CA         string `yaml:"ca,omitempty"`          // file of certificates to trust beside the system's (PEM)
 	Cert       string `yaml:"cert,omitempty"`        // client certificate (PEM)
 	Key        string `yaml:"key,omitempty"`         // its key (PEM)
 	ServerName string `yaml:"server_name,omitempty"` // instead of the host of the URL
@@ -75,7 +77,7 @@ type Auth struct {
 
 // AuthHeader is a static header; its value usually names a secret.
 type AuthHeader struct {
-	Name  string `yaml:"name"`                                       // default Authorization
+	Name  string `yaml:"name"`                                       // name of the header; default Authorization
 	Value string `yaml:"value" jsonschema:"required" bind:"secrets"` // must name a secret: Bearer ${secrets.NAME}
 }
 
@@ -92,9 +94,9 @@ type OAuth2 struct {
 // Dependency is something the system under test calls through a proxy of the
 // harness.
 type Dependency struct {
-	Upstream string `yaml:"upstream" jsonschema:"required" bind:"services"` // base URL of the real thing
-	Protocol string `yaml:"protocol,omitempty"`                             // http (the default)
-	Listen   string `yaml:"listen,omitempty"`                               // host:port; a free loopback port unless given
+	Upstream string `yaml:"upstream" jsonschema:"required" bind:"services"` // base URL of the real thing: http, https, or h2c for HTTP/2 without TLS
+	Protocol string `yaml:"protocol,omitempty"`                             // what it speaks: http; default http
+	Listen   string `yaml:"listen,omitempty"`                               // host:port of the proxy; default a free loopback port
 	TLS      *TLS   `yaml:"tls,omitempty"`                                  // towards the upstream
 }
 
@@ -159,7 +161,7 @@ func (t Test) kinds() map[string]*Profile {
 // at a rate (open model) or by a number of virtual users (closed model).
 type Profile struct {
 	Script   string            `yaml:"script,omitempty"`                                   // a k6 script, or the name of one in scenarios/
-	Exec     string            `yaml:"exec,omitempty"`                                     // the function of the script; default is its default
+	Exec     string            `yaml:"exec,omitempty"`                                     // a function that the script exports; default the one called default
 	Requests []Request         `yaml:"requests,omitempty"`                                 // instead of a script
 	Rate     Rate              `yaml:"rate,omitempty"`                                     // iterations or requests per second
 	VUs      int               `yaml:"vus,omitempty"`                                      // instead of a rate
@@ -168,7 +170,7 @@ type Profile struct {
 	Ramp     Duration          `yaml:"ramp,omitempty"`                                     // from zero to the rate or VUs, beginning with the warm-up
 	Stages   []Stage           `yaml:"stages,omitempty"`                                   // instead of duration and ramp
 	Warmup   Duration          `yaml:"warmup,omitempty"`                                   // before the duration, at the same rate; not judged
-	Arrival  string            `yaml:"arrival,omitempty"`                                  // constant (default) or poisson
+	Arrival  string            `yaml:"arrival,omitempty"`                                  // constant or poisson; default constant
 	Grace    Duration          `yaml:"grace"`                                              // how long what is under way may take at the end; default 30s
 	Timeout  Duration          `yaml:"timeout"`                                            // of one request without a script; default 30s
 	Data     string            `yaml:"data,omitempty"`                                     // CSV or JSON lines, a row for each iteration
@@ -185,8 +187,8 @@ type Stage struct {
 // Request is one request of a test without a script. In URL path, headers and
 // body, ${data.COLUMN} stands for a value of the current row.
 type Request struct {
-	Name    string            `yaml:"name,omitempty" bind:"data"`                                  // the route, placeholders and all; METHOD and path unless given
-	Method  string            `yaml:"method,omitempty"`                                            // default GET, or POST with a body
+	Name    string            `yaml:"name,omitempty" bind:"data"`                                  // the route, placeholders and all; default METHOD and path
+	Method  string            `yaml:"method,omitempty"`                                            // GET, POST or another; default GET, or POST with a body
 	Path    string            `yaml:"path" jsonschema:"required" bind:"data"`                      // appended to the target's URL
 	Headers map[string]string `yaml:"headers,omitempty" bind:"services,dependencies,secrets,data"` // for this request
 	Body    string            `yaml:"body,omitempty" bind:"services,dependencies,secrets,data"`    // as it is
@@ -209,7 +211,7 @@ type Disruption struct {
 	Dependency string    `yaml:"dependency" jsonschema:"required"` // a name of dependencies
 	At         Duration  `yaml:"at" jsonschema:"required"`         // from the end of warm-up
 	For        Duration  `yaml:"for" jsonschema:"required"`        // until it is lifted
-	Settle     *Duration `yaml:"settle,omitempty"`                 // default 10s
+	Settle     *Duration `yaml:"settle,omitempty"`                 // how long after lifting is not yet steady; default 10s
 	Match      *Match    `yaml:"match,omitempty"`                  // only these requests
 	Latency    *Latency  `yaml:"latency,omitempty"`                // a fault: answers come late
 	Error      *Error    `yaml:"error,omitempty"`                  // a fault: answers are errors
@@ -224,16 +226,16 @@ type Match struct {
 
 // Latency delays requests on their way to the dependency.
 type Latency struct {
-	Delay  Duration `yaml:"delay" jsonschema:"required"` // added to each request
+	Delay  Duration `yaml:"delay" jsonschema:"required"` // added to each request, at most 24h
 	Jitter Duration `yaml:"jitter,omitempty"`            // uniform, plus or minus
-	Share  Percent  `yaml:"share,omitempty"`             // default 100%
+	Share  Percent  `yaml:"share,omitempty"`             // of the requests that match; default 100%
 }
 
 // Error answers in the dependency's place.
 type Error struct {
-	Status int     `yaml:"status,omitempty"` // default 503
+	Status int     `yaml:"status,omitempty"` // 400 to 599; default 503
 	Body   string  `yaml:"body,omitempty"`   // of the answer
-	Share  Percent `yaml:"share,omitempty"`  // default 100%
+	Share  Percent `yaml:"share,omitempty"`  // of the requests that match; default 100%
 }
 
 // Gate is a sentence of the gate language, or its long form: a mapping with

@@ -9,10 +9,13 @@ import (
 	"time"
 )
 
+// MaxDelay is the longest latency that a disruption may add.
+const MaxDelay = Duration(24 * time.Hour)
+
 // Limits of what a plan may ask for.
 const (
-	MaxDuration = Duration(30 * 24 * time.Hour)
-	MaxRate     = Rate(1e6) // per second
+	maxDuration = Duration(30 * 24 * time.Hour)
+	maxRate     = Rate(1e6) // per second
 )
 
 // String gives the duration with its units and without zeros: 1h30m.
@@ -40,7 +43,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 		return fmt.Errorf("wants a duration such as 300ms, 15s or 1h30m; got %q", text)
 	case v < 0:
 		return fmt.Errorf("can not be negative; got %s", text)
-	case v > time.Duration(MaxDuration):
+	case v > time.Duration(maxDuration):
 		return fmt.Errorf("can not be longer than 30 days (720h); got %s", text)
 	}
 	*d = Duration(v)
@@ -90,7 +93,7 @@ func (r *Rate) UnmarshalText(text []byte) error {
 		switch v /= u.seconds; {
 		case v < 0:
 			return fmt.Errorf("can not be negative; got %s", text)
-		case v > float64(MaxRate):
+		case v > float64(maxRate):
 			return fmt.Errorf("can not be more than 1000000/s; got %s", text)
 		}
 		*r = Rate(v)

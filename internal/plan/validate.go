@@ -14,7 +14,7 @@ import (
 var (
 	planRules = []func(*checker, *Plan){
 		somePhases, validNames, uniquePhases, validEnv, validAllow, validSecrets, validServices, serviceOrder,
-		validTargets, validDependencies, distinctVariables,
+		validTargets, validDependencies, listenOnce, distinctVariables,
 	}
 	phaseRules = []func(*checker, *Phase){
 		validPhase, uniqueTests, uniqueDisruptions, validGates,
@@ -32,7 +32,7 @@ var (
 		validDisruption, oneFault, validMatch, validLatency, validError, withinTests,
 	}
 	gateRules = []func(*checker, *Phase, *Gate){
-		knownDisruption, knownTest, validConfidence,
+		knownDisruption, knownTest, validOptions,
 	}
 )
 

@@ -21,22 +21,50 @@ func mark(o gates.Outcome) string {
 // onlyWarns reports whether the gate is reported without deciding anything.
 func onlyWarns(c gates.Check) bool { return c.Gate.Severity == gates.Warning }
 
+// warns reports whether the gate does not hold, which is reported and decides
+// nothing.
+func warns(c gates.Check) bool { return onlyWarns(c) && c.Outcome != gates.Pass }
+
+// sign is the mark of a check, and colour the outcome that it is coloured as:
+// a warning looks like neither a failure nor a doubt about the verdict.
+func sign(c gates.Check) string {
+	if warns(c) {
+		return "!"
+	}
+	return mark(c.Outcome)
+}
+
+func colour(c gates.Check) gates.Outcome {
+	if warns(c) {
+		return gates.Inconclusive
+	}
+	return c.Outcome
+}
+
 // result is the outcome of a check in words.
 func result(c gates.Check) string {
-	if onlyWarns(c) && c.Outcome != gates.Pass {
-		return c.Outcome.String() + " (warns)"
+	switch {
+	case warns(c) && c.Outcome == gates.Fail:
+		return "warning"
+	case warns(c):
+		return "warning (" + c.Outcome.String() + ")"
 	}
 	return c.Outcome.String()
 }
 
 // score counts the gates of a phase: "5 gates: 3 pass, 1 fail, 1 inconclusive".
+// Those that only warn and do not hold are counted apart.
 func score(checks []gates.Check) string {
 	if len(checks) == 0 {
 		return "no gates"
 	}
-	counts := map[gates.Outcome]int{}
+	counts, warnings := map[gates.Outcome]int{}, 0
 	for _, c := range checks {
-		counts[c.Outcome]++
+		if warns(c) {
+			warnings++
+		} else {
+			counts[c.Outcome]++
+		}
 	}
 	text := plural(uint64(len(checks)), "gate") + ":"
 	separator := " "
@@ -45,6 +73,9 @@ func score(checks []gates.Check) string {
 			text += fmt.Sprintf("%s%s %s", separator, grouped(uint64(counts[o])), o)
 			separator = ", "
 		}
+	}
+	if warnings > 0 {
+		text += separator + plural(uint64(warnings), "warning")
 	}
 	return text
 }

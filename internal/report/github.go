@@ -48,7 +48,7 @@ func githubCommands(w io.Writer, doc Document) error {
 				continue
 			}
 			a := annotation{result(c) + ": " + printable(c.Text), githubMessage(v, c)}
-			if c.Outcome == gates.Fail && !onlyWarns(c) {
+			if c.Outcome == gates.Fail && !warns(c) {
 				failed = append(failed, a)
 			} else {
 				doubtful = append(doubtful, a)

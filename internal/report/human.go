@@ -33,12 +33,9 @@ func plural(n uint64, noun string) string {
 func percent(share float64) string {
 	p := share * 100
 	for decimals := 2; decimals < 6; decimals++ {
-		text := strconv.FormatFloat(p, 'f', decimals, 64)
-		rounded, _ := strconv.ParseFloat(text, 64)
-		if (rounded == 0 && p != 0) || (rounded == 100 && p != 100) {
-			continue
+		if text := decimal(p, decimals); (text == "0") == (p == 0) && (text == "100") == (p == 100) {
+			return text + " %"
 		}
-		return trimZeros(text) + " %"
 	}
 	if p < 50 {
 		return "< 0.00001 %"
@@ -54,11 +51,11 @@ func millis(ms float64) string {
 	case ms == 0:
 		return "0 ms"
 	case ms < 9.95:
-		return trimZeros(strconv.FormatFloat(ms, 'f', 1, 64)) + " ms"
+		return decimal(ms, 1) + " ms"
 	case ms < 999.5:
 		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
 	case ms < 59_950:
-		return trimZeros(strconv.FormatFloat(ms/1000, 'f', 1, 64)) + " s"
+		return decimal(ms/1000, 1) + " s"
 	}
 	return span(time.Duration(min(ms, 1e12) * float64(time.Millisecond)))
 }
@@ -71,7 +68,7 @@ func span(d time.Duration) string {
 	case d < time.Second:
 		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
 	case d < 10*time.Second:
-		return trimZeros(strconv.FormatFloat(d.Seconds(), 'f', 1, 64)) + " s"
+		return decimal(d.Seconds(), 1) + " s"
 	case d.Round(time.Second) < time.Minute:
 		return strconv.FormatInt(int64(d.Round(time.Second).Seconds()), 10) + " s"
 	}
@@ -97,7 +94,7 @@ func perSecond(rate float64) string {
 	case math.IsNaN(rate) || math.IsInf(rate, 0) || rate < 0:
 		return "-"
 	case rate < 9.95:
-		return trimZeros(strconv.FormatFloat(rate, 'f', 1, 64)) + "/s"
+		return decimal(rate, 1) + "/s"
 	}
 	return grouped(uint64(math.Round(min(rate, 1e15)))) + "/s"
 }
@@ -109,9 +106,9 @@ func twoDigits(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-func trimZeros(decimal string) string {
-	if !strings.Contains(decimal, ".") {
-		return decimal
-	}
-	return strings.TrimRight(strings.TrimRight(decimal, "0"), ".")
+// decimal writes a number with at most so many decimals, none of them a zero at
+// the end.
+func decimal(x float64, decimals int) string {
+	shift := math.Pow10(decimals)
+	return strconv.FormatFloat(math.Round(x*shift)/shift, 'f', -1, 64)
 }

@@ -204,7 +204,7 @@ func junitCaseOf(c gates.Check) junitCase {
 	}
 	out := junitCase{Name: printable(c.Text), Time: "0.000"}
 	out.SystemOut = fmt.Sprintf("%s %s: observed %s, objective %s, %s, %s\n%s", printable(c.SLI), printable(c.Period),
-		orDash(printable(c.Observed)), orDash(printable(c.Objective)), plural(c.Samples, "sample"), c.Outcome, strings.Join(lines, "\n"))
+		orDash(printable(c.Observed)), orDash(printable(c.Objective)), plural(c.Samples, "sample"), result(c), strings.Join(lines, "\n"))
 	if c.Outcome == gates.Pass {
 		return out
 	}

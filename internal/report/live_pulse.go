@@ -14,11 +14,12 @@ const (
 	pulseKept   = 30 // seconds kept, for windows that come late
 )
 
-// pulse sums up attempts: all since the phase began, and those of the last few
-// seconds. A test counts its transactions, or its requests if it has none.
+// pulse sums up attempts on the candidate: all since the phase began, and those
+// of the last few seconds. A test counts its transactions, or its requests if it
+// has none, and the arrivals that could not start, as the verdict does.
 type pulse map[stream]*flow
 
-type stream struct{ test, arm, metric string }
+type stream struct{ test, metric string }
 
 type flow struct {
 	count, failed uint64
@@ -35,10 +36,11 @@ func newPulse() pulse { return pulse{} }
 
 // add takes in a window of attempts and forgets what is too old to show.
 func (p pulse) add(w measure.Window) {
-	if w.Series.Metric != measure.MetricTransaction && w.Series.Metric != measure.MetricRequest {
+	w, is := attempts(w)
+	if !is {
 		return
 	}
-	key, at := stream{w.Series.Test, w.Series.Arm, w.Series.Metric}, w.Start/int64(time.Second)
+	key, at := stream{w.Series.Test, w.Series.Metric}, w.Start/int64(time.Second)
 	f := p[key]
 	if f == nil {
 		f = &flow{seconds: map[int64]*second{}, first: at}
@@ -59,10 +61,25 @@ func (p pulse) add(w measure.Window) {
 	maps.DeleteFunc(f.seconds, func(at int64, _ *second) bool { return at < f.latest-pulseKept })
 }
 
+// attempts gives what a window says of the candidate's attempts, and whether it
+// says anything. Of arrivals, those are attempts that could not start because
+// everything was waiting for the target; the others are counted as what they
+// did.
+func attempts(w measure.Window) (measure.Window, bool) {
+	switch {
+	case w.Series.Arm == measure.Baseline:
+		return w, false
+	case w.Series.Metric == measure.MetricIteration:
+		w.Count, w.Failed, w.Sketch = w.Dropped, w.Dropped, nil
+		return w, w.Dropped > 0 && w.Series.Status != measure.StatusGenerator
+	}
+	return w, w.Series.Metric == measure.MetricTransaction || w.Series.Metric == measure.MetricRequest
+}
+
 // counts reports whether the flow is one of attempts: requests within
 // transactions are not.
 func (p pulse) counts(key stream) bool {
-	return key.metric == measure.MetricTransaction || p[stream{key.test, key.arm, measure.MetricTransaction}] == nil
+	return key.metric != measure.MetricRequest || p[stream{key.test, measure.MetricTransaction}] == nil
 }
 
 // last is the last second that is taken for complete: the one before the

@@ -239,5 +239,24 @@ func TestPulse(t *testing.T) {
 	require.Equal(t, "2/s · 10 attempts · 0 failed", p.summary(now.Add(6*time.Second)), "997 to 1003: nothing comes any more")
 	require.Equal(t, "0/s · 10 attempts · 0 failed", p.summary(now.Add(8*time.Second)))
 	p.add(window(measure.MetricRequest, "b", 2000, 1))
-	require.Len(t, p[stream{"b", "", measure.MetricRequest}].seconds, 1, "old seconds are forgotten")
+	require.Len(t, p[stream{"b", measure.MetricRequest}].seconds, 1, "old seconds are forgotten")
+}
+
+// TestPulseCountsAsTheVerdictDoes wants arrivals that could not start to be
+// failed attempts, unless the generator is to blame, and the baseline left out.
+func TestPulseCountsAsTheVerdictDoes(t *testing.T) {
+	now := time.Unix(1000, 500)
+	p := newPulse()
+	add := func(s measure.Series, count, dropped uint64) {
+		s.Test = "a"
+		p.add(measure.Window{Series: s, Start: 999 * int64(time.Second), Count: count, Failed: dropped, Dropped: dropped})
+	}
+	p.add(measure.Window{Series: measure.Series{Metric: measure.MetricTransaction, Test: "a"}, Start: 1000 * int64(time.Second)}) // 999 is over
+	add(measure.Series{Metric: measure.MetricTransaction, Arm: measure.Candidate}, 10, 0)
+	add(measure.Series{Metric: measure.MetricTransaction, Arm: measure.Baseline}, 40, 0)
+	require.Equal(t, "10/s · 10 attempts · 0 failed", p.summary(now))
+	add(measure.Series{Metric: measure.MetricIteration, Arm: measure.Candidate}, 16, 6)
+	add(measure.Series{Metric: measure.MetricIteration, Arm: measure.Candidate, Status: measure.StatusGenerator}, 5, 5)
+	add(measure.Series{Metric: measure.MetricIteration, Arm: measure.Baseline}, 9, 9)
+	require.Equal(t, "16/s · 16 attempts · 6 failed (37.5 %)", p.summary(now))
 }

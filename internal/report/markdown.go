@@ -78,7 +78,7 @@ func markdownGates(b *bytes.Buffer, checks []gates.Check) {
 	header := []string{"", "gate", "period", "observed", "objective", "samples", "result"}
 	var open, away [][]string
 	for _, c := range checks {
-		row := []string{emoji(c.Outcome), rule(c), c.Period, orDash(c.Observed), orDash(c.Objective), grouped(c.Samples), result(c)}
+		row := []string{emoji(colour(c)), rule(c), c.Period, orDash(c.Observed), orDash(c.Objective), grouped(c.Samples), result(c)}
 		if c.Outcome == gates.Pass && len(checks) > markdownRows {
 			away = append(away, row)
 		} else {
@@ -105,7 +105,7 @@ func markdownReasons(b *bytes.Buffer, checks []gates.Check) {
 			b.WriteString("\n")
 			first = false
 		}
-		fmt.Fprintf(b, "- %s **%s**\n", emoji(c.Outcome), markdownText(c.Text))
+		fmt.Fprintf(b, "- %s **%s**\n", emoji(colour(c)), markdownText(c.Text))
 		for _, line := range because(c) {
 			fmt.Fprintf(b, "  - %s\n", markdownText(line))
 		}
@@ -117,8 +117,8 @@ func markdownExamples(b *bytes.Buffer, examples []measure.Example) {
 		return
 	}
 	rows := make([][]string, 0, len(examples))
-	for _, e := range varied(examples, 20, measure.MaxExamples) {
-		rows = append(rows, []string{e.Test, e.Kind, e.Request, e.Status, e.Message, e.TraceID})
+	for _, e := range varied(alike(examples), 20, measure.MaxExamples) {
+		rows = append(rows, []string{e.Test, e.what(), e.Request, e.Status, e.Message, e.TraceID})
 	}
 	folded(b, "Examples of failures", []string{"test", "kind", "request", "status", "message", "trace"}, rows)
 }

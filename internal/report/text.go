@@ -165,7 +165,7 @@ func (p *page) reasons(checks []gates.Check) {
 			continue
 		}
 		p.line("")
-		p.wrapped(textIndent+p.paint(c.Outcome, mark(c.Outcome))+" ", printable(c.Text))
+		p.wrapped(textIndent+p.paint(colour(c), sign(c))+" ", printable(c.Text))
 		for _, line := range lines {
 			p.wrapped(textDetail, printable(line))
 		}
@@ -194,9 +194,10 @@ func (p *page) examples(examples []measure.Example) {
 	}
 	p.line("")
 	p.line("%s%s", textIndent, p.faint("examples of failures"))
-	shown := varied(examples, textExamples, 2)
-	for _, e := range shown {
-		for i, line := range exampleLines(e) {
+	rest := len(examples)
+	for _, e := range varied(alike(examples), textExamples, 2) {
+		rest -= e.times
+		for i, line := range e.lines() {
 			lead := textIndent + "│ "
 			if i > 0 {
 				lead += "  "
@@ -206,7 +207,7 @@ func (p *page) examples(examples []measure.Example) {
 			}
 		}
 	}
-	if rest := len(examples) - len(shown); rest > 0 {
+	if rest > 0 {
 		p.line("%s%s more in the record", textIndent, grouped(uint64(rest)))
 	}
 }

@@ -40,11 +40,11 @@ func (p *page) gates(checks []gates.Check) {
 	rows := make([][]string, 0, len(checks))
 	for _, c := range checks {
 		rows = append(rows, []string{
-			mark(c.Outcome) + " " + printable(rule(c)), printable(c.Period), orDash(printable(c.Observed)),
+			sign(c) + " " + printable(rule(c)), printable(c.Period), orDash(printable(c.Observed)),
 			orDash(printable(c.Objective)), grouped(c.Samples), result(c),
 		})
 	}
-	p.table(columns, rows, func(row int, cell string) string { return p.paint(checks[row].Outcome, cell) })
+	p.table(columns, rows, func(row int, cell string) string { return p.paint(colour(checks[row]), cell) })
 }
 
 // disruptions writes when each was in effect and what it touched.

@@ -25,15 +25,15 @@ const (
 		WHERE (SELECT count(*) FROM examples WHERE phase = ?1 AND test = ?2 AND kind = ?3) < ?10`
 )
 
-// ErrConflict says that a window differs from one of the same source, series,
+// errConflict says that a window differs from one of the same source, series,
 // start and part that was appended before.
-var ErrConflict = errors.New("another window with the same source, series, start and part is in the record")
+var errConflict = errors.New("another window with the same source, series, start and part is in the record")
 
 // Append adds a batch, all of it or, with an error, nothing. What was appended
 // before is ignored, so that a batch may be sent again: windows by source,
 // series, start and part, events by source, number, time, kind and name,
 // examples by all they say. A window that has the key of another and not its
-// content is refused with ErrConflict. Of the examples of one phase, test and
+// content is refused. Of the examples of one phase, test and
 // kind the first measure.MaxExamples are kept, their messages cut to
 // measure.MaxMessage bytes.
 func (d *DB) Append(batch measure.Batch) error {
@@ -111,7 +111,7 @@ func (w *writer) same(key [5]any, m *measure.Window, sketch []byte) error {
 		counts == [4]int64{int64(m.Count), int64(m.Failed), int64(m.Unfinished), int64(m.Dropped)} {
 		return nil
 	}
-	return fmt.Errorf("source %q, series %+v, start %d, part %d: %w", m.Source, m.Series, m.Start, m.Part, ErrConflict)
+	return fmt.Errorf("source %q, series %+v, start %d, part %d: %w", m.Source, m.Series, m.Start, m.Part, errConflict)
 }
 
 func (w *writer) appendEvent(sectionID int64, e measure.Event) error {

@@ -199,7 +199,7 @@ func contractConflict(t *testing.T, k keeper, _ func(keeper) keeper) {
 		other := first
 		spoil(&other)
 		err := k.Append(measure.Batch{Windows: []measure.Window{window("beta", 2, 5), window("delta", 1), other}})
-		require.ErrorIs(t, err, ErrConflict, name)
+		require.ErrorIs(t, err, errConflict, name)
 		require.Equal(t, []measure.Window{first}, windowsOf(t, k, "beta"), "nothing of a refused batch stays")
 	}
 	// What was new in the refused batch can still be written.

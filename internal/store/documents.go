@@ -74,32 +74,17 @@ func (d *DB) Gates(phase string) ([]gates.Gate, error) {
 		if err := rows.Scan(&data); err != nil {
 			return err
 		}
-		gate, err := parseGate(data)
+		var gate gates.Gate
+		if err := json.Unmarshal(data, &gate); err != nil {
+			return err
+		}
 		list = append(list, gate)
-		return err
+		return nil
 	}, phase)
 	if err != nil {
 		return nil, d.damaged("gates", err)
 	}
 	return list, nil
-}
-
-// parseGate reads a gate's sentence and adds the options stored beside it.
-func parseGate(data []byte) (gates.Gate, error) {
-	var stored gates.Gate
-	if err := json.Unmarshal(data, &stored); err != nil {
-		return gates.Gate{}, err
-	}
-	gate, err := gates.Parse(stored.Text)
-	if err != nil {
-		return gates.Gate{}, err
-	}
-	gate.Strict = stored.Strict
-	gate.MinSamples = stored.MinSamples
-	gate.Confidence = stored.Confidence
-	gate.Severity = stored.Severity
-	gate.Note = stored.Note
-	return gate, nil
 }
 
 // Phases gives the names of the phases whose gates were saved, in that order.

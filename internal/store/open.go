@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -64,8 +65,7 @@ func openSealed(path string) (*DB, error) {
 		return nil, err
 	}
 	file := filepath.Join(scratch, "record.db")
-	err = errors.Join(copyFile(path, file), copyFile(path+"-wal", file+"-wal"))
-	if err != nil {
+	if err := copyBoth(path, file, copyFile); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(scratch))
 	}
 	d, err := openFile(path, file, "mode=rw")
@@ -74,6 +74,44 @@ func openSealed(path string) (*DB, error) {
 	}
 	d.scratch = scratch
 	return d, nil
+}
+
+// copyTries is how often a copy is begun again because its writer wrote.
+const copyTries = 5
+
+// copyBoth copies a database and its write-ahead log as they were at one
+// moment: if its writer changed either while they were copied (a checkpoint
+// moves pages from the one to the other), it begins again.
+func copyBoth(from, to string, copy func(from, to string) error) error {
+	for range copyTries {
+		before := [2]stamp{stampOf(from), stampOf(from + "-wal")}
+		err := copy(from, to)
+		if err == nil && before[1].there {
+			err = copy(from+"-wal", to+"-wal")
+		}
+		if before == [2]stamp{stampOf(from), stampOf(from + "-wal")} {
+			return err
+		}
+		if err := os.Remove(to + "-wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return errors.New("its run keeps writing to it: try again when the run has ended")
+}
+
+// stamp tells whether a file has changed.
+type stamp struct {
+	there    bool
+	size     int64
+	modified int64 // Unix nanoseconds
+}
+
+func stampOf(path string) stamp {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{}
+	}
+	return stamp{true, info.Size(), info.ModTime().UnixNano()}
 }
 
 func needsWriting(err error) bool {

@@ -34,9 +34,9 @@ import (
 // Extension ends the names of record files.
 const Extension = ".db"
 
-// ErrReadOnly says that a record was opened for reading, and something tried
+// errReadOnly says that a record was opened for reading, and something tried
 // to write to it.
-var ErrReadOnly = errors.New("the record was opened for reading only")
+var errReadOnly = errors.New("the record was opened for reading only")
 
 // DB is one record. It is safe for concurrent use.
 type DB struct {
@@ -140,7 +140,7 @@ func (d *DB) change(what string, do func(*writer) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.write == nil {
-		return fmt.Errorf("write %s to %s: %w", what, d.path, ErrReadOnly)
+		return fmt.Errorf("write %s to %s: %w", what, d.path, errReadOnly)
 	}
 	if err := d.write.transaction(do); err != nil {
 		return fmt.Errorf("write %s to %s: %w", what, d.path, err)

@@ -69,13 +69,13 @@ func TestCloseLeavesOneFile(t *testing.T) {
 func TestAReaderDoesNotWrite(t *testing.T) {
 	d := createIn(t, t.TempDir(), someRun())
 	r := openFor(t, d.Path())
-	require.ErrorIs(t, r.Append(measure.Batch{}), ErrReadOnly)
-	require.ErrorIs(t, r.Finish(someRun()), ErrReadOnly)
-	require.ErrorIs(t, r.SaveVerdicts(nil), ErrReadOnly)
+	require.ErrorIs(t, r.Append(measure.Batch{}), errReadOnly)
+	require.ErrorIs(t, r.Finish(someRun()), errReadOnly)
+	require.ErrorIs(t, r.SaveVerdicts(nil), errReadOnly)
 	closed, err := Create(t.TempDir(), someRun())
 	require.NoError(t, err)
 	require.NoError(t, closed.Close())
-	require.ErrorIs(t, closed.Append(measure.Batch{}), ErrReadOnly)
+	require.ErrorIs(t, closed.Append(measure.Batch{}), errReadOnly)
 }
 
 func TestCopyTo(t *testing.T) {

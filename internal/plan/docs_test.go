@@ -1,0 +1,174 @@
+package plan
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"resilience/gates"
+)
+
+const docsPath = "../../docs/plan.md"
+
+// docsIntro has ' where the page has a backquote.
+const docsIntro = `# Plan reference
+
+Every key of a plan, made from the types that read it ('go test ./internal/plan
+-run Docs -update'). 'resilience schema' prints a JSON Schema for editors;
+'resilience validate' says file, line and column of every mistake.
+
+A plan is strict YAML: an unknown key is an error. Keys that begin with 'x-' at
+the top are a place for anchors. '${VAR}' and '${VAR:-default}' take a variable
+from '--var' or the environment; '$${' stands for '${'. Paths are relative to
+the plan.
+
+The column "may hold" lists the placeholders that are filled in while the plan
+runs: 'services' and 'dependencies' stand for '${services.NAME.url}' and the
+like ('url', 'host' or 'port'), 'secrets' for '${secrets.NAME}', 'port' for
+'${port}' of the service itself, 'data' for '${data.COLUMN}' of the current row.
+
+A duration is written with its unit ('300ms', '15s', '1h30m'), a rate as '50/s',
+'600/m' or '3600/h', a percentage as '99.5%'. A sentence is one of the gate
+language, such as 'availability >= 99.5% during payments-slow'.
+`
+
+// documented are the defaults that are values; the comments of the types must
+// say the same.
+func documented() map[string]string {
+	return map[string]string{
+		"Service.ready_timeout": defaultReadyTimeout.String(), "Service.stop_timeout": defaultStopTimeout.String(),
+		"Target.accept": strings.Join(defaultAccept, " and "), "AuthHeader.name": defaultAuthHeader,
+		"Dependency.protocol": defaultProtocol, "Profile.arrival": defaultArrival,
+		"Profile.grace": defaultGrace.String(), "Profile.timeout": defaultTimeout.String(),
+		"Request.weight": fmt.Sprint(defaultWeight), "Disruption.settle": defaultSettle.String(),
+		"Latency.share": defaultShare.String(), "Error.share": defaultShare.String(), "Error.status": fmt.Sprint(defaultStatus),
+	}
+}
+
+// TestDocs wants docs/plan.md to be what the types say.
+func TestDocs(t *testing.T) {
+	said, err := comments(typesSource, gateSource)
+	require.NoError(t, err)
+	page := docs{comments: said, defaults: documented()}
+	page.b.WriteString(strings.ReplaceAll(docsIntro, "'", "`"))
+	page.section(t, reflect.TypeFor[Plan]())
+	for i := 0; i < len(page.queue); i++ {
+		page.section(t, page.queue[i])
+	}
+	require.Empty(t, page.defaults, "defaults of keys that there are not")
+	if *update {
+		require.NoError(t, os.WriteFile(docsPath, []byte(page.b.String()), 0o644))
+	}
+	want, err := os.ReadFile(docsPath)
+	require.NoError(t, err)
+	require.Equal(t, page.b.String(), string(want), "go test ./internal/plan -run Docs -update writes it anew")
+}
+
+// docs is the page while it is written: a section for each type.
+type docs struct {
+	b        strings.Builder
+	comments map[string]string
+	defaults map[string]string // not yet seen
+	queue    []reflect.Type
+}
+
+func (p *docs) section(t *testing.T, typ reflect.Type) {
+	fmt.Fprintf(&p.b, "\n## %s\n\n%s\n\n| key | type | default | meaning | may hold |\n| --- | --- | --- | --- | --- |\n",
+		heading(typ), description(typ, p.comments[typ.Name()+"."]))
+	for _, f := range reflect.VisibleFields(typ) {
+		key := fieldName(f)
+		if key == "" {
+			continue
+		}
+		meaning, value := splitDefault(p.comments[typ.Name()+"."+f.Name])
+		id := typ.Name() + "." + key
+		if want, is := p.defaults[id]; is {
+			require.Equal(t, want, value, "the default of %s in the comment of its type", id)
+			delete(p.defaults, id)
+		}
+		if f.Tag.Get("jsonschema") == "required" {
+			value = "(required)"
+		}
+		fmt.Fprintf(&p.b, "| `%s` | %s | %s | %s | %s |\n", key, p.kind(f.Type), cell(value), cell(meaning),
+			strings.ReplaceAll(f.Tag.Get("bind"), ",", ", "))
+	}
+}
+
+// splitDefault takes what follows the word default off a comment.
+func splitDefault(comment string) (meaning, value string) {
+	meaning, value, _ = strings.Cut("; "+comment, "; default ")
+	return strings.TrimPrefix(meaning, "; "), value
+}
+
+func cell(text string) string { return strings.NewReplacer("|", `\|`, "*", `\*`).Replace(text) }
+
+// description is the comment of a type without its name, which is the heading.
+func description(typ reflect.Type, comment string) string {
+	rest, _ := strings.CutPrefix(comment, typ.Name()+" ")
+	if what, is := strings.CutPrefix(rest, "is "); is {
+		return strings.ToUpper(what[:1]) + what[1:]
+	}
+	if strings.HasPrefix(rest, "are ") {
+		return "They " + rest
+	}
+	return "It " + rest
+}
+
+// kind names a type for readers, and puts structures up for a section.
+func (p *docs) kind(typ reflect.Type) string {
+	switch typ {
+	case reflect.TypeFor[Duration]():
+		return "duration"
+	case reflect.TypeFor[Rate]():
+		return "rate"
+	case reflect.TypeFor[Percent]():
+		return "percentage"
+	case reflect.TypeFor[gates.Severity]():
+		return "text"
+	case reflect.TypeFor[Gate]():
+		return "sentence or " + p.kind(reflect.TypeFor[longGate]())
+	}
+	switch typ.Kind() {
+	case reflect.Pointer:
+		return p.kind(typ.Elem())
+	case reflect.Slice:
+		return "list of " + p.kind(typ.Elem())
+	case reflect.Map:
+		return "names, each with " + p.kind(typ.Elem())
+	case reflect.Struct:
+		p.enqueue(typ)
+		return fmt.Sprintf("[%s](#%s)", heading(typ), strings.ReplaceAll(strings.ToLower(heading(typ)), " ", "-"))
+	case reflect.String:
+		return "text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Uint64:
+		return "whole number"
+	}
+	return "anything"
+}
+
+func (p *docs) enqueue(typ reflect.Type) {
+	for _, known := range append(p.queue, reflect.TypeFor[Plan]()) {
+		if known == typ {
+			return
+		}
+	}
+	p.queue = append(p.queue, typ)
+}
+
+// heading is the name of a type in words.
+func heading(typ reflect.Type) string {
+	words := map[string]string{
+		"longGate": "Gate in long form", "AuthHeader": "Header of auth", "DefaultDisruption": "Defaults of disruptions",
+		"DefaultGate": "Defaults of gates", "OAuth2": "OAuth2 of auth",
+	}
+	if w := words[typ.Name()]; w != "" {
+		return w
+	}
+	return typ.Name()
+}
