@@ -32,8 +32,8 @@ func TestDocumentOutcome(t *testing.T) {
 		"not a pass is never 0":        {[]gates.Verdict{generator}, 0, gates.Inconclusive, gates.Generator, 5, "starved"},
 		"a failure is never 0":         {[]gates.Verdict{failing()}, 0, gates.Fail, gates.System, 99, "availability during payments-slow is 91.2 %, below the objective of 99 %"},
 		"interrupted is not a pass":    {[]gates.Verdict{passing()}, 130, gates.Inconclusive, gates.None, 130, "the run was interrupted; all 4 gates hold"},
-		"a fault stays":                {[]gates.Verdict{failing()}, 6, gates.Fail, gates.System, 6, "a fault may still be active; run resilience lift; availability during payments-slow is 91.2 %, below the objective of 99 %"},
-		"a fault stays, unsaid":        {[]gates.Verdict{stays}, 0, gates.Inconclusive, gates.None, 6, "a fault may still be active; run resilience lift; all 4 gates hold"},
+		"a fault stays":                {[]gates.Verdict{failing()}, 6, gates.Fail, gates.System, 6, "a fault may still be active; availability during payments-slow is 91.2 %, below the objective of 99 %"},
+		"a fault stays, unsaid":        {[]gates.Verdict{stays}, 0, gates.Inconclusive, gates.None, 6, "a fault may still be active; all 4 gates hold"},
 		"a code that explains no pass": {[]gates.Verdict{passing()}, 4, gates.Inconclusive, gates.Disruption, 4, "a disruption did not bite; all 4 gates hold"},
 	}
 	for name, test := range tests {

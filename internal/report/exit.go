@@ -10,7 +10,7 @@ var meanings = map[int]string{
 	gates.ExitEvidence:    "there is not enough evidence",
 	gates.ExitDisruption:  "a disruption did not bite",
 	gates.ExitGenerator:   "the load generator did not deliver",
-	gates.ExitFault:       "a fault may still be active; run resilience lift",
+	gates.ExitFault:       "a fault may still be active",
 	gates.ExitSystem:      "the system failed a gate",
 	gates.ExitInterrupted: "the run was interrupted",
 }

@@ -81,6 +81,7 @@ func (c *Conductor) startProxies(ctx context.Context, b *bound, undo *undoing) (
 	for name, target := range c.Plan.Targets {
 		bound, err := plan.Bind(target, b.lookup)
 		if err == nil {
+			bound.URL = strings.TrimRight(bound.URL, "/") // scripts append a path to it
 			b.targets[name] = bound
 		} else if name == b.phase.Candidate || name == b.phase.Baseline {
 			return fmt.Errorf("target %s: %w", name, err)

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,9 @@ type Conductor struct {
 
 	events atomic.Uint64
 	fault  atomic.Bool
+
+	hide     sync.Once
+	replacer *strings.Replacer // of secrets
 }
 
 // source names the conductor in what it records.
@@ -90,8 +94,8 @@ func (c *Conductor) conduct(ctx context.Context, b *bound, undo *undoing) error 
 	if err := c.startProxies(ctx, b, undo); err != nil {
 		return err
 	}
-	if after := b.phase.After; after != "" { // while the services are still there
-		undo.first = func() error { return c.hook(context.WithoutCancel(ctx), b, "after", after) }
+	if b.phase.After != "" { // while the services are still there
+		undo.first = func() error { return c.after(ctx, b) }
 	}
 	if err := c.startServices(ctx, b, undo); err != nil {
 		return err
@@ -127,8 +131,9 @@ func (c *Conductor) event(e measure.Event) error {
 	return c.emit(measure.Batch{Events: []measure.Event{e}})
 }
 
-// emit keeps a batch and then tells the listener.
+// emit keeps a batch, without secrets, and then tells the listener.
 func (c *Conductor) emit(batch measure.Batch) error {
+	batch = c.redacted(batch)
 	if err := c.Recorder.Append(batch); err != nil {
 		return fmt.Errorf("keep what was measured: %w", err)
 	}
@@ -136,15 +141,6 @@ func (c *Conductor) emit(batch measure.Batch) error {
 		c.Listener.Heard(batch)
 	}
 	return nil
-}
-
-// logFile makes the file that keeps what a process says.
-func (c *Conductor) logFile(name string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(c.Logs, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("log of %s: %w", name, err)
-	}
-	return f, nil
 }
 
 // undoing remembers what has to be undone, and undoes it in reverse.

@@ -8,11 +8,27 @@ import (
 	"resilience/internal/plan"
 )
 
-// hookTimeout bounds the commands that a phase runs before and after.
-const hookTimeout = 10 * time.Minute
+// hookTimeout bounds the commands that a phase runs before and after;
+// hookGrace does so once the run was interrupted, when a pipeline will not wait
+// for longer.
+const (
+	hookTimeout = 10 * time.Minute
+	hookGrace   = 5 * time.Second
+)
 
-// hook runs the before or after command of a phase to its end. What the command leaves in the background
-// is left alone: a before may start what an after stops.
+// after runs the phase's after command, also when the run was interrupted.
+func (c *Conductor) after(ctx context.Context, b *bound) error {
+	if ctx.Err() == nil {
+		return c.hook(context.WithoutCancel(ctx), b, "after", b.phase.After)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hookGrace)
+	defer cancel()
+	return c.hook(ctx, b, "after", b.phase.After)
+}
+
+// hook runs the before or after command of a phase to its end. What the command
+// leaves in the background is left alone: a before may start what an after
+// stops. Its output is not kept for longer than the command.
 func (c *Conductor) hook(ctx context.Context, b *bound, name, command string) error {
 	command, err := plan.Bind(command, b.lookup)
 	if err != nil {
@@ -35,7 +51,7 @@ func (c *Conductor) hook(ctx context.Context, b *bound, name, command string) er
 		return fmt.Errorf("%s of phase %s: %q: stopped by a second interrupt", name, b.phase.Name, command)
 	}
 	if p.err != nil {
-		return fmt.Errorf("%s of phase %s: %q: %w:\n%s", name, b.phase.Name, command, p.err, c.tail(p.log.Name()))
+		return fmt.Errorf("%s of phase %s: %q: %w:\n%s", name, b.phase.Name, command, p.err, p.log.tail())
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ import (
 type process struct {
 	name   string
 	cmd    *exec.Cmd
-	log    *os.File
+	log    *processLog
 	exited chan struct{} // closed when it has ended
 	err    error         // how; valid after exited
 }
@@ -106,24 +106,30 @@ func (c *Conductor) environment(b *bound) []string {
 	return env
 }
 
+// letGo is how long a process that has ended may keep its output open through
+// what it left in the background.
+const letGo = time.Second
+
 // spawn starts a command in a process group of its own; what it says is kept.
 func (c *Conductor) spawn(name, command, dir string, env []string) (*process, error) {
-	log, err := c.logFile(name)
+	log, err := c.newLog(name)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command("/bin/sh", "-c", command) //nolint:gosec // the plan's own command
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, log, log
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, env, log, log, letGo
 	cmd.SysProcAttr = processAttributes()
 	if err := cmd.Start(); err != nil {
-		log.Close()
-		return nil, fmt.Errorf("%s: start %q: %w", name, command, err)
+		return nil, errors.Join(fmt.Errorf("%s: start %q: %w", name, command, err), log.close())
 	}
 	p := &process{name: name, cmd: cmd, log: log, exited: make(chan struct{})}
 	go func() {
+		defer close(p.exited)
 		p.err = cmd.Wait()
-		log.Close()
-		close(p.exited)
+		if errors.Is(p.err, exec.ErrWaitDelay) {
+			p.err = nil
+		}
+		p.err = errors.Join(p.err, log.close())
 	}()
 	return p, nil
 }
@@ -150,13 +156,13 @@ func (c *Conductor) awaitReady(ctx context.Context, b *bound, p *process, servic
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("service %s died before it was ready (%s):\n%s", p.name, ending(p.err), c.tail(p.log.Name()))
+			return fmt.Errorf("service %s died before it was ready (%s):\n%s", p.name, ending(p.err), p.log.tail())
 		case <-ctx.Done():
 			if !errors.Is(context.Cause(ctx), errNotReady) {
 				return ctx.Err()
 			}
 			return fmt.Errorf("service %s was not ready after %s: %s: %w:\n%s",
-				p.name, time.Duration(service.ReadyTimeout), url, last, c.tail(p.log.Name()))
+				p.name, time.Duration(service.ReadyTimeout), url, last, p.log.tail())
 		case <-time.After(readyPoll):
 		}
 	}
@@ -215,34 +221,4 @@ func ending(err error) string {
 		return "exit status 0"
 	}
 	return err.Error()
-}
-
-// tail gives the last lines of a log, indented and without secrets: they end
-// in reports.
-func (c *Conductor) tail(path string) string {
-	const most = 2 << 10
-	f, err := os.Open(path)
-	if err != nil {
-		return "  (" + err.Error() + ")"
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > most {
-		_, _ = f.Seek(-most, io.SeekEnd)
-	}
-	text, _ := io.ReadAll(f)
-	lines := strings.Split(strings.TrimSpace(c.redact(string(text))), "\n")
-	if len(lines) > 10 {
-		lines = lines[len(lines)-10:]
-	}
-	return "  " + strings.Join(lines, "\n  ")
-}
-
-// redact takes the plan's secrets out of a text.
-func (c *Conductor) redact(text string) string {
-	for name := range c.Plan.Secrets {
-		if value, err := c.Plan.Secret(name, c.Getenv); err == nil && value != "" {
-			text = strings.ReplaceAll(text, value, "(secret "+name+")")
-		}
-	}
-	return text
 }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/signal"
@@ -183,6 +184,54 @@ func TestASecretInALogIsNotRepeated(t *testing.T) {
 	err := s.Run(t.Context(), "beta")
 	require.ErrorContains(t, err, "my key is (secret key)")
 	require.NotContains(t, s.record.find(t, measure.EventPhaseEnd, "beta").Attrs["reason"], "s3cret")
+}
+
+func TestNothingThatIsKeptHoldsASecret(t *testing.T) {
+	s := newStage(t, quick())
+	s.Plan.Secrets = map[string]plan.Secret{"key": {Env: "SHOP_KEY"}}
+	s.Getenv = func(name string) (string, bool) { return "s3cret", name == "SHOP_KEY" }
+	said := filepath.Join(s.Plan.Dir, "said")
+	s.Plan.Services = map[string]plan.Service{"web": service("printf 's3'; printf 'cret, and more\\n'; echo > '" + said + "'; sleep 600")}
+	s.Adapters.Traffic = func(plan.Stream) (Traffic, error) {
+		return emitter{said, measure.Batch{
+			Windows:  []measure.Window{{Series: measure.Series{Metric: "m", Step: "GET /s3cret"}}},
+			Examples: []measure.Example{{Kind: "k", Message: "got s3cret"}},
+			Events:   []measure.Event{{Kind: "x", Attrs: map[string]string{"a": "s3cret"}}},
+		}}, nil
+	}
+	require.NoError(t, s.Run(t.Context(), "beta"))
+	kept, err := json.Marshal(s.record.batches)
+	require.NoError(t, err)
+	require.NotContains(t, string(kept), "s3cret")
+	require.Contains(t, string(kept), "GET /(secret key)")
+	log, err := os.ReadFile(filepath.Join(s.Logs, "web.log"))
+	require.NoError(t, err)
+	require.Equal(t, "(secret key), and more\n", string(log))
+}
+
+func TestAChattyServiceDoesNotFillTheDisk(t *testing.T) {
+	s := newStage(t, quick())
+	said := filepath.Join(s.Plan.Dir, "said")
+	s.Plan.Services = map[string]plan.Service{"web": service("yes 'a line of sixty-four characters, one of a great many, again...' | head -c 20000000; echo > '" + said + "'; sleep 600")}
+	s.Adapters.Traffic = func(plan.Stream) (Traffic, error) { return emitter{said, measure.Batch{}}, nil }
+	require.NoError(t, s.Run(t.Context(), "beta"))
+	info, err := os.Stat(filepath.Join(s.Logs, "web.log"))
+	require.NoError(t, err)
+	require.LessOrEqual(t, info.Size(), int64(maxLog+100))
+	require.Greater(t, info.Size(), int64(maxLog-100))
+}
+
+// emitter is traffic that waits for a file and then emits one batch.
+type emitter struct {
+	path  string
+	batch measure.Batch
+}
+
+func (e emitter) Run(ctx context.Context, emit func(measure.Batch) error) error {
+	if err := waitFor(e.path).Run(ctx, emit); err != nil {
+		return err
+	}
+	return emit(e.batch)
 }
 
 func TestASecretIsReadWhenItIsNeeded(t *testing.T) {

@@ -15,15 +15,17 @@ import (
 
 // memory is a recorder that keeps everything.
 type memory struct {
-	mu     sync.Mutex
-	events []measure.Event
-	fail   error
+	mu      sync.Mutex
+	events  []measure.Event
+	batches []measure.Batch
+	fail    error
 }
 
 func (m *memory) Append(batch measure.Batch) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.events = append(m.events, batch.Events...)
+	m.batches = append(m.batches, batch)
 	return m.fail
 }
 

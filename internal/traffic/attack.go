@@ -61,6 +61,9 @@ func (a *attack) run(ctx context.Context, emit func(measure.Batch) error) error 
 	if err := a.begin(); err != nil {
 		return err
 	}
+	if err := emit(a.recorder.flush()); err != nil { // disruptions wait to hear that it began
+		return err
+	}
 	results := a.attacker.Attack(a.target, a.arrivals, 0, "")
 	var settlers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
