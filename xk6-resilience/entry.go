@@ -78,6 +78,9 @@ func (v *vu) options(own sobek.Value, profile string) (map[string]any, error) {
 			delete(options, shortcut)
 		}
 	}
+	if _, elsewhere := options["hosts"]; elsewhere {
+		return nil, errors.New(PlanError + "its option hosts would lead traffic past the plan's targets; remove it and name the address as a target")
+	}
 	for name, value := range ours {
 		options[name] = value
 	}

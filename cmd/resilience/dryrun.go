@@ -94,11 +94,26 @@ func gateTable(w io.Writer, phase plan.Phase) error {
 		}
 		if known {
 			row[1] = fmt.Sprint(samples)
-			row[3] = gates.CanShow(g.Gate, samples)
+			row[3] = gates.CanShow(g.Gate, samples, critical(phase))
 		}
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	return t.Flush()
+}
+
+// critical counts the checks that share the allowed error: "each" makes one
+// for every disruption.
+func critical(phase plan.Phase) (n int) {
+	for _, g := range phase.Gates {
+		switch kind := g.Gate.Period.Kind; {
+		case g.Gate.Severity == gates.Warning:
+		case kind == gates.DuringEach || kind == gates.AfterEach:
+			n += max(1, len(phase.Disruptions))
+		default:
+			n++
+		}
+	}
+	return n
 }
 
 // expected estimates the samples a gate will get: the arrivals of its tests in

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"resilience/gates"
+	"resilience/internal/measure"
 	"resilience/internal/plan"
 	"resilience/internal/report"
 	"resilience/internal/store"
@@ -133,7 +134,7 @@ func begun(db *store.DB) ([]string, error) {
 	var phases []string
 	for _, name := range all {
 		for _, e := range rec.Events {
-			if e.Phase == name {
+			if e.Kind == measure.EventPhase && e.Phase == name {
 				phases = append(phases, name)
 				break
 			}

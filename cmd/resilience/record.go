@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"time"
 
 	"resilience/gates"
+	"resilience/internal/measure"
 	"resilience/internal/plan"
 	"resilience/internal/store"
 )
@@ -118,5 +120,22 @@ func saveBaseline(db, base *store.DB, phases []string) error {
 			return err
 		}
 	}
-	return nil
+	return warnOfBaseline(db, base, phases)
+}
+
+// warnOfBaseline tells the reader of the verdict when the baseline did not
+// pass itself: to be as good as a bad run proves little.
+func warnOfBaseline(db, base *store.DB, phases []string) error {
+	doc, err := document(base, nil)
+	if err != nil || doc.Outcome == gates.Pass {
+		return err
+	}
+	var batch measure.Batch
+	for i, phase := range phases {
+		batch.Events = append(batch.Events, measure.Event{
+			Source: "baseline", Seq: uint64(i), At: time.Now().UnixNano(), Kind: measure.EventWarning, Phase: phase, Name: "baseline",
+			Attrs: map[string]string{"detail": fmt.Sprintf("the baseline %s did not pass itself (%s: %s)", doc.Run.ID, doc.Outcome, doc.Reason)},
+		})
+	}
+	return db.Append(batch)
 }
