@@ -10,10 +10,11 @@ import (
 
 // A disruption must have touched the share that it was asked to touch: the
 // exact interval at biteConfidence must hold that share, give or take
-// shareSlack for requests that were under way when it was lifted.
+// shareSlack, or slackOfShare of it where that is less, for requests that were under way when it was lifted.
 const (
 	biteConfidence = 0.999
 	shareSlack     = 0.01
+	slackOfShare   = 0.1 // the slack of a small share must not be as large as what it is for
 )
 
 // bites says for every disruption of the phase what it did and whether it bit.
@@ -83,7 +84,8 @@ func (d Disrupted) toothless(counted, lifted bool) string {
 		return fmt.Sprintf("it is said to have touched %s of %s requests", countText(d.Touched), countText(d.Matched))
 	}
 	seen := evidence.Share(d.Touched, d.Matched, biteConfidence)
-	if d.Share > seen.High+shareSlack || d.Share < seen.Low-shareSlack {
+	slack := min(shareSlack, slackOfShare*d.Share)
+	if d.Share > seen.High+slack || d.Share < seen.Low-slack {
 		return fmt.Sprintf("it touched %s of %s requests, which is not the asked %s", countText(d.Touched), countText(d.Matched), percentText(d.Share))
 	}
 	return ""

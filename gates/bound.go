@@ -14,13 +14,26 @@ type bound struct {
 	value, low, high float64
 	note             string // what it rests on
 	missing          string // why there is none
+	unless           string // why a more lenient one, which would count, is not known
 }
 
 func exactly(x float64) bound { return bound{value: x, low: x, high: x} }
 
+// settle looks at a bound that may be stricter than it should be: meeting it
+// is enough, not meeting it shows nothing.
+func (b bound) settle(check *Check) {
+	switch {
+	case b.unless == "":
+	case check.Outcome == Pass:
+		check.warn("%s; the other part of the objective is met", b.unless)
+	default:
+		check.doubt(Evidence, "%s", b.unless)
+	}
+}
+
 // lenient is the end of the interval that a failure must be beyond.
 func (b bound) lenient(op Op) float64 {
-	if op == "<=" || op == "<" {
+	if atMost(op) {
 		return b.high
 	}
 	return b.low
@@ -45,24 +58,35 @@ func (j *judge) bound(v Value, c *job, each string, confidence float64) bound {
 			return bound{missing: fmt.Sprintf("%s can not be compared with %s", c.row.Name, v.SLI)}
 		}
 		acc := j.now.ask(v.SLI, g, c.inst, measure.Candidate, wantsOf(row, v.Stat))
-		return boundOf(row, v.Stat, j.now.reading(acc, each), v.SLI, confidence)
+		e := newEstimate(row, v.Stat, j.now.reading(acc, each))
+		return e.bound(v.SLI, confidence)
 	case "baseline":
 		return j.baselineBound(v, c, each, confidence)
 	case "max", "min":
 		a, b := j.bound(v.Args[0], c, each, confidence), j.bound(v.Args[1], c, each, confidence)
-		return pick(v.Kind, a, b)
+		return pick(v.Kind, c.gate.Op, a, b)
 	}
 	return bound{missing: "the gate has no objective"}
 }
 
-func pick(kind string, a, b bound) bound {
+// pick gives the greater or lesser of two bounds. Where one is missing that
+// could only make the objective easier, the other is enough to meet.
+func pick(kind string, op Op, a, b bound) bound {
 	of := math.Max
 	if kind == "min" {
 		of = math.Min
 	}
+	missing := cmp.Or(a.missing, b.missing)
+	if easier := kind == "max" && atMost(op) || kind == "min" && (op == ">=" || op == ">"); missing != "" && easier {
+		if a.missing != "" {
+			a = b
+		}
+		a.unless = cmp.Or(a.unless, missing)
+		return a
+	}
 	return bound{
 		value: of(a.value, b.value), low: of(a.low, b.low), high: of(a.high, b.high),
-		note: cmp.Or(a.note, b.note), missing: cmp.Or(a.missing, b.missing),
+		note: cmp.Or(a.note, b.note), missing: missing, unless: cmp.Or(a.unless, b.unless),
 	}
 }
 
@@ -76,43 +100,71 @@ func (j *judge) baselineBound(v Value, c *job, each string, confidence float64) 
 	if o != j.now {
 		inst = o.timeline.instance(c.inst.period)
 	}
-	if inst.missing != "" {
-		return bound{missing: "in the baseline " + inst.missing}
-	}
 	row, missing := rowOf(c.gate.SLI, c.gate, o.timeline)
-	if missing != "" {
+	if missing = cmp.Or(j.distrust(o, arm, c), inst.missing, missing); missing != "" {
 		return bound{missing: "in the baseline, " + missing}
 	}
 	acc := o.ask(c.gate.SLI, c.gate, inst, arm, wantsOf(row, c.gate.Stat))
-	b := boundOf(row, c.gate.Stat, o.reading(acc, each), "baseline", confidence)
+	e := newEstimate(row, c.gate.Stat, o.reading(acc, each))
+	b := e.bound("baseline", confidence)
 	if b.missing == "" && row.Unit != c.row.Unit {
 		b.missing = "the baseline has another unit"
 	}
-	if o.err != nil || len(o.broken) > 0 {
-		b.missing = "the baseline's record can not be read in full"
+	if b.missing != "" {
+		return b
 	}
-	b.value, b.low, b.high = change(v, b.value), change(v, b.low), change(v, b.high)
+	b.change(v)
 	if c.row.Unit == UnitShare {
 		b.value, b.low, b.high = clampShare(b.value), clampShare(b.low), clampShare(b.high)
+	}
+	if have, want := e.tooFew(max(enoughForBaseline, e.wanted(c.gate, b.value))); have != "" {
+		b.missing = fmt.Sprintf("the baseline has %s; comparing wants %s", have, want)
 	}
 	return b
 }
 
-func boundOf(row SLI, stat Stat, r reading, name string, confidence float64) bound {
-	e := newEstimate(row, stat, r)
+// distrust says why a baseline proves nothing, "" when it does. What is wrong
+// with this record as a whole is no matter of the baseline.
+func (j *judge) distrust(o *observer, arm string, c *job) string {
+	if o == j.now {
+		return o.timeline.shortfall(c.gate.From, arm)
+	}
+	if o.err != nil {
+		return fmt.Sprintf("the record could not be read: %v", o.err)
+	}
+	if why := cmp.Or(o.timeline.interrupted, o.brokenText(), o.timeline.shortfall(c.gate.From, "")); why != "" {
+		return why
+	}
+	if p := c.inst.period; p.Kind == During || p.Kind == After {
+		for _, d := range o.timeline.bites() {
+			if d.Name == p.Name && !d.Bit {
+				return fmt.Sprintf("the disruption %s did not bite: %s", d.Name, d.Reason)
+			}
+		}
+	}
+	return ""
+}
+
+// bound makes a bound of what was measured.
+func (e *estimate) bound(name string, confidence float64) bound {
 	switch {
 	case math.IsNaN(e.value):
 		return bound{missing: fmt.Sprintf("there is no data for %s in this period", name)}
-	case e.n < enoughForBaseline && name == "baseline":
-		return bound{missing: fmt.Sprintf("the baseline has %s samples; comparing wants %d", countText(e.n), enoughForBaseline)}
 	case math.IsInf(e.value, 0) || e.hidden() > 0 && e.mayBreak("<=", e.value):
 		return bound{missing: fmt.Sprintf("the value of %s falls among attempts that never started or never ended", name)}
-	case e.row.kind == quantileKind && e.row.Name == "latency" && r.failed == r.count:
+	case e.ofAttempts() && e.reading.failed == e.reading.count:
 		return bound{missing: fmt.Sprintf("no attempt of %s was accepted", name)}
 	}
 	i := e.interval(confidence)
-	note := fmt.Sprintf("%s %s (%s samples)", name, unitText(e.value, row.Unit), countText(e.n))
+	note := fmt.Sprintf("%s %s (%s samples)", name, unitText(e.value, e.row.Unit), countText(e.n))
 	return bound{value: e.value, low: i.Low, high: i.High, note: note}
+}
+
+// change applies what a gate says beside "baseline". Taking away more than all
+// there is turns the interval around.
+func (b *bound) change(v Value) {
+	low, high := change(v, b.low), change(v, b.high)
+	b.value, b.low, b.high = change(v, b.value), min(low, high), max(low, high)
 }
 
 // change applies "+ 10%", "- 1pp" or "* 1.2" to a baseline's value.

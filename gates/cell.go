@@ -28,22 +28,38 @@ type cellKey struct {
 	transaction, step string
 }
 
+// counts is what cells and seconds have in common.
+type counts struct {
+	count, failed, dropped uint64
+	unplaced               uint64 // dropped, perhaps of others, and so not in count
+	valued                 uint64 // values in the sketch
+	sum                    float64
+}
+
 // cell adds up windows.
 type cell struct {
-	count, failed, unfinished, dropped uint64
-	valued                             uint64 // values in the sketch
-	sum, max                           float64
-	seen                               bool // a value was seen: max means something
-	sketch                             *measure.Sketch
-	seconds                            map[int64]*tick
+	counts
+	unfinished uint64
+	max        float64
+	seen       bool // a value was seen: max means something
+	sketch     *measure.Sketch
+	waiting    *measure.Sketch // values of the windows in which some are unfinished
+	seconds    map[int64]*tick
 }
 
 // tick is one second of a cell.
 type tick struct {
-	count, failed, dropped uint64
-	over                   uint64 // over the limit of a latency, or perhaps: unfinished or without a value
-	valued                 uint64
-	sum                    float64
+	counts
+	over uint64 // over the limit of a latency, or perhaps: unfinished or without a value
+}
+
+func (c *counts) add(o counts) {
+	c.count += o.count
+	c.failed += o.failed
+	c.dropped += o.dropped
+	c.unplaced += o.unplaced
+	c.valued += o.valued
+	c.sum += o.sum
 }
 
 // wants says what a cell has to keep beside its counts.
@@ -53,38 +69,24 @@ type wants struct {
 }
 
 func (c *cell) add(w *measure.Window, want wants) {
-	valued := valuesIn(w)
-	c.count += w.Count
-	c.failed += w.Failed
+	n := counts{count: w.Count, failed: w.Failed, dropped: w.Dropped, valued: valuesIn(w), sum: w.Sum}
+	c.counts.add(n)
 	c.unfinished += w.Unfinished
-	c.dropped += w.Dropped
-	c.valued += valued
-	if valued > 0 {
-		c.sum += w.Sum
-		if !c.seen || w.Max > c.max {
-			c.max, c.seen = w.Max, true
-		}
+	if n.valued > 0 && (!c.seen || w.Max > c.max) {
+		c.max, c.seen = w.Max, true
 	}
 	if want.sketch {
-		if c.sketch == nil {
-			c.sketch = measure.NewSketch()
+		c.sketch = joined(c.sketch, w.Sketch)
+		if w.Unfinished > 0 {
+			c.waiting = joined(c.waiting, w.Sketch)
 		}
-		c.sketch.Merge(w.Sketch)
 	}
 	if want.seconds {
-		c.tick(w, valued, want.limit)
-	}
-}
-
-func (c *cell) tick(w *measure.Window, valued uint64, limit float64) {
-	t := c.second(floorSecond(w.Start))
-	t.count += w.Count
-	t.failed += w.Failed
-	t.dropped += w.Dropped
-	t.valued += valued
-	t.sum += w.Sum
-	if !math.IsNaN(limit) {
-		t.over += min(w.Count, w.Sketch.CountAbove(limit)+w.Unfinished+(w.Count-min(w.Count, valued)))
+		t := tick{counts: n}
+		if !math.IsNaN(want.limit) {
+			t.over = min(w.Count, above(w.Sketch, w.Max, want.limit)+w.Unfinished+(w.Count-min(w.Count, n.valued)))
+		}
+		c.second(floorSecond(w.Start)).merge(t)
 	}
 }
 
@@ -93,24 +95,41 @@ func (c *cell) merge(o *cell) {
 	if o == nil {
 		return
 	}
-	c.count += o.count
-	c.failed += o.failed
+	c.counts.add(o.counts)
 	c.unfinished += o.unfinished
-	c.dropped += o.dropped
-	c.valued += o.valued
-	c.sum += o.sum
 	if o.seen && (!c.seen || o.max > c.max) {
 		c.max, c.seen = o.max, true
 	}
 	if o.sketch != nil {
-		if c.sketch == nil {
-			c.sketch = measure.NewSketch()
-		}
-		c.sketch.Merge(o.sketch)
+		c.sketch = joined(c.sketch, o.sketch)
+	}
+	if o.waiting != nil {
+		c.waiting = joined(c.waiting, o.waiting)
 	}
 	for at, t := range o.seconds {
 		c.second(at).merge(*t)
 	}
+}
+
+func joined(s, more *measure.Sketch) *measure.Sketch {
+	if s == nil {
+		s = measure.NewSketch()
+	}
+	s.Merge(more)
+	return s
+}
+
+// sketchError is the relative error of a sketch's values. The greatest value
+// is known exactly.
+const sketchError = 0.01
+
+// above counts the values over a limit, but none that only the sketch's
+// rounding lifted over the greatest value.
+func above(s *measure.Sketch, most, limit float64) uint64 {
+	if most <= limit {
+		limit += math.Abs(limit) * sketchError
+	}
+	return s.CountAbove(limit)
 }
 
 func (c *cell) second(at int64) *tick {
@@ -126,12 +145,8 @@ func (c *cell) second(at int64) *tick {
 }
 
 func (t *tick) merge(o tick) {
-	t.count += o.count
-	t.failed += o.failed
-	t.dropped += o.dropped
+	t.counts.add(o.counts)
 	t.over += o.over
-	t.valued += o.valued
-	t.sum += o.sum
 }
 
 // valuesIn tells how many values a window has.

@@ -1,6 +1,7 @@
 package gates
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -25,12 +26,18 @@ func (j *judge) decide(c *job, each string, split float64, check *Check) {
 	}
 	check.Limit = finite(limit.value)
 	check.Objective = string(c.gate.Op) + " " + unitText(limit.value, c.row.Unit)
-	check.Evidence = e.describe(c.gate.Op, limit.value, c.gate.confidence(), split)
+	ops, split := e.sides(c.gate.Op, limit.value, split)
+	side := ops[0]
+	if e.value > limit.value {
+		side = ops[len(ops)-1]
+	}
+	check.Evidence = e.describe(side, limit.lenient(side), c.gate.confidence(), split)
 	if limit.note != "" {
 		check.Evidence += "; " + limit.note
 	}
-	e.caution(c.gate, limit.value, check)
-	e.judge(c.gate, limit, split, check)
+	e.caution(c.gate, ops, limit.value, check)
+	e.judge(c.gate, ops, limit, split, check)
+	limit.settle(check)
 }
 
 // fromHalf turns the confidence of one side into that of an interval of which
@@ -46,15 +53,9 @@ func (j *judge) nothing(c *job, e *estimate) string {
 	case g.From != "" && !j.now.hasTest(g.From):
 		return fmt.Sprintf("no test named %s was seen%s", g.From, didYouMean(g.From, j.now.tests()))
 	case g.Of != "" && !e.reading.matched:
-		kind := map[string]string{"amplification": "dependency", "assertions": "assertion"}[g.SLI]
-		if kind == "" {
-			kind = "attempt"
-		}
-		return fmt.Sprintf("nothing named %s was seen%s", g.Of, didYouMean(g.Of, j.now.namesSeen(kind)))
-	case g.SLI == "reliability" && !e.reading.matched:
-		return "nothing verifies what was answered: use expect: in requests, or transaction() with a check of the outcome in scripts"
-	case g.SLI == "amplification" && !e.reading.matched:
-		return "no proxy of a dependency saw a request"
+		return fmt.Sprintf("nothing named %s was seen%s", g.Of, didYouMean(g.Of, j.now.namesSeen(e.row.from)))
+	case e.row.nothing != "" && !e.reading.matched:
+		return e.row.nothing
 	}
 	return "there is no data in this period"
 }
@@ -76,95 +77,112 @@ func (o *observer) tests() []string {
 	return names
 }
 
+// ofAttempts reports whether it is a latency: refused attempts have one too.
+func (e *estimate) ofAttempts() bool {
+	return e.row.from == fromAttempts && e.row.kind == quantileKind
+}
+
 // caution adds what a reader should know whatever the outcome.
-func (e *estimate) caution(g Gate, limit float64, check *Check) {
+func (e *estimate) caution(g Gate, ops []Op, limit float64, check *Check) {
 	r := e.reading
-	if g.SLI == "latency" && r.failed*20 > r.count && r.failed < r.count {
+	if e.ofAttempts() && r.failed*20 > r.count && r.failed < r.count {
 		check.warn("%s of the %s attempts failed; a fast refusal looks like a fast answer", countText(r.failed), countText(r.count))
-	}
-	if e.row.kind == shareKind && (g.Op == "==" || g.Op == ">=" && limit == 1 || g.Op == "<=" && limit == 0) && g.MinSamples == 0 {
-		op := g.Op
-		if op == "==" && limit == 0 {
-			op = "<="
-		}
-		if k, n, _ := e.breaks(op, limit); k == 0 {
-			check.warn("%s", canShowAll(n, g.confidence()))
-		}
-	}
-	if e.row.kind == countKind && g.SLI == "errors" && limit == 0 && r.failed == 0 {
-		check.warn("%s", canShowAll(e.n, g.confidence()))
 	}
 	if e.isMean() && (r.unfinished > 0 || r.dropped > 0) {
 		check.warn("%s unfinished attempts count with the time they had waited; %s never started and have no value", countText(r.unfinished), countText(r.dropped))
 	}
+	none, clean := e.cleanSlate(ops, limit)
+	if clean {
+		high := evidence.ShareHigh(0, e.n, g.confidence())
+		check.warn("0 of %s %s: at %s confidence at most %s of all", countText(e.n), none, confidenceText(g.confidence()), percentText(high))
+	}
 }
 
-func canShowAll(n uint64, confidence float64) string {
-	return fmt.Sprintf("0 of %s failed: at %s confidence at most %s fail", countText(n), confidenceText(confidence), percentText(evidence.ShareHigh(0, n, confidence)))
+// cleanSlate reports whether a promise about every sample was kept by all that
+// were seen, and what none of them did.
+func (e *estimate) cleanSlate(ops []Op, limit float64) (none string, clean bool) {
+	switch {
+	case e.row.kind == shareKind:
+		k, _, allowed := e.breaks(ops[0], limit)
+		return cmp.Or(e.row.noun, "were against it"), len(ops) == 1 && allowed == 0 && k == 0
+	case e.row.counted():
+		return e.row.noun, limit == 0 && e.value == 0
+	}
+	return "were over it", e.row.kind == quantileKind && e.stat.Kind == "max" && atMost(ops[0]) && e.value <= limit
 }
 
 // judge applies rule 3: with enough samples a gate passes when its estimate
 // meets the objective; it fails when its interval excludes it; between the two
 // it is inconclusive.
-func (e *estimate) judge(g Gate, limit bound, split float64, check *Check) {
+func (e *estimate) judge(g Gate, ops []Op, limit bound, split float64, check *Check) {
 	r := e.reading
-	atMost := g.Op == "<=" || g.Op == "<" || g.Op == "=="
-	if g.SLI == "latency" && r.count > 0 && r.failed == r.count && atMost {
-		check.broke("none of the %s attempts was accepted, so that their latency says nothing good", countText(r.count))
+	if e.ofAttempts() && r.count > 0 && r.failed == r.count && atMost(ops[len(ops)-1]) {
+		e.refused(split, check)
 		return
 	}
-	ops := []Op{g.Op}
-	if g.Op == "==" {
-		ops = []Op{">=", "<="}
-	}
 	for _, op := range ops {
-		if math.IsInf(e.value, 1) && (op == "<=" || op == "<") && e.certain(g) {
+		if !e.excludes(op, limit.lenient(op), split) {
+			continue
+		}
+		if math.IsInf(e.value, 1) {
 			check.broke("%s falls among the %s arrivals that could not start", g.Subject(), countText(r.dropped))
-			return
-		}
-		if e.excludes(op, limit.lenient(op), split) {
+		} else {
 			check.broke("%s was %s, which is not %s", g.Subject(), unitText(e.value, e.row.Unit), check.Objective)
-			return
 		}
+		return
 	}
-	e.passOrDoubt(g, ops, limit, check)
-}
-
-// certain reports whether a value among the dropped needs no more samples.
-func (e *estimate) certain(g Gate) bool {
-	return e.stat.Kind == "max" || e.n >= e.wanted(g, math.NaN())
-}
-
-// wanted is the number of samples that a pass needs.
-func (e *estimate) wanted(g Gate, limit float64) uint64 {
-	if g.MinSamples > 0 {
-		return g.MinSamples
+	if e.meetsAll(g, ops, limit, check) {
+		e.passOrDoubt(g, ops, limit.value, check)
 	}
-	return e.needed(g.Op, limit, g.confidence())
 }
 
-func (e *estimate) passOrDoubt(g Gate, ops []Op, limit bound, check *Check) {
+// refused judges a latency of which no attempt was accepted: each counts as
+// slower than any objective.
+func (e *estimate) refused(split float64, check *Check) {
+	r, allowed := e.reading, 0.5
+	if e.stat.Kind == "quantile" {
+		allowed = 1 - e.stat.Quantile
+	}
+	text := fmt.Sprintf("none of the %s attempts was accepted, so that their latency says nothing good", countText(r.count))
+	if !evidence.Excludes(r.failed, r.count, allowed, split) {
+		check.doubt(Evidence, "%s, but so few do not exclude the objective", text)
+		return
+	}
+	check.broke("%s", text)
+}
+
+// meetsAll reports whether the estimate meets the objective even if all that is
+// not known of the samples speaks against it.
+func (e *estimate) meetsAll(g Gate, ops []Op, limit bound, check *Check) bool {
+	r := e.reading
+	worst := newEstimate(e.row, e.stat, r.worst())
 	for _, op := range ops {
-		if !meets(e.value, op, limit.value) {
+		switch {
+		case !meets(e.value, op, limit.value):
 			check.doubt(Evidence, "%s was %s, not %s, but so few samples (%s) do not exclude it", g.Subject(), unitText(e.value, e.row.Unit), check.Objective, countText(e.n))
-			return
-		}
-		if e.mayBreak(op, limit.value) {
+			return false
+		case e.mayBreak(op, limit.value):
 			check.doubt(Evidence, "%s attempts never ended or have no value; with them %s may not be %s", countText(e.hidden()), g.Subject(), check.Objective)
-			return
+			return false
+		case !meets(worst.value, op, limit.value) || worst.mayBreak(op, limit.value):
+			check.doubt(Evidence, "with the %s arrivals that could not start, and may belong here, %s may not be %s", countText(r.unplaced), g.Subject(), check.Objective)
+			return false
 		}
 	}
-	wanted := e.wanted(g, limit.value)
-	if e.row.kind == quantileKind && e.isMean() && e.reading.dropped > 0 {
-		check.doubt(Evidence, "%s arrivals could not start and have no latency: the mean leaves them out", countText(e.reading.dropped))
-		return
+	if lost := r.dropped + r.unplaced; e.row.kind == quantileKind && e.isMean() && lost > 0 {
+		check.doubt(Evidence, "%s arrivals could not start and have no latency: the mean leaves them out", countText(lost))
+		return false
 	}
-	if e.n < max(wanted, 1) {
-		check.doubt(Evidence, "%s samples can not confirm it; %s can", countText(e.n), countText(wanted))
+	return true
+}
+
+func (e *estimate) passOrDoubt(g Gate, ops []Op, limit float64, check *Check) {
+	if have, want := e.tooFew(e.wanted(g, limit)); have != "" {
+		check.doubt(Evidence, "%s can not confirm it; %s can", have, want)
 		return
 	}
 	for _, op := range ops {
-		if g.Strict && !e.assures(op, limit.value, g.confidence()) {
+		if g.Strict && !e.assures(op, limit, g.confidence()) {
 			check.doubt(Evidence, "%s meets the objective, but its interval does not", g.Subject())
 			return
 		}

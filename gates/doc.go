@@ -26,7 +26,10 @@
 // for the target: they failed, and took longer than any limit. An attempt that
 // never ended took at least as long as it had waited. Each kind of window is
 // added up as it comes by, in one pass, in memory bounded by gates, series and
-// seconds. Recovery slides a pool of three seconds or thirty attempts over the
+// seconds. Where it is not known whose attempts the arrivals would have been
+// that could not start (a gate may look at one route of several), a gate passes
+// only if it would pass with all of them against it. What a dependency saw
+// counts while tests ran and none was warming up. Recovery slides a pool of three seconds or thirty attempts over the
 // seconds after lifting.
 //
 // # Evidence
@@ -39,6 +42,11 @@
 // seconds with Student's t, ratios of counts by the conditional binomial; see
 // package evidence for the sources.
 //
+// No number of samples shows that all of them are good: promises of 100 %, of
+// no error, and maxima want as many as 99 % does, and the check says what those
+// show. Rates want five whole seconds. A baseline wants as many samples as the
+// gate, and at least thirty.
+//
 // With n samples enough to show the objective, a gate passes when its estimate
 // meets the objective. It fails, with however few samples, when its one-sided
 // interval excludes the objective. Between the two it is inconclusive. A
@@ -46,13 +54,15 @@
 // gates are ten chances to fail a healthy system, so the allowed error (5 %
 // unless a gate says otherwise) is split evenly over the critical gates of a
 // phase (Bonferroni); the samples needed are not changed by that. A baseline
-// is measured too: to fail, a gate must be beyond the interval of both.
+// is measured too: to fail, a gate must be beyond the interval of both. A baseline that was
+// interrupted, fell short or was not disrupted as it should have been shows
+// nothing. Beside max() and min() a part that is known and met is enough.
 //
 // # The verdict
 //
 // One failed critical gate fails the phase, whatever else went wrong. Without
 // one, anything that makes a pass unbelievable makes it inconclusive, and the
-// weightiest cause is named: the generator did not deliver, a disruption did
+// weightiest cause is named: the run was interrupted, the generator did not deliver, a disruption did
 // not bite, there is not enough evidence. No gates, no data and no attempts
 // are evidence of nothing. Gates of severity warning are reported and decide
 // nothing.

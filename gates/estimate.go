@@ -26,12 +26,8 @@ func newEstimate(row SLI, stat Stat, r reading) estimate {
 	}
 	switch row.kind {
 	case shareKind:
-		e.hits = r.count - r.failed
-		if row.Name == "errors" {
-			e.hits = r.failed
-		}
-		if row.Name == "delivered" {
-			e.hits = r.count - min(r.dropped, r.count)
+		if e.hits = row.bad(r.counts); row.Better == ">=" {
+			e.hits = r.count - e.hits
 		}
 		e.value = float64(e.hits) / float64(e.n)
 	case quantileKind, gaugeKind:
@@ -44,9 +40,8 @@ func newEstimate(row SLI, stat Stat, r reading) estimate {
 			e.value = float64(r.count) / float64(e.n)
 		}
 	case countKind:
-		e.value = r.sum
-		if row.Name == "errors" {
-			e.value = float64(r.failed)
+		if e.value = r.sum; row.counted() {
+			e.value = float64(row.bad(r.counts))
 		}
 	}
 	return e
@@ -96,6 +91,9 @@ func (e *estimate) quantile(rank uint64) float64 {
 		return math.Inf(1)
 	}
 	v, _ := e.reading.sketch.Quantile((float64(rank) - 0.5) / float64(e.reading.valued))
+	if most := e.reading.max; v > most && v <= most*(1+sketchError) {
+		return most // the sketch rounds, the maximum does not
+	}
 	return v
 }
 
@@ -109,11 +107,7 @@ func (e *estimate) hidden() uint64 {
 
 // rate computes what happened per second while the tests ran.
 func (e *estimate) rate() {
-	of := func(t tick) float64 { return float64(t.count - min(t.failed, t.count)) }
-	if e.row.Name != "throughput" {
-		of = func(t tick) float64 { return t.sum }
-	}
-	seconds, sum := e.reading.perSecond(of, e.batches.Add)
+	seconds, sum := e.reading.perSecond(e.row.amount, e.batches.Add)
 	if seconds == 0 {
 		e.none = "no whole second of the period in which a test ran"
 		return
@@ -151,23 +145,57 @@ func (e *estimate) isMean() bool {
 // breaks counts the samples on the wrong side of the limit, and gives the
 // share of them that the objective allows. Only shares and quantiles have it.
 func (e *estimate) breaks(op Op, limit float64) (k, n uint64, allowed float64) {
-	atMost := op == "<=" || op == "<"
-	switch {
-	case e.row.kind == shareKind && atMost:
-		return e.hits, e.n, limit
-	case e.row.kind == shareKind:
-		return e.n - e.hits, e.n, 1 - limit
-	}
+	allowed = allowedShare(e.row.kind, e.stat, op, limit)
 	r := e.reading
-	edge := limit
+	over := above(r.sketch, r.max, edge(op, limit))
+	switch {
+	case e.row.kind == shareKind && atMost(op):
+		return e.hits, e.n, allowed
+	case e.row.kind == shareKind:
+		return e.n - e.hits, e.n, allowed
+	case atMost(op):
+		return over + r.dropped, e.known(), allowed
+	}
+	return r.valued - min(over, r.valued), e.known(), allowed
+}
+
+func atMost(op Op) bool { return op == "<=" || op == "<" }
+
+// edge is the greatest value on the lower side of a limit.
+func edge(op Op, limit float64) float64 {
 	if op == "<" || op == ">=" {
-		edge = math.Nextafter(limit, math.Inf(-1))
+		return math.Nextafter(limit, math.Inf(-1))
 	}
-	above := r.sketch.CountAbove(edge)
-	if atMost {
-		return above + r.dropped, e.known(), 1 - e.stat.Quantile
+	return limit
+}
+
+// allowedShare is how many of all samples may be on the wrong side of a share
+// or a quantile.
+func allowedShare(k kind, stat Stat, op Op, limit float64) float64 {
+	switch {
+	case k == shareKind && atMost(op):
+		return limit
+	case k == shareKind:
+		return 1 - limit
+	case atMost(op):
+		return 1 - stat.Quantile
 	}
-	return r.valued - min(above, r.valued), e.known(), e.stat.Quantile
+	return stat.Quantile
+}
+
+// sides are the comparisons that a gate consists of, and the confidence that
+// each takes: equality can fail on two sides, but at the end of a scale on one.
+func (e *estimate) sides(op Op, limit, split float64) ([]Op, float64) {
+	scale := e.row.kind == shareKind || e.row.counted()
+	switch {
+	case op != "==":
+		return []Op{op}, split
+	case scale && limit == 0:
+		return []Op{"<="}, split
+	case e.row.kind == shareKind && limit == 1:
+		return []Op{">="}, split
+	}
+	return []Op{">=", "<="}, (1 + split) / 2
 }
 
 func (e *estimate) binomial() bool { return e.row.kind == shareKind || e.stat.Kind == "quantile" }
@@ -179,7 +207,7 @@ func (e *estimate) excludes(op Op, limit, confidence float64) bool {
 		return evidence.Excludes(k, n, allowed, confidence)
 	}
 	i := e.interval(2*confidence - 1)
-	if op == "<=" || op == "<" {
+	if atMost(op) {
 		return i.Low > limit || op == "<" && i.Low == limit && i.High == limit
 	}
 	return i.High < limit || op == ">" && i.Low == limit && i.High == limit
@@ -198,44 +226,69 @@ func (e *estimate) assures(op Op, limit, confidence float64) bool {
 // mayBreak reports whether what is not known of samples could break an
 // objective that the estimate meets.
 func (e *estimate) mayBreak(op Op, limit float64) bool {
-	if e.row.kind != quantileKind || op == ">=" || op == ">" || e.hidden() == 0 {
+	if e.row.kind != quantileKind || !atMost(op) || e.hidden() == 0 {
 		return false
 	}
 	if e.stat.Kind != "quantile" {
 		return true
 	}
 	k, n, allowed := e.breaks(op, limit)
-	n = max(n, e.reading.count)
-	return float64(min(n, k+e.hidden())) > allowed*float64(n)+1e-9
+	r := e.reading
+	n = max(n, r.count)
+	below := r.waiting.Count() - above(r.waiting, r.max, edge(op, limit)) // those above are in k already
+	hidden := e.hidden() - r.unfinished + min(r.unfinished, below)
+	return float64(min(n, k+hidden)) > allowed*float64(n)+1e-9
 }
 
-// needed is the number of samples that could show the objective.
-func (e *estimate) needed(op Op, limit, confidence float64) uint64 {
-	return neededFor(e.row.kind, e.stat, op, limit, confidence)
+const (
+	// enoughForMean is how many samples a mean or a ratio wants before its
+	// interval means much.
+	enoughForMean = 30
+	// enoughSeconds is how many whole seconds a rate wants.
+	enoughSeconds = 5
+	// enoughForAll is the share that a promise about every single sample has to
+	// show: no number of samples shows 100 %.
+	enoughForAll = 0.99
+)
+
+// wanted is the number of samples that could show the objective, or what the
+// gate says instead.
+func (e *estimate) wanted(g Gate, limit float64) uint64 {
+	if g.MinSamples > 0 {
+		return g.MinSamples
+	}
+	return neededFor(e.row, e.stat, g.Op, limit, g.confidence())
 }
 
-// enoughForMean is how many samples a mean or a ratio wants before its
-// interval means much.
-const enoughForMean = 30
+// tooFew says how many samples there are and how many it takes, "" when there
+// are enough.
+func (e *estimate) tooFew(wanted uint64) (have, want string) {
+	if seconds := e.batches.Count(); e.row.kind == rateKind && seconds < enoughSeconds {
+		return countText(seconds) + " whole seconds", countText(enoughSeconds)
+	}
+	if e.n < max(wanted, 1) {
+		return countText(e.n) + " samples", countText(wanted)
+	}
+	return "", ""
+}
 
-func neededFor(k kind, stat Stat, op Op, limit, confidence float64) uint64 {
-	atMost := op == "<=" || op == "<"
-	share := math.NaN()
+func neededFor(row SLI, stat Stat, op Op, limit, confidence float64) uint64 {
+	if op == "==" {
+		return max(neededFor(row, stat, "<=", limit, confidence), neededFor(row, stat, ">=", limit, confidence))
+	}
+	share := 1.0
 	switch {
-	case k == shareKind && atMost:
-		share = 1 - limit
-	case k == shareKind:
-		share = limit
-	case stat.Kind == "quantile" && atMost:
-		share = stat.Quantile
-	case stat.Kind == "quantile":
-		share = 1 - stat.Quantile
-	case k == ratioKind, k == rateKind, stat.Kind == "mean", k == gaugeKind && stat.Kind == "":
+	case row.kind == shareKind, stat.Kind == "quantile":
+		share = 1 - allowedShare(row.kind, stat, op, limit)
+	case row.counted(), row.kind == quantileKind && stat.Kind == "max":
+	case row.kind == countKind:
+		return 1
+	default:
 		return enoughForMean
 	}
 	n, ok := evidence.SamplesFor(share, confidence)
 	if !ok {
-		return 1
+		n, _ = evidence.SamplesFor(enoughForAll, confidence)
 	}
 	return n
 }
@@ -254,13 +307,8 @@ func meets(value float64, op Op, limit float64) bool {
 	return value == limit
 }
 
-// nouns say what the samples on the wrong side did.
-var nouns = map[string]string{
-	"availability": "failed", "reliability": "were not completed", "errors": "failed", "assertions": "failed",
-	"delivered": "did not start",
-}
-
 // describe writes the evidence: counts, interval, and what would have failed.
+// The limit is the one that a failure has to be beyond.
 func (e *estimate) describe(op Op, limit, confidence, split float64) string {
 	i := e.interval(confidence)
 	unit := e.row.Unit
@@ -279,17 +327,10 @@ func (e *estimate) describe(op Op, limit, confidence, split float64) string {
 }
 
 func (e *estimate) describeCounts(op Op, limit float64, within string, split float64) string {
-	if op == "==" {
-		op = ">="
-		if limit == 0 {
-			op = "<="
-		}
-	}
 	k, n, allowed := e.breaks(op, limit)
-	noun := nouns[e.row.Name]
+	noun := e.row.noun
 	if e.row.kind != shareKind {
-		noun = "over "
-		if op == ">=" || op == ">" {
+		if noun = "over "; !atMost(op) {
 			noun = "under "
 		}
 		noun += unitText(limit, e.row.Unit)

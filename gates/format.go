@@ -45,7 +45,7 @@ func quoteSLI(name string) string {
 	}
 	p := parser{lexer: lexer{text: name + " <= 1"}}
 	w, err := p.identifier()
-	if err == nil && w.text == name && quote(name) == name && !(plainWord(name) && nearest(name, append(sliNames(), "baseline")) != "") {
+	if err == nil && w.text == name && quote(name) == name && !(plainWord(name) && Nearest(name, append(sliNames(), "baseline")) != "") {
 		return name
 	}
 	return forceQuote(name)

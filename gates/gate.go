@@ -5,7 +5,7 @@ type Gate struct {
 	Text       string   `json:"gate"` // as it was written
 	SLI        string   `json:"-"`    // a name of the SLI table, or a k6 metric
 	Stat       Stat     `json:"-"`    // p95, mean, max
-	Of         string   `json:"-"`    // a transaction, step, route or dependency; "" for all
+	Of         string   `json:"-"`    // a transaction, step, route (with any method if it has none) or dependency; "" for all
 	From       string   `json:"-"`    // a test; "" for all
 	Op         Op       `json:"-"`
 	Value      Value    `json:"-"`

@@ -44,6 +44,7 @@ type job struct {
 	row        SLI
 	acc        *accumulator
 	companions []companion // of recovery
+	unpooled   []string    // gates that recovery can not ask
 	missing    string      // why it can not be judged
 }
 
@@ -126,6 +127,7 @@ func (j *judge) compareWith(r *Record) {
 		}
 	}
 	j.before.read(*r)
+	j.before.endless()
 }
 
 func (o *observer) hasArm(arm string) bool {
@@ -206,7 +208,7 @@ func (j *judge) check(c *job, each string, critical int) Check {
 		text += " (" + c.gate.Each + " " + each + ")"
 	}
 	check := Check{
-		Gate: c.gate, Text: text, Period: c.inst.period.String(), SLI: c.gate.Subject(), Unit: c.row.Unit,
+		Gate: c.gate, Severity: c.gate.Severity, Note: c.gate.Note, Text: text, Period: c.inst.period.String(), SLI: c.gate.Subject(), Unit: c.row.Unit,
 		Observed: "no data", Objective: string(c.gate.Op) + " " + c.gate.Value.String(),
 	}
 	split := evidence.Split(c.gate.confidence(), critical)
@@ -243,7 +245,8 @@ func (c *Check) warn(format string, args ...any) {
 }
 
 // trust turns a pass inconclusive when something says that it can not be
-// believed. A failure stands whatever else is wrong.
+// believed. A failure stands whatever else is wrong, unless the generator
+// itself is what failed.
 func (j *judge) trust(c *job, check *Check) {
 	p := c.inst.period
 	if p.Kind == During || p.Kind == After {
@@ -256,10 +259,22 @@ func (j *judge) trust(c *job, check *Check) {
 	if j.now.timeline.overflow && (c.gate.Of != "" || len(c.gate.Where) > 0 || c.gate.Each != "") {
 		check.warn("there were too many series: some of this traffic may have lost its name")
 	}
+	why := j.now.timeline.void(c.gate.From)
+	if c.row.Name == "delivered" { // which is what the generator itself did
+		why = j.now.timeline.shortfall(c.gate.From, "")
+	}
+	if why != "" && check.Outcome == Fail {
+		check.doubt(Generator, "%s", why)
+		return
+	}
 	if check.Outcome != Pass {
 		return
 	}
-	if short := j.now.timeline.shortfall(c.gate.From); short != "" {
+	if why := j.now.timeline.interrupted; why != "" {
+		check.doubt(Evidence, "%s", why)
+		return
+	}
+	if short := j.now.timeline.shortfall(c.gate.From, ""); short != "" {
 		check.doubt(Generator, "%s", short)
 		return
 	}
@@ -273,10 +288,21 @@ func (j *judge) trust(c *job, check *Check) {
 }
 
 // shortfall gives the first thing that the generator did not deliver to a
-// test, or to any when the name is empty.
-func (t *timeline) shortfall(test string) string {
+// test and an arm, or to any when the name is empty.
+func (t *timeline) shortfall(test, arm string) string {
 	for _, s := range t.shortfalls {
-		if test == "" || s.test == "" || s.test == test {
+		if (test == "" || s.test == "" || s.test == test) && (arm == "" || s.arm == arm) {
+			return s.reason
+		}
+	}
+	return ""
+}
+
+// void says why the failures of a test, or of any when the name is empty, are
+// the generator's own; "" when they are not.
+func (t *timeline) void(test string) string {
+	for _, s := range t.shortfalls {
+		if s.void && (test == "" || s.test == "" || s.test == test) {
 			return s.reason
 		}
 	}
@@ -286,14 +312,10 @@ func (t *timeline) shortfall(test string) string {
 // endless adds the tests that sent something and of which no event tells that
 // they ran to their end.
 func (o *observer) endless() {
-	var names []string
-	for key := range o.traffic {
+	for _, key := range o.streamKeys() {
 		if o.timeline.tests[key] == nil {
-			names = append(names, key.test)
+			o.timeline.shortfalls = append(o.timeline.shortfalls,
+				shortfall{test: key.test, arm: key.arm, reason: fmt.Sprintf("the test %s has no beginning and no end in the record", key.test)})
 		}
-	}
-	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
-		o.timeline.shortfalls = append(o.timeline.shortfalls, shortfall{name, fmt.Sprintf("the test %s has no beginning and no end in the record", name)})
 	}
 }

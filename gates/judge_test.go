@@ -114,17 +114,49 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestNeedAndCanShow(t *testing.T) {
-	g := mustParse(t, "availability >= 99.9%", "latency p99 <= baseline + 10%", "throughput >= 5/s", "errors == 0")
+	g := mustParse(t, "availability >= 99.9%", "latency p99 <= baseline + 10%", "throughput >= 5/s", "errors == 0",
+		"errors <= 60%", "availability >= 40%", "latency p95 >= 1ms", "latency max <= 1s")
 	n, ok := Need(g[0])
 	require.True(t, ok)
 	require.Equal(t, uint64(2995), n)
-	require.Equal(t, "1,240 samples cannot confirm 99.9 %; 2,995 can", CanShow(g[0], 1240))
-	require.Equal(t, "3,000 samples can confirm 99.9 %; 7 against it would fail it", CanShow(g[0], 3000))
+	require.Equal(t, "1,240 samples cannot confirm 99.9 %; 2,995 can", CanShow(g[0], 1240, 1))
+	require.Equal(t, "3,000 samples can confirm 99.9 %; 7 against it would fail it", CanShow(g[0], 3000, 1))
 	n, _ = Need(g[1])
 	require.Equal(t, uint64(299), n)
 	_, ok = Need(g[2])
 	require.False(t, ok)
-	require.Contains(t, CanShow(g[3], 40), "at most 7.22 % fail")
+	require.Equal(t, "3,000 samples can confirm 99.9 %; 9 against it would fail it", CanShow(g[0], 3000, 10))
+	n, ok = Need(g[3])
+	require.True(t, ok)
+	require.Equal(t, uint64(299), n)
+	require.Equal(t, "40 samples cannot confirm == 0; 299 can", CanShow(g[3], 40, 1))
+	require.Contains(t, CanShow(g[3], 400, 1), "at most 0.75 % fail")
+	require.Contains(t, CanShow(g[4], 100, 1), "; 69 against it", "60 % may fail")
+	require.Contains(t, CanShow(g[5], 100, 1), "; 69 against it")
+	require.Contains(t, CanShow(g[6], 100, 1), "; 99 against it", "95 % may be faster")
+	n, ok = Need(g[7])
+	require.True(t, ok)
+	require.Equal(t, uint64(299), n)
+}
+
+func TestChangeKeepsAnIntervalInOrder(t *testing.T) {
+	b := bound{low: 80, value: 100, high: 120}
+	b.change(Value{Change: "-", Number: 1.5, Unit: "%"})
+	require.InDeltaSlice(t, []float64{-60, -50, -40}, []float64{b.low, b.value, b.high}, 1e-9)
+}
+
+func TestCheckTellsSeverityAndNote(t *testing.T) {
+	g, err := ParseWith("availability >= 99.99%", Options{Severity: Warning, Note: "for now"})
+	require.NoError(t, err)
+	data, err := json.Marshal(Judge([]Gate{g}, typical(t, "60").record()).Checks[0])
+	require.NoError(t, err)
+	require.Contains(t, string(data), `"severity":"warning","note":"for now"`)
+}
+
+func TestNearest(t *testing.T) {
+	for word, want := range map[string]string{"latncy": "latency", "latecny": "latency", "aff": "off", "abc": "", "": ""} {
+		require.Equal(t, want, Nearest(word, []string{"latency", "off"}), word)
+	}
 }
 
 func BenchmarkJudge(b *testing.B) {

@@ -16,8 +16,8 @@ type SyntaxError struct {
 // Error gives the message with its column, counted from one.
 func (e *SyntaxError) Error() string { return fmt.Sprintf("column %d: %s", e.Offset+1, e.Msg) }
 
-// MaxText is the longest sentence that is parsed, in bytes.
-const MaxText = 4096
+// maxText is the longest sentence that is parsed, in bytes.
+const maxText = 4096
 
 // lexer reads the words of a sentence. It has no tokens of its own: the
 // parser knows what may come next, and "-" means something else inside a name

@@ -3,6 +3,8 @@ package gates
 import (
 	"fmt"
 	"slices"
+
+	"resilience/internal/measure"
 )
 
 // betterKnown are SLIs that stand for what k6 has metrics of its own for.
@@ -17,8 +19,11 @@ func rowOf(name string, g Gate, t *timeline) (row SLI, missing string) {
 	row, known := lookUp(name)
 	count, share := countsAndShares(g.Value)
 	if known {
-		if name == "errors" && count && !share && g.SLI == "errors" {
+		if row.kind == shareKind && slices.Contains(row.Also, UnitCount) && count && !share && g.SLI == name {
 			row.kind, row.Unit = countKind, UnitCount
+		}
+		if row.from == fromDependency && t.runsArm(measure.Baseline) {
+			return row, "what a dependency saw of both arms can not be told apart"
 		}
 		return row, ""
 	}
@@ -44,7 +49,7 @@ func metricRow(row SLI, kindOf string, g Gate) (SLI, string) {
 	case "gauge":
 		row.kind = gaugeKind
 	case "rate":
-		row.kind, row.Unit, row.Better = shareKind, UnitShare, ">="
+		row.kind, row.Unit, row.Better, row.bad = shareKind, UnitShare, ">=", failed
 	case "counter":
 		row.kind = countKind
 		if u := valueUnit(g.Value); u.kind == UnitRate {

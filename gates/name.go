@@ -12,7 +12,7 @@ import (
 // reserved are the words of the grammar: as names they would have to be quoted
 // in every gate, and a reader would stumble over them.
 var reserved = []string{
-	"of", "from", "for", "not", "each", "in", "overall", "steady", "during", "after",
+	"of", "from", "within", "for", "not", "each", "in", "overall", "steady", "during", "after",
 	"baseline", "max", "min", "mean",
 }
 
@@ -66,21 +66,23 @@ func forceQuote(name string) string {
 // didYouMean ends a message with the candidate nearest to what was written,
 // or with nothing when none is near.
 func didYouMean(written string, candidates []string) string {
-	if near := nearest(written, candidates); near != "" {
+	if near := Nearest(written, candidates); near != "" {
 		return fmt.Sprintf("; did you mean %s?", near)
 	}
 	return ""
 }
 
-// nearest gives the candidate at most two edits away (one for short words).
-func nearest(written string, candidates []string) string {
+// Nearest gives what was probably meant by a word: the candidate with the
+// fewest edits between them, at most two, or one for words of fewer than five
+// letters; the earlier one of equals. It is empty when none is near.
+func Nearest(word string, candidates []string) string {
 	limit := 2
-	if utf8.RuneCountInString(written) < 5 {
+	if utf8.RuneCountInString(word) < 5 {
 		limit = 1
 	}
 	best := ""
 	for _, c := range candidates {
-		if d := distance(written, c, limit); d <= limit {
+		if d := distance(word, c, limit); d <= limit {
 			best, limit = c, d-1
 		}
 	}

@@ -1,8 +1,8 @@
 package gates
 
 import (
+	"cmp"
 	"fmt"
-	"math"
 
 	"resilience/gates/evidence"
 )
@@ -18,43 +18,45 @@ func Need(g Gate) (samples uint64, ok bool) {
 	limit, absolute := constant(g.Value)
 	switch {
 	case g.Stat.Kind == "quantile":
-		return neededFor(quantileKind, g.Stat, g.Op, limit, g.confidence()), true
-	case !known || !absolute || row.kind != shareKind:
+	case !known || !absolute:
+		return 0, false
+	case row.kind == shareKind:
+		if count, _ := countsAndShares(g.Value); count {
+			row.kind = countKind
+		}
+	case g.Stat.Kind != "max":
 		return 0, false
 	}
-	if count, _ := countsAndShares(g.Value); count {
-		return 1, true
-	}
-	return neededFor(shareKind, g.Stat, g.Op, limit, g.confidence()), true
+	return neededFor(row, g.Stat, g.Op, limit, g.confidence()), true
 }
 
-// CanShow says for a dry run what n samples can show of a gate: "1,240
-// samples cannot confirm 99.9 %; 2,995 can". It is empty when [Need] knows
-// nothing.
-func CanShow(g Gate, n uint64) string {
+// CanShow says for a dry run what n samples can show of a gate that is one of
+// so many critical ones: "1,240 samples cannot confirm 99.9 %; 2,995 can". It
+// is empty when [Need] knows nothing.
+func CanShow(g Gate, n uint64, gates int) string {
 	need, ok := Need(g)
 	if !ok {
 		return ""
 	}
-	what := g.Stat.String()
-	limit, absolute := constant(g.Value)
 	row, _ := lookUp(g.SLI)
+	limit, absolute := constant(g.Value)
 	count, _ := countsAndShares(g.Value)
-	if row.kind == shareKind && absolute && !count {
+	share := row.kind == shareKind && absolute && !count
+	what := cmp.Or(g.Stat.String(), string(g.Op)+" "+g.Value.String())
+	if share {
 		what = percentText(limit)
-	}
-	if row.kind == shareKind && (count || need == 1) && n > 0 {
-		return fmt.Sprintf("%s samples without a failure show that at most %s fail", countText(n), percentText(evidence.ShareHigh(0, n, g.confidence())))
 	}
 	if n < need {
 		return fmt.Sprintf("%s samples cannot confirm %s; %s can", countText(n), what, countText(need))
 	}
-	allowed := 1 - g.Stat.Quantile
-	if row.kind == shareKind {
-		allowed = math.Min(limit, 1-limit)
+	text := fmt.Sprintf("%s samples can confirm %s", countText(n), what)
+	if !share && g.Stat.Kind != "quantile" {
+		return fmt.Sprintf("%s samples without a failure show that at most %s fail", countText(n), percentText(evidence.ShareHigh(0, n, g.confidence())))
 	}
-	if at, fails := evidence.FailsAt(n, allowed, g.confidence()); fails {
-		return fmt.Sprintf("%s samples can confirm %s; %s against it would fail it", countText(n), what, countText(at))
+	e := estimate{row: row, stat: g.Stat}
+	ops, split := e.sides(g.Op, limit, evidence.Split(g.confidence(), gates))
+	if at, fails := evidence.FailsAt(n, allowedShare(row.kind, g.Stat, ops[0], limit), split); fails {
+		return fmt.Sprintf("%s; %s against it would fail it", text, countText(at))
 	}
-	return fmt.Sprintf("%s samples can confirm %s", countText(n), what)
+	return text
 }

@@ -1,34 +1,14 @@
 package gates
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 
 	"resilience/internal/measure"
 )
-
-// source is what an SLI reads.
-type source string
-
-const (
-	fromAttempts   source = "attempts"
-	fromOutcomes   source = "outcomes" // attempts and their outcomes
-	fromRequests   source = "requests"
-	fromChecks     source = "assertions"
-	fromArrivals   source = "arrivals"
-	fromDependency source = "dependency" // calls and requests
-	fromMetric     source = "metric"
-)
-
-// sources says what each SLI reads; any other name is a k6 metric.
-var sources = map[string]source{
-	"availability": fromAttempts, "latency": fromAttempts, "throughput": fromAttempts,
-	"reliability": fromOutcomes, "errors": fromRequests, "assertions": fromChecks,
-	"delivered": fromArrivals, "amplification": fromDependency,
-}
 
 // query is what windows are added up for; gates with the same query share it.
 type query struct {
@@ -60,47 +40,24 @@ type observer struct {
 	inside   map[span][]bool // which periods a window is in
 	routes   map[measure.Series]*route
 	traffic  map[testKey]*stream
-	metrics  map[string]bool            // metrics seen
-	checks   map[string]map[string]bool // names seen, by class of name, for hints
+	names    map[source]map[string]bool // names seen, for hints
 	broken   map[string]uint64
 	err      error
-}
-
-// stream is what one test sent to one arm, warm-up included.
-type stream struct {
-	cells       map[class]*cell
-	names       map[class]map[[2]string]bool // transactions and steps seen
-	first, last int64
-}
-
-// route is where the windows of one series go.
-type route struct {
-	stream   *stream
-	class    class
-	sum      *cell // of the stream; nil when it is not summed up
-	warmEnd  int64
-	from, to int64 // when the test ran, with some leeway
-	targets  []target
-}
-
-type target struct {
-	acc  *accumulator
-	cell *cell
 }
 
 func newObserver(t *timeline) *observer {
 	return &observer{
 		timeline: t, byQuery: map[query]*accumulator{}, inside: map[span][]bool{}, routes: map[measure.Series]*route{},
-		traffic: map[testKey]*stream{}, metrics: map[string]bool{}, checks: map[string]map[string]bool{}, broken: map[string]uint64{},
+		traffic: map[testKey]*stream{}, names: map[source]map[string]bool{}, broken: map[string]uint64{},
 	}
 }
 
 // ask gives the accumulator of a gate's SLI in one period.
 func (o *observer) ask(sli string, g Gate, inst instance, arm string, want wants) *accumulator {
-	src, known := sources[sli]
-	q := query{source: src, arm: arm, of: g.Of, from: g.From, each: g.Each, period: inst.period.String()}
+	row, known := lookUp(sli)
+	q := query{source: row.from, arm: arm, of: g.Of, from: g.From, each: g.Each, period: inst.period.String()}
 	if !known {
-		q.source, q.metric = fromMetric, sli
+		q.metric = sli
 	}
 	if !math.IsNaN(want.limit) {
 		q.limit, q.limited = want.limit, true
@@ -121,10 +78,11 @@ func (o *observer) ask(sli string, g Gate, inst instance, arm string, want wants
 }
 
 // period gives the index of a list of spans. What a dependency saw can not be
-// told apart by test, so that there every warm-up is left out.
+// told apart by test, so that there only the time in which tests ran counts,
+// and none in which any of them was warming up.
 func (o *observer) period(src source, arm string, s spans) int {
 	if src == fromDependency {
-		s = s.without(o.timeline.warmups(arm))
+		s = s.intersect(o.timeline.runs(arm)).without(o.timeline.warmups(arm))
 	}
 	for i, other := range o.periods {
 		if slices.Equal(s, other) {
@@ -177,22 +135,6 @@ func (o *observer) add(w *measure.Window) {
 	}
 }
 
-// account adds a window to the summary of its test. Requests inside of
-// transactions are no attempts, so that their values are not wanted.
-func (r *route) account(w *measure.Window) {
-	if r.stream == nil {
-		return
-	}
-	if r.stream.first == 0 || w.Start < r.stream.first {
-		r.stream.first = w.Start
-	}
-	r.stream.last = max(r.stream.last, w.Start+w.Width)
-	if r.sum != nil {
-		values := r.class == transactions || r.class == requests && r.stream.cells[transactions] == nil
-		r.sum.add(w, wants{sketch: values, limit: math.NaN()})
-	}
-}
-
 // maxInside bounds the memory for periods of windows.
 const maxInside = 1 << 20
 
@@ -211,107 +153,22 @@ func (o *observer) membership(from, to int64) []bool {
 	return in
 }
 
-// skew is how far a window may lie outside of its test before the clocks are
-// taken to differ.
-const skew = 5 * second
-
-// resolve decides once where the windows of a series go.
-func (o *observer) resolve(s measure.Series) *route {
-	key := testKey{s.Test, armOf(s.Arm)}
-	c := classOf(s)
-	r := &route{class: c, warmEnd: o.timeline.warmEnd(key), from: math.MinInt64, to: math.MaxInt64}
-	o.metrics[s.Metric] = true
-	o.noteNames(s, c)
-	if s.Test != "" {
-		r.stream = o.stream(key)
-		r.stream.note(s, c)
-		if c <= drops {
-			r.sum = r.stream.cell(c)
-		}
-	}
-	if run := o.timeline.tests[key]; run != nil && run.starts > 0 {
-		r.from = run.start - second - skew
-		if run.ends >= run.starts {
-			r.to = run.end + skew
-		}
-	}
-	for _, acc := range o.order {
-		if acc.arm != key.arm || acc.from != "" && c != calls && acc.from != s.Test {
-			continue
-		}
-		r.targets = acc.targets(s, c, r.targets)
-	}
-	return r
-}
-
-// classOf gives the class of a series. Arrivals that could not start count as
-// drops only where the target was to blame; they are arrivals too.
-func classOf(s measure.Series) class {
-	switch s.Metric {
-	case measure.MetricTransaction:
-		return transactions
-	case measure.MetricStep:
-		return steps
-	case measure.MetricRequest:
-		return requests
-	case measure.MetricOutcome:
-		return outcomes
-	case measure.MetricIteration:
-		if s.Status == measure.StatusGenerator {
-			return arrivals
-		}
-		return drops
-	case measure.MetricDependency:
-		return calls
-	}
-	return others
-}
-
-func (o *observer) stream(key testKey) *stream {
-	s := o.traffic[key]
-	if s == nil {
-		s = &stream{cells: map[class]*cell{}, names: map[class]map[[2]string]bool{}}
-		o.traffic[key] = s
-	}
-	return s
-}
-
-func (s *stream) note(series measure.Series, c class) {
-	if s.names[c] == nil {
-		s.names[c] = map[[2]string]bool{}
-	}
-	s.names[c][[2]string{series.Transaction, series.Step}] = true
-}
-
-func (s *stream) cell(c class) *cell {
-	if s.cells[c] == nil {
-		s.cells[c] = &cell{}
-	}
-	return s.cells[c]
-}
-
-// attempts is the class that a test's attempts are of.
-func (s *stream) attempts() class {
-	if s.names[transactions] != nil {
-		return transactions
-	}
-	return requests
-}
-
 func (o *observer) noteNames(s measure.Series, c class) {
-	kind := "attempt"
-	switch c {
-	case calls:
-		kind = "dependency"
-	case others:
-		kind = s.Metric
+	kind := fromAttempts
+	switch {
+	case c == calls:
+		kind = fromDependency
+	case s.Metric == measure.MetricAssertion:
+		kind = fromChecks
+	case c == others:
+		kind = fromMetric
 	}
-	if o.checks[kind] == nil {
-		o.checks[kind] = map[string]bool{}
+	if o.names[kind] == nil {
+		o.names[kind] = map[string]bool{}
 	}
 	for _, name := range []string{s.Transaction, s.Step} {
 		if name != "" {
-			o.checks[kind][name] = true
+			o.names[kind][name] = true
 		}
 	}
 }
@@ -340,12 +197,10 @@ func (o *observer) brokenText() string {
 	return strings.Join(parts, "; ")
 }
 
-// names gives the names seen of a kind, for hints.
-func (o *observer) namesSeen(kind string) []string {
-	var names []string
-	for name := range o.checks[kind] {
-		names = append(names, name)
+// namesSeen gives the names that an SLI could be asked of, for hints.
+func (o *observer) namesSeen(kind source) []string {
+	if kind == fromOutcomes || kind == fromRequests {
+		kind = fromAttempts
 	}
-	slices.SortFunc(names, cmp.Compare[string])
-	return names
+	return slices.Sorted(maps.Keys(o.names[kind]))
 }

@@ -19,15 +19,21 @@ var ops = []Op{"<=", ">=", "==", "<", ">"}
 //	    [for TENANT | for [not] KEY=VALUE | for each KEY]
 //	    [overall | in steady | during D | during each | after D | after each]
 //
-// The error is a [*SyntaxError] with the place of the mistake.
+// OP is <=, >=, <, > or ==; "within" is another way to write <=, and "alert
+// NAME" of "alert of NAME", so that "alert HighErrors within 60s during D"
+// reads as it is said.
+//
+// NAME is a transaction, a step or a route; a route without a method, such as
+// /orders/:id, is meant with any: it names "GET /orders/:id" as well. The error
+// is a [*SyntaxError] with the place of the mistake.
 func Parse(text string) (Gate, error) {
 	trimmed := strings.TrimSpace(text)
 	p := parser{lexer: lexer{text: text}}
 	switch {
 	case trimmed == "":
 		return Gate{}, p.fail(0, "a gate can not be empty; write for example: availability >= 99.5%%")
-	case len(text) > MaxText:
-		return Gate{}, p.fail(MaxText, "a gate can not be longer than %d bytes", MaxText)
+	case len(text) > maxText:
+		return Gate{}, p.fail(maxText, "a gate can not be longer than %d bytes", maxText)
 	case !utf8.ValidString(text):
 		return Gate{}, p.fail(0, "a gate must be valid UTF-8")
 	}
@@ -79,7 +85,7 @@ func (p *parser) sli(candidates []string) (string, Stat, *SyntaxError) {
 		if slices.Contains(reserved, w.text) {
 			return "", Stat{}, p.fail(w.at, "an SLI is expected here, not %q", w.text)
 		}
-		if near := nearest(w.text, candidates); near != "" && near != w.text && plainWord(w.text) {
+		if near := Nearest(w.text, candidates); near != "" && near != w.text && plainWord(w.text) {
 			return "", Stat{}, p.fail(w.at, "unknown SLI %q; did you mean %s? (put the name of a k6 metric in quotes)", w.text, near)
 		}
 	}
@@ -130,6 +136,12 @@ func (p *parser) stat() (Stat, *SyntaxError) {
 
 // scope reads "of NAME" and "from TEST".
 func (p *parser) scope(g *Gate) *SyntaxError {
+	if g.SLI == "alert" {
+		if w, err := p.ahead().noun(); err == nil {
+			_, _ = p.noun()
+			g.Of = w.text
+		}
+	}
 	for {
 		p.space()
 		at := p.pos
@@ -151,6 +163,12 @@ func (p *parser) scope(g *Gate) *SyntaxError {
 		}
 		*field = w.text
 	}
+}
+
+// ahead is a parser at the same place, to look what comes.
+func (p *parser) ahead() *parser {
+	look := *p
+	return &look
 }
 
 // noun reads a name that is no word of the grammar unless it is quoted.
@@ -183,6 +201,10 @@ func (p *parser) op(g *Gate) *SyntaxError {
 			g.Op = op
 			return nil
 		}
+	}
+	if p.keyword("within") {
+		g.Op = "<="
+		return nil
 	}
 	if p.take("=") {
 		return p.fail(at, `unknown comparison "="; did you mean ==?`)

@@ -10,6 +10,7 @@ import (
 
 // sentences are the examples that the documents give.
 var sentences = []string{
+	"alert HighErrors within 60s during D",
 	"availability >= 99.5%",
 	"reliability of checkout >= 99%",
 	"latency p95 <= max(300ms, baseline + 10%)",

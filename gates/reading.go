@@ -12,7 +12,6 @@ type reading struct {
 	cell
 	below    cell     // the requests under amplification
 	running  spans    // when the tests in question ran in the period
-	unplaced uint64   // drops that belong to nobody in particular
 	matched  bool     // something of that name was seen, in whatever period
 	warnings []string // what a reader should know
 }
@@ -72,8 +71,9 @@ func (o *observer) readStream(r *reading, a *accumulator, each string, key testK
 	case fromRequests:
 		c := a.cells[cellKey{each: each, test: key.test, class: requests}]
 		r.merge(c)
-		r.leaveOut(a.cells[cellKey{test: key.test, class: drops}])
-		found = c != nil
+		lost := a.cells[cellKey{test: key.test, class: drops}]
+		r.drops(lost, a.plain() && s.allAre(requests, a.of))
+		found = c != nil || a.of == "" && lost != nil
 	default:
 		c := a.cells[cellKey{each: each, test: key.test, class: others}]
 		r.merge(c)
@@ -101,12 +101,7 @@ func (r *reading) attempts(a *accumulator, each, test string, s *stream) bool {
 		return false
 	}
 	r.merge(a.cells[cellKey{each: each, test: test, class: c}])
-	lost := a.cells[cellKey{test: test, class: drops}]
-	if a.plain() && c == s.attempts() && s.allAre(c, a.of) {
-		r.addDrops(lost)
-	} else {
-		r.leaveOut(lost)
-	}
+	r.drops(a.cells[cellKey{test: test, class: drops}], a.plain() && c == s.attempts() && s.allAre(c, a.of))
 	return true
 }
 
@@ -131,7 +126,7 @@ func (s *stream) classFor(of string) (class, bool) {
 }
 
 func (c class) names(names [2]string, of string) bool {
-	return of == "" || c != steps && names[0] == of || c != transactions && names[1] == of
+	return of == "" || c != steps && names[0] == of || c != transactions && names[1] == of || c == requests && isRoute(names[1], of)
 }
 
 // allAre reports whether all that was seen of a class bears the name.
@@ -144,26 +139,40 @@ func (s *stream) allAre(c class, of string) bool {
 	return true
 }
 
-// addDrops counts arrivals that could not start as failed attempts without a
-// value.
-func (r *reading) addDrops(lost *cell) {
+// drops counts arrivals that could not start as failed attempts without a
+// value. Whose attempts they would have been is not known unless all attempts
+// of the test are asked for.
+func (r *reading) drops(lost *cell, known bool) {
 	if lost == nil {
 		return
 	}
-	r.count += lost.dropped
-	r.failed += lost.dropped
-	r.dropped += lost.dropped
+	if !known {
+		r.unplaced += lost.dropped
+		for at, t := range lost.seconds {
+			r.second(at).unplaced += t.dropped
+		}
+		return
+	}
+	r.place(lost.dropped)
 	for at, t := range lost.seconds {
 		if n := t.dropped; n > 0 {
-			r.second(at).merge(tick{count: n, failed: n, dropped: n, over: n})
+			r.second(at).merge(tick{counts: counts{count: n, failed: n, dropped: n}, over: n})
 		}
 	}
 }
 
-func (r *reading) leaveOut(lost *cell) {
-	if lost != nil {
-		r.unplaced += lost.dropped
-	}
+func (r *reading) place(lost uint64) {
+	r.count += lost
+	r.failed += lost
+	r.dropped += lost
+}
+
+// worst is the reading in which all the arrivals belong here of which that is
+// not known.
+func (r reading) worst() reading {
+	r.place(r.unplaced)
+	r.unplaced = 0
+	return r
 }
 
 // outcomes sets the outcomes of one test against its attempts, for those
@@ -186,12 +195,7 @@ func (r *reading) outcomes(a *accumulator, each, test string, s *stream) bool {
 		key.class = outcomes
 		r.complete(tried, a.cells[key])
 	}
-	lost := a.cells[cellKey{test: test, class: drops}]
-	if a.plain() && all && c == s.attempts() {
-		r.addDrops(lost)
-	} else {
-		r.leaveOut(lost)
-	}
+	r.drops(a.cells[cellKey{test: test, class: drops}], a.plain() && all && c == s.attempts())
 	return true
 }
 
@@ -227,7 +231,7 @@ func (r *reading) complete(tried, looked *cell) {
 		if l := looked.seconds[at]; l != nil {
 			good = l.count - min(l.failed, l.count)
 		}
-		r.second(at).merge(tick{count: t.count, failed: t.count - min(good, t.count)})
+		r.second(at).merge(tick{counts: counts{count: t.count, failed: t.count - min(good, t.count)}})
 	}
 }
 

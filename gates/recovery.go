@@ -10,14 +10,12 @@ import (
 
 // A pool is what recovery looks at: three seconds or thirty attempts,
 // whichever is longer. Pools slide by whole seconds, the width of a window, so
-// that the second in which a fault was lifted belongs to none of them.
+// that the second in which a fault was lifted belongs to none of them. A pool starts
+// at a second with an attempt: where nothing is tried nothing has recovered.
 const (
 	poolTime     = 3 * second
 	poolAttempts = 30
 )
-
-// maxRecovery is how far after lifting a recovery is looked for.
-const maxRecovery = 24 * 3600 * second
 
 // companion is a steady gate that tells whether the system has recovered, with
 // an accumulator for each time that the disruption was in effect.
@@ -36,10 +34,14 @@ func (j *judge) findCompanions(c *job, gates []Gate) {
 		limit, absolute := constant(g.Value)
 		row, known := lookUp(g.SLI)
 		steady := g.Period.Kind == Steady || g.Period.Kind == ""
-		if !known || !absolute || !steady || g.Each != "" || g.Severity == Warning || !poolable(g, row) {
+		if !absolute || !steady || g.SLI == "" || g.Severity == Warning {
 			continue
 		}
 		if c.gate.Of != "" && c.gate.Of != g.SLI || c.gate.From != "" && g.From != "" && g.From != c.gate.From {
+			continue
+		}
+		if !known || g.Each != "" || !poolable(g, row) {
+			c.unpooled = append(c.unpooled, g.String())
 			continue
 		}
 		if g.From == "" {
@@ -129,32 +131,42 @@ func (j *judge) pools(co companion, acc *accumulator, each string) pools {
 	return p
 }
 
-// from judges the pool that starts at a second.
-func (p pools) from(start int64) state {
-	var n, bad uint64
+// from judges the pool that starts at the first attempt in or after a second,
+// and gives the second that it starts at.
+func (p pools) from(start int64) (state, int64) {
 	i, _ := slices.BinarySearch(p.ticks, start)
+	for i < len(p.ticks) && p.at[p.ticks[i]].count == 0 {
+		i++
+	}
+	if i == len(p.ticks) || p.ticks[i] > p.end-poolTime {
+		return unknown, start
+	}
+	start = p.ticks[i]
+	var n, bad, unplaced uint64
 	for ; i < len(p.ticks) && (p.ticks[i] < start+poolTime || n < poolAttempts); i++ {
 		t := p.at[p.ticks[i]]
 		n += t.count
 		bad += p.bad(*t)
+		unplaced += t.unplaced
 	}
-	if n < poolAttempts || start > p.end-poolTime {
-		return unknown
+	switch {
+	case n < poolAttempts:
+		return unknown, start
+	case p.breaks(bad, n):
+		return fails, start
+	case p.breaks(bad+unplaced, n+unplaced):
+		return unknown, start
 	}
-	if float64(bad) <= p.allowed()*float64(n)+1e-9 {
-		return holds
-	}
-	return fails
+	return holds, start
 }
 
+func (p pools) breaks(bad, n uint64) bool { return float64(bad) > p.allowed()*float64(n)+1e-9 }
+
 func (p pools) bad(t tick) uint64 {
-	switch {
-	case p.co.row.kind == quantileKind:
+	if p.co.row.kind == quantileKind {
 		return t.over
-	case p.co.row.Name == "delivered":
-		return t.dropped
 	}
-	return t.failed
+	return p.co.row.bad(t.counts)
 }
 
 func (p pools) allowed() float64 {
@@ -178,27 +190,32 @@ type recovered struct {
 	shortfall string
 }
 
-// recovery judges how long after lifting the steady gates hold again; the
-// longest recovery counts when a disruption came several times.
+// recovery judges how long after lifting the steady gates hold again. When a
+// disruption came several times a failure counts before what is not known, and
+// the longest recovery before the others.
 func (j *judge) recovery(c *job, each string, check *Check) {
 	limit, _ := constant(c.gate.Value)
 	check.Limit, check.Objective = finite(limit), string(c.gate.Op)+" "+unitText(limit, UnitTime)
-	var worst recovered
-	degraded := false
+	for _, text := range c.unpooled {
+		check.warn("recovery does not look at %q: a few seconds can not answer it", text)
+	}
+	var worst Check
+	var longest recovered
+	samples := uint64(0)
 	for i := range c.companions[0].injections {
-		r := j.recover(c, i, each)
-		check.Samples += r.attempts
-		degraded = degraded || r.degraded
-		if i == 0 || longer(r, worst) {
-			worst = r
+		r, one := j.recover(c, i, each), *check
+		samples += r.attempts
+		j.judgeRecovery(c, r, limit, &one)
+		if i == 0 || severity[one.Outcome] > severity[worst.Outcome] || one.Outcome == worst.Outcome && longer(r, longest) {
+			worst, longest = one, r
 		}
 	}
-	if worst.shortfall != "" {
-		check.doubt(Evidence, "%s", worst.shortfall)
-		return
-	}
-	j.judgeRecovery(c, worst, limit, degraded, check)
+	worst.Samples = samples
+	*check = worst
 }
+
+// severity orders outcomes from good to bad.
+var severity = map[Outcome]int{Pass: 0, Inconclusive: 1, Fail: 2}
 
 // longer orders recoveries: one that was not seen to end is the longest.
 func longer(a, b recovered) bool {
@@ -211,7 +228,11 @@ func longer(a, b recovered) bool {
 	return a.value > b.value || !a.found && a.seen > b.seen
 }
 
-func (j *judge) judgeRecovery(c *job, r recovered, limit float64, degraded bool, check *Check) {
+func (j *judge) judgeRecovery(c *job, r recovered, limit float64, check *Check) {
+	if r.shortfall != "" {
+		check.doubt(Evidence, "%s", r.shortfall)
+		return
+	}
 	if !r.found {
 		check.Observed = "not within " + unitText(r.seen, UnitTime)
 		if !meets(r.seen, c.gate.Op, limit) && c.gate.Op[0] == '<' {
@@ -221,7 +242,10 @@ func (j *judge) judgeRecovery(c *job, r recovered, limit float64, degraded bool,
 		check.doubt(Evidence, "not recovered within the %s that were seen after %s was lifted; let the test run longer", unitText(r.seen, UnitTime), c.inst.period.Name)
 		return
 	}
-	if !degraded && r.low == 0 {
+	switch {
+	case r.low == 0 && r.value >= 1000:
+		check.warn("nothing was attempted in the %s after %s was lifted", unitText(r.value, UnitTime), c.inst.period.Name)
+	case r.low == 0 && !r.degraded:
 		r.value = 0
 		check.warn("%s never degraded what the steady gates ask for", c.inst.period.Name)
 	}
@@ -231,7 +255,7 @@ func (j *judge) judgeRecovery(c *job, r recovered, limit float64, degraded bool,
 	case meets(r.value, c.gate.Op, limit):
 		check.Outcome = Pass
 	case meets(r.low, c.gate.Op, limit):
-		check.doubt(Evidence, "recovered between %s and %s after lifting: windows of a second can not tell which side of the objective that is", unitText(r.low, UnitTime), unitText(r.value, UnitTime))
+		check.doubt(Evidence, "recovered between %s and %s after lifting: what was seen can not tell which side of the objective that is", unitText(r.low, UnitTime), unitText(r.value, UnitTime))
 	default:
 		check.broke("recovery took %s, which is not %s", unitText(r.value, UnitTime), check.Objective)
 	}
@@ -242,7 +266,6 @@ func (j *judge) judgeRecovery(c *job, r recovered, limit float64, degraded bool,
 func (j *judge) recover(c *job, i int, each string) recovered {
 	r := recovered{}
 	var all []pools
-	end := int64(math.MaxInt64)
 	lifted := c.companions[0].injections[i].to
 	for _, co := range c.companions {
 		after := j.pools(co, co.after[i], each)
@@ -250,11 +273,11 @@ func (j *judge) recover(c *job, i int, each string) recovered {
 			r.shortfall = fmt.Sprintf("there is no data for %q after %s", co.gate.String(), c.inst.period.Name)
 			return r
 		}
-		all, end = append(all, after), min(end, after.end)
+		all = append(all, after)
 		r.degraded = r.degraded || j.pools(co, co.during[i], each).everFails()
 	}
 	r.attempts = all[0].total()
-	r.search(all, lifted, end)
+	r.search(all, lifted)
 	return r
 }
 
@@ -270,40 +293,53 @@ func (p pools) total() (n uint64) {
 func (p pools) everFails() bool {
 	var n, bad uint64
 	for _, at := range p.ticks {
-		if p.from(at) == fails {
+		if s, _ := p.from(at); s == fails {
 			return true
 		}
 		n += p.at[at].count
 		bad += p.bad(*p.at[at])
 	}
-	return float64(bad) > p.allowed()*float64(n)+1e-9
+	return p.breaks(bad, n)
 }
 
-func (r *recovered) search(all []pools, lifted, end int64) {
-	tried := false
-	for s := ceilSecond(lifted); s < end && s-lifted < maxRecovery; s += second {
-		together := holds
-		for _, p := range all {
-			switch p.from(s) {
-			case fails:
-				together = fails
-			case unknown:
-				if together == holds {
-					together = unknown
-				}
+// search goes through the seconds in which anything was attempted.
+func (r *recovered) search(all []pools, lifted int64) {
+	var seconds []int64
+	for _, p := range all {
+		for _, at := range p.ticks {
+			if at >= lifted && p.at[at].count > 0 {
+				seconds = append(seconds, at)
 			}
 		}
-		after := float64(s-lifted) / 1e6
+	}
+	slices.Sort(seconds)
+	tried := false
+	for _, at := range slices.Compact(seconds) {
+		together, start := poolOf(all, at)
 		switch together {
 		case holds:
-			r.found, r.value = true, after
+			r.found, r.value = true, float64(start-lifted)/1e6
 			return
 		case fails:
-			tried, r.low, r.degraded = true, after, true
-			r.seen = after
+			r.low = float64(at-lifted) / 1e6
+			tried, r.seen, r.degraded = true, r.low, true
 		}
 	}
 	if !tried {
 		r.shortfall = "what was seen after lifting is too short to tell"
 	}
+}
+
+// poolOf puts the pools of all companions from a second on together: one that
+// fails fails them all, and they start when the last of them does.
+func poolOf(all []pools, at int64) (together state, start int64) {
+	together = holds
+	for _, p := range all {
+		s, from := p.from(at)
+		start = max(start, from)
+		if s == fails || together == holds {
+			together = s
+		}
+	}
+	return together, start
 }

@@ -227,7 +227,7 @@ func (s *sheet) load(line string) error {
 		if opts["end"] != "no" {
 			end := map[string]string{"complete": "true", "arm": opts["arm"]}
 			if why := opts["incomplete"]; why != "" {
-				end = map[string]string{"complete": "false", "reason": why}
+				end = map[string]string{"complete": "false", "reason": why, "arm": opts["arm"]}
 			}
 			s.event(measure.EventTestEnd, args[0], "", to, end)
 		}

@@ -2,6 +2,7 @@ package gates
 
 import (
 	"slices"
+	"strings"
 
 	"resilience/internal/measure"
 )
@@ -46,11 +47,11 @@ func (a *accumulator) reads(s measure.Series, c class) bool {
 	switch a.source {
 	case fromAttempts:
 		return c == drops || c == transactions && a.named(s.Transaction) || c == steps && a.of != "" && s.Step == a.of ||
-			c == requests && a.named(s.Transaction, s.Step)
+			c == requests && a.routed(s)
 	case fromOutcomes:
-		return c == drops || c <= requests && a.named(s.Transaction, s.Step) || c == outcomes && a.named(s.Transaction, s.Step)
+		return c == drops || (c <= requests || c == outcomes) && a.routed(s)
 	case fromRequests:
-		return c == drops || c == requests && a.named(s.Transaction, s.Step)
+		return c == drops || c == requests && a.routed(s)
 	case fromChecks:
 		return s.Metric == measure.MetricAssertion && a.named(s.Step)
 	case fromArrivals:
@@ -62,6 +63,19 @@ func (a *accumulator) reads(s measure.Series, c class) bool {
 }
 
 func (a *accumulator) named(names ...string) bool { return a.of == "" || slices.Contains(names, a.of) }
+
+func (a *accumulator) routed(s measure.Series) bool {
+	return a.named(s.Transaction, s.Step) || isRoute(s.Step, a.of)
+}
+
+// isRoute reports whether a request's name is the route, with or without a
+// method before it.
+func isRoute(name, route string) bool {
+	if method, rest, ok := strings.Cut(name, " "); ok && rest == route {
+		return method != "" && strings.Trim(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
+	}
+	return name == route
+}
 
 func matchAll(filters []Filter, s measure.Series) bool {
 	for _, f := range filters {

@@ -15,60 +15,100 @@ type SLI struct {
 	Stat        bool     // wants pN, mean or max
 	Doc         string   // a sentence for the reference
 
-	kind kind // how it is accumulated and judged
+	kind    kind                // how it is accumulated and judged
+	from    source              // which windows it is computed from
+	noun    string              // what the samples on the wrong side did; "" for no special word
+	nothing string              // what to say when a record holds none of it; "" for no special word
+	bad     func(counts) uint64 // how many samples are bad; nil where values count instead
 }
+
+// source is what an SLI reads.
+type source string
+
+const (
+	fromAttempts   source = "attempts"
+	fromOutcomes   source = "outcomes" // attempts and their outcomes
+	fromRequests   source = "requests"
+	fromChecks     source = "assertions"
+	fromArrivals   source = "arrivals"
+	fromDependency source = "dependency" // calls and requests
+	fromMetric     source = "metric"     // of k6
+)
+
+// failed and dropped are what can be bad in the counts of an SLI.
+func failed(c counts) uint64  { return min(c.failed, c.count) }
+func dropped(c counts) uint64 { return min(c.dropped, c.count) }
+
+// amount is what a rate adds up in a second.
+func (row SLI) amount(t tick) float64 {
+	if row.bad == nil {
+		return t.sum
+	}
+	return float64(t.count - row.bad(t.counts))
+}
+
+// counted reports whether it is the bad ones that are counted, as in
+// "errors == 0", and not a metric of k6.
+func (row SLI) counted() bool { return row.kind == countKind && row.bad != nil }
 
 // kind is the arithmetic of an SLI.
 type kind int
 
 const (
-	shareKind     kind = iota // good or bad of all: binomial
-	quantileKind              // a distribution of values
-	rateKind                  // something per second
-	ratioKind                 // one count over another
-	countKind                 // a total
-	gaugeKind                 // a value that goes up and down
-	recoveryKind              // a time found by looking at other gates
-	metricKind                // known only when the record has been seen
-	undefinedKind             // the record never saw it
+	shareKind    kind = iota // good or bad of all: binomial
+	quantileKind             // a distribution of values
+	rateKind                 // something per second
+	ratioKind                // one count over another
+	countKind                // a total
+	gaugeKind                // a value that goes up and down
+	recoveryKind             // a time found by looking at other gates
+	metricKind               // known only when the record has been seen
 )
 
-// slis is the table: a new SLI is one row here, and the selection of its
-// windows in observe.go when it reads something of its own.
+// slis is the table: a new SLI is one row here. One that reads windows of its
+// own wants a source too, chosen in select.go and put together in reading.go.
 var slis = map[string]SLI{
 	"availability": {
 		Numerator: "attempts accepted by the front door", Denominator: "attempts",
-		Reads: []string{measure.MetricTransaction, measure.MetricRequest}, Unit: UnitShare, Better: ">=", kind: shareKind,
+		Reads: []string{measure.MetricTransaction, measure.MetricRequest}, Unit: UnitShare, Better: ">=",
+		kind: shareKind, from: fromAttempts, bad: failed, noun: "failed",
 		Doc: "The share of attempts that the front door accepted with an expected status.",
 	},
 	"reliability": {
 		Numerator: "attempts whose outcome was verified", Denominator: "attempts that have a check of their outcome",
-		Reads: []string{measure.MetricOutcome}, Unit: UnitShare, Better: ">=", kind: shareKind,
-		Doc: "The share of attempts whose outcome was verified end to end; never a copy of availability.",
+		Reads: []string{measure.MetricOutcome}, Unit: UnitShare, Better: ">=",
+		kind: shareKind, from: fromOutcomes, bad: failed, noun: "were not completed",
+		Doc:     "The share of attempts whose outcome was verified end to end; never a copy of availability.",
+		nothing: "nothing verifies what was answered: use expect: in requests, or transaction() with a check of the outcome in scripts",
 	},
 	"latency": {
 		Numerator: "durations of attempts", Reads: []string{measure.MetricTransaction, measure.MetricRequest},
-		Unit: UnitTime, Better: "<=", Stat: true, kind: quantileKind,
+		Unit: UnitTime, Better: "<=", Stat: true,
+		kind: quantileKind, from: fromAttempts,
 		Doc: "How long attempts took, failed and unfinished ones included.",
 	},
 	"throughput": {
 		Numerator: "attempts accepted", Denominator: "seconds in which the tests ran",
-		Reads: []string{measure.MetricTransaction, measure.MetricRequest}, Unit: UnitRate, Also: []string{UnitCount}, Better: ">=", kind: rateKind,
+		Reads: []string{measure.MetricTransaction, measure.MetricRequest}, Unit: UnitRate, Also: []string{UnitCount}, Better: ">=",
+		kind: rateKind, from: fromAttempts, bad: failed,
 		Doc: "Accepted attempts per second.",
 	},
 	"errors": {
 		Numerator: "requests that failed", Denominator: "requests",
-		Reads: []string{measure.MetricRequest}, Unit: UnitShare, Also: []string{UnitCount}, Better: "<=", kind: shareKind,
+		Reads: []string{measure.MetricRequest}, Unit: UnitShare, Also: []string{UnitCount}, Better: "<=",
+		kind: shareKind, from: fromRequests, bad: failed, noun: "failed",
 		Doc: "The share of requests that failed or, beside a plain number, how many did.",
 	},
 	"assertions": {
 		Numerator: "checks that passed", Denominator: "checks",
-		Reads: []string{measure.MetricAssertion}, Unit: UnitShare, Better: ">=", kind: shareKind,
+		Reads: []string{measure.MetricAssertion}, Unit: UnitShare, Better: ">=",
+		kind: shareKind, from: fromChecks, bad: failed, noun: "failed",
 		Doc: "The share of k6 check() results that passed.",
 	},
 	"delivered": {
 		Numerator: "arrivals that started", Denominator: "arrivals asked for",
-		Reads: []string{measure.MetricIteration}, Unit: UnitShare, Better: ">=", kind: shareKind,
+		Reads: []string{measure.MetricIteration}, Unit: UnitShare, Better: ">=",
+		kind: shareKind, from: fromArrivals, bad: dropped, noun: "did not start",
 		Doc: "The share of the asked arrivals that could start.",
 	},
 	"recovery": {
@@ -78,8 +118,10 @@ var slis = map[string]SLI{
 	},
 	"amplification": {
 		Numerator: "requests that the dependency saw", Denominator: "requests that the tests made",
-		Reads: []string{measure.MetricDependency, measure.MetricRequest}, Unit: UnitRatio, Also: []string{UnitCount}, Better: "<=", kind: ratioKind,
-		Doc: "Requests that a dependency saw for each request made: retries without a limit show here.",
+		Reads: []string{measure.MetricDependency, measure.MetricRequest}, Unit: UnitRatio, Also: []string{UnitCount}, Better: "<=",
+		kind: ratioKind, from: fromDependency,
+		Doc:     "Requests that a dependency saw for each request made: retries without a limit show here.",
+		nothing: "no proxy of a dependency saw a request",
 	},
 }
 
@@ -98,7 +140,7 @@ func SLIs() map[string]SLI {
 func lookUp(name string) (SLI, bool) {
 	s, ok := slis[name]
 	if !ok {
-		s = SLI{Reads: []string{name}, kind: metricKind}
+		s = SLI{Reads: []string{name}, kind: metricKind, from: fromMetric}
 	}
 	s.Name = name
 	return s, ok

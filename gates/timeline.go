@@ -38,9 +38,17 @@ type injection struct {
 	problem          string // why lifting could not be confirmed
 }
 
-// shortfall is one thing that the generator did not deliver; test is "" when
-// it concerns all of them.
-type shortfall struct{ test, reason string }
+// shortfall is one thing that the generator did not deliver; test and arm are
+// "" when it concerns all of them. Void says that what failed failed by the
+// generator's own doing: the script threw in every iteration, or asked for a
+// host that the plan does not name.
+type shortfall struct {
+	test, arm, reason string
+	void              bool
+}
+
+// voids are the names of generator events that make their test void.
+var voids = []string{"script", "host"}
 
 // timeline is what the events of one phase say.
 type timeline struct {
@@ -50,7 +58,8 @@ type timeline struct {
 	skipped     map[string]string
 	metrics     map[string]map[string]string // attributes of k6 metrics
 	shortfalls  []shortfall
-	interrupted bool
+	died        string // which of the plan's services died, and how; "" when none did
+	interrupted string // what was, and so proves nothing; "" when nothing was
 	overflow    bool
 	faultActive bool
 	warnings    []string
@@ -83,19 +92,20 @@ var eventReaders = map[string]func(*timeline, measure.Event){
 	measure.EventLifted:     (*timeline).liftedEvent,
 	measure.EventSkipped:    func(t *timeline, e measure.Event) { t.skipped[e.Name] = e.Attrs["reason"] },
 	measure.EventMetric:     func(t *timeline, e measure.Event) { t.metrics[e.Name] = e.Attrs },
-	measure.EventInterrupt:  func(t *timeline, _ measure.Event) { t.interrupted = true },
+	measure.EventInterrupt:  func(t *timeline, _ measure.Event) { t.interrupted = "the run was interrupted" },
 	measure.EventOverflow: func(t *timeline, e measure.Event) {
 		t.overflow = true
 		t.warn("there were more than %s different series; the names of the others are not known", cmp.Or(e.Attrs["limit"], "the allowed number of"))
 	},
 	measure.EventGenerator: func(t *timeline, e measure.Event) {
-		t.shortfalls = append(t.shortfalls, shortfall{e.Test, generatorReason(e)})
+		t.shortfalls = append(t.shortfalls, shortfall{e.Test, e.Arm, generatorReason(e), slices.Contains(voids, e.Name)})
 	},
 	measure.EventException: func(t *timeline, e measure.Event) {
 		t.warn("the script of %s threw %s time(s): %s", cmp.Or(e.Test, "a test"), cmp.Or(e.Attrs["count"], "1"), e.Attrs["message"])
 	},
 	measure.EventService: func(t *timeline, e measure.Event) {
 		if e.Attrs["state"] == "died" {
+			t.died = cmp.Or(t.died, fmt.Sprintf("the service %s died: %s", e.Name, cmp.Or(e.Attrs["detail"], "no detail")))
 			t.warn("the service %s died: %s", e.Name, cmp.Or(e.Attrs["detail"], "no detail"))
 		}
 	},
@@ -111,7 +121,7 @@ func generatorReason(e measure.Event) string {
 	what := map[string]string{
 		"cpu": "the generator's CPU was saturated", "lag": "the generator lagged behind its schedule",
 		"files": "the generator ran out of file descriptors", "lost": "measurements were lost",
-		"script": "the script broke", "vus": "the generator had too few virtual users",
+		"script": "the script broke", "host": "the script asked for a host outside the plan", "ended": "k6 ended early", "vus": "the generator had too few virtual users",
 	}[e.Name]
 	what = cmp.Or(what, "the generator fell short: "+e.Name)
 	if e.Test != "" {
@@ -207,14 +217,20 @@ func (t *timeline) liftedEvent(e measure.Event) {
 
 // close says what is missing at the end.
 func (t *timeline) close() {
+	stopped := ""
 	for _, key := range t.testKeys() {
 		run := t.tests[key]
 		switch {
+		case run.incomplete == "interrupted":
+			stopped = cmp.Or(stopped, fmt.Sprintf("the test %s was interrupted", key.test))
 		case run.incomplete != "":
-			t.shortfalls = append(t.shortfalls, shortfall{key.test, fmt.Sprintf("the test %s did not run to its end: %s", key.test, run.incomplete)})
+			t.shortfalls = append(t.shortfalls, shortfall{test: key.test, arm: key.arm, reason: fmt.Sprintf("the test %s did not run to its end: %s", key.test, run.incomplete)})
 		case run.ends < max(run.starts, 1):
-			t.shortfalls = append(t.shortfalls, shortfall{key.test, fmt.Sprintf("the test %s has no end in the record", key.test)})
+			t.shortfalls = append(t.shortfalls, shortfall{test: key.test, arm: key.arm, reason: fmt.Sprintf("the test %s has no end in the record", key.test)})
 		}
+	}
+	if len(t.shortfalls) == 0 { // otherwise they say why it was stopped
+		t.interrupted = cmp.Or(t.interrupted, stopped)
 	}
 	for _, in := range t.injections {
 		if in.problem != "" && !in.lifted {
@@ -243,6 +259,31 @@ func (t *timeline) warmEnd(key testKey) int64 {
 		return math.MinInt64
 	}
 	return run.start + int64(run.warmup)
+}
+
+// runsArm reports whether a test sends to an arm.
+func (t *timeline) runsArm(arm string) bool {
+	for key := range t.tests {
+		if key.arm == arm {
+			return true
+		}
+	}
+	return false
+}
+
+// runs are the stretches in which any test of the arm ran.
+func (t *timeline) runs(arm string) spans {
+	var all []span
+	for key, run := range t.tests {
+		switch {
+		case key.arm != arm || run.starts == 0:
+		case run.ends < run.starts:
+			all = append(all, span{run.start, math.MaxInt64})
+		default:
+			all = append(all, span{run.start, run.end})
+		}
+	}
+	return union(all...)
 }
 
 // warmups are the stretches in which any test of the arm was warming up.

@@ -64,6 +64,8 @@ type Check struct {
 	Gate      Gate     `json:"-"`
 	Outcome   Outcome  `json:"outcome"`
 	Cause     Cause    `json:"cause,omitzero"`
+	Severity  Severity `json:"severity,omitempty"` // "" means critical
+	Note      string   `json:"note,omitempty"`
 	Text      string   `json:"gate"`            // the gate as it was written, with its EACH name filled in
 	Period    string   `json:"period"`          // "steady", "during payments-slow"
 	SLI       string   `json:"sli"`             // "latency p95"

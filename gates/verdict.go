@@ -24,7 +24,11 @@ func (j *judge) verdict(checks []Check) Verdict {
 		return v
 	}
 	v.Cause, v.Reason = j.doubts(checks)
-	if v.Cause == None {
+	switch {
+	case v.Cause != None:
+	case t.died != "": // no gate looked at what it did, but the system lost a part
+		v.Outcome, v.Cause, v.Reason = Fail, System, t.died
+	default:
 		v.Outcome, v.Reason = Pass, passReason(critical(checks))
 	}
 	return v
@@ -32,7 +36,7 @@ func (j *judge) verdict(checks []Check) Verdict {
 
 func failures(checks []Check) (failed []Check) {
 	for _, c := range checks {
-		if c.Outcome == Fail && c.Gate.Severity != Warning {
+		if c.Outcome == Fail && c.Severity != Warning {
 			failed = append(failed, c)
 		}
 	}
@@ -41,7 +45,7 @@ func failures(checks []Check) (failed []Check) {
 
 func critical(checks []Check) (n int) {
 	for _, c := range checks {
-		if c.Gate.Severity != Warning {
+		if c.Severity != Warning {
 			n++
 		}
 	}
@@ -67,6 +71,9 @@ func passReason(n int) string {
 // not a pass; None when there is none.
 func (j *judge) doubts(checks []Check) (Cause, string) {
 	t := j.now.timeline
+	if t.interrupted != "" { // first: the other reasons follow from it
+		return Evidence, t.interrupted
+	}
 	if len(t.shortfalls) > 0 {
 		return Generator, t.shortfalls[0].reason
 	}
@@ -77,7 +84,7 @@ func (j *judge) doubts(checks []Check) (Cause, string) {
 	}
 	for _, cause := range []Cause{Generator, Disruption, Evidence, None} {
 		for _, c := range checks {
-			if c.Outcome == Inconclusive && c.Cause == cause && c.Gate.Severity != Warning {
+			if c.Outcome == Inconclusive && c.Cause == cause && c.Severity != Warning {
 				return cmp.Or(cause, Evidence), fmt.Sprintf("%q is inconclusive: %s", c.Text, c.Reason)
 			}
 		}
@@ -85,8 +92,6 @@ func (j *judge) doubts(checks []Check) (Cause, string) {
 	switch {
 	case j.now.err != nil:
 		return Evidence, fmt.Sprintf("the record could not be read: %v", j.now.err)
-	case t.interrupted:
-		return Evidence, "the run was interrupted"
 	case len(checks) == 0:
 		return Evidence, "the phase has no gates: nothing was asked"
 	case critical(checks) == 0:
@@ -124,7 +129,7 @@ func (s *stream) total() cell {
 // summary gives what each test sent to each arm.
 func (j *judge) summary() []Traffic {
 	all := []Traffic{}
-	for _, key := range j.streamKeys() {
+	for _, key := range j.now.streamKeys() {
 		s, run := j.now.traffic[key], j.now.timeline.tests[key]
 		t := Traffic{Test: key.test, Arm: key.arm}
 		if run != nil {
@@ -151,9 +156,10 @@ func (t *Traffic) fill(s *stream) {
 	}
 }
 
-func (j *judge) streamKeys() []testKey {
-	keys := j.now.timeline.testKeys()
-	for key := range j.now.traffic {
+// streamKeys are the tests of which the record tells anything, in order.
+func (o *observer) streamKeys() []testKey {
+	keys := o.timeline.testKeys()
+	for key := range o.traffic {
 		if !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}

@@ -42,11 +42,11 @@ func Split(confidence float64, k int) float64 {
 // Without samples it is 0 to 1. More hits than samples count as all.
 func Share(k, n uint64, confidence float64) Interval {
 	half := (1 + confidence) / 2
-	return Interval{Low: ShareLow(k, n, half), High: ShareHigh(k, n, half)}
+	return Interval{Low: shareLow(k, n, half), High: ShareHigh(k, n, half)}
 }
 
-// ShareLow gives the one-sided lower bound of a share.
-func ShareLow(k, n uint64, confidence float64) float64 {
+// shareLow gives the one-sided lower bound of a share.
+func shareLow(k, n uint64, confidence float64) float64 {
 	if k == 0 || n == 0 {
 		return 0
 	}
@@ -68,7 +68,7 @@ func ShareHigh(k, n uint64, confidence float64) float64 {
 		if mid == low || mid == high {
 			break
 		}
-		if AtMost(k, n, mid) > 1-confidence {
+		if atMost(k, n, mid) > 1-confidence {
 			low = mid
 		} else {
 			high = mid
@@ -77,9 +77,9 @@ func ShareHigh(k, n uint64, confidence float64) float64 {
 	return high
 }
 
-// AtMost gives the probability of k or fewer hits in n when each has the
+// atMost gives the probability of k or fewer hits in n when each has the
 // probability p.
-func AtMost(k, n uint64, p float64) float64 {
+func atMost(k, n uint64, p float64) float64 {
 	switch {
 	case k >= n || p <= 0:
 		return 1
@@ -89,9 +89,9 @@ func AtMost(k, n uint64, p float64) float64 {
 	return mathext.RegIncBeta(float64(n-k), float64(k)+1, 1-p)
 }
 
-// AtLeast gives the probability of k or more hits in n when each has the
+// atLeast gives the probability of k or more hits in n when each has the
 // probability p.
-func AtLeast(k, n uint64, p float64) float64 {
+func atLeast(k, n uint64, p float64) float64 {
 	switch {
 	case k == 0:
 		return 1
@@ -106,7 +106,8 @@ func AtLeast(k, n uint64, p float64) float64 {
 // Excludes reports whether k hits in n are too many for a probability of at
 // most p: whether the one-sided lower bound of the share is over p.
 func Excludes(k, n uint64, p, confidence float64) bool {
-	return n > 0 && AtLeast(k, n, p) < 1-confidence
+	// A probability that is the allowed error but for rounding excludes nothing.
+	return n > 0 && atLeast(k, n, p) < (1-confidence)*(1-1e-9)
 }
 
 // FailsAt gives the least number of hits in n that [Excludes] a probability of
@@ -152,12 +153,12 @@ func SamplesFor(p, confidence float64) (n uint64, ok bool) {
 func QuantileRanks(n uint64, q, confidence float64) (low, high uint64) {
 	tail := (1 - confidence) / 2
 	// low: the greatest l with P(fewer than l samples are below) <= tail.
-	low = search(n, func(l uint64) bool { return l > 0 && AtMost(l-1, n, q) > tail })
+	low = search(n, func(l uint64) bool { return l > 0 && atMost(l-1, n, q) > tail })
 	if low > 0 {
 		low--
 	}
 	// high: the least h with P(h or more samples are below) <= tail.
-	high = search(n, func(h uint64) bool { return AtLeast(h, n, q) <= tail })
+	high = search(n, func(h uint64) bool { return atLeast(h, n, q) <= tail })
 	return low, high
 }
 

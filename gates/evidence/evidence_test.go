@@ -64,7 +64,7 @@ func TestFailsAtIsTheFirstToExclude(t *testing.T) {
 		}
 		require.True(t, Excludes(k, n, p, 0.95))
 		require.False(t, Excludes(k-1, n, p, 0.95))
-		require.Greater(t, ShareLow(k, n, 0.95), p-1e-9)
+		require.Greater(t, shareLow(k, n, 0.95), p-1e-9)
 	})
 }
 
@@ -74,10 +74,11 @@ func TestQuantileRanksCover(t *testing.T) {
 			low, high := QuantileRanks(n, q, 0.95)
 			require.Less(t, low, high)
 			if low > 0 {
-				require.LessOrEqual(t, AtMost(low-1, n, q), 0.025+1e-9)
+				require.LessOrEqual(t, atMost(low-1, n, q), 0.025+1e-9)
 			}
+			require.Greater(t, atMost(low, n, q), 0.025, "the next rank is too high: n %d q %v", n, q)
 			if high <= n {
-				require.LessOrEqual(t, AtLeast(high, n, q), 0.025+1e-9)
+				require.LessOrEqual(t, atLeast(high, n, q), 0.025+1e-9)
 			}
 		}
 	}
@@ -85,6 +86,12 @@ func TestQuantileRanksCover(t *testing.T) {
 	require.Equal(t, uint64(72), high, "0.95^71 is over 2.5 %: the upper side is open")
 	_, high = QuantileRanks(72, 0.95, 0.95)
 	require.Equal(t, uint64(72), high, "0.95^72 is under 2.5 %")
+}
+
+func TestAllowedErrorExactlyExcludesNothing(t *testing.T) {
+	require.False(t, Excludes(1, 1, 1-0.95, 0.95), "one sample over p95 has the probability 5 %")
+	require.False(t, Excludes(1, 1, 0.05, 0.95))
+	require.True(t, Excludes(1, 1, 0.0499, 0.95))
 }
 
 func TestBatchesCoverTheMean(t *testing.T) {

@@ -170,9 +170,10 @@ func (c *child) report(talk *conversation, talked, exit error, stopped bool, str
 	}
 	complete, reason := talk.ended && talk.end.Complete && !stopped, ""
 	var events []measure.Event
-	event := func(kind, name string, attrs map[string]string) {
+	now := time.Now().UnixNano()
+	event := func(at int64, kind, name string, attrs map[string]string) {
 		events = append(events, measure.Event{
-			Source: talk.settings.Source + "/harness", Seq: uint64(len(events) + 1), At: time.Now().UnixNano(),
+			Source: talk.settings.Source + "/harness", Seq: uint64(len(events) + 1), At: at,
 			Kind: kind, Phase: stream.Phase, Test: stream.Test.Name, Arm: stream.Arm, Name: name, Attrs: attrs,
 		})
 	}
@@ -180,12 +181,16 @@ func (c *child) report(talk *conversation, talked, exit error, stopped bool, str
 		reason = c.reason(talk, talked, exit, stopped)
 	}
 	if !complete && !stopped {
-		event(measure.EventGenerator, "script", map[string]string{"detail": reason})
+		event(now, measure.EventGenerator, "ended", map[string]string{"detail": reason})
 	}
 	if talk.end.Lost > 0 {
-		event(measure.EventGenerator, "lost", map[string]string{"detail": fmt.Sprintf("%d samples were dropped on the way from k6", talk.end.Lost)})
+		event(now, measure.EventGenerator, "lost", map[string]string{"detail": fmt.Sprintf("%d samples were dropped on the way from k6", talk.end.Lost)})
 	}
-	event(measure.EventTestEnd, "", map[string]string{"complete": fmt.Sprint(complete), "reason": reason})
+	end := now
+	if complete {
+		end = talk.stoppedSending(now)
+	}
+	event(end, measure.EventTestEnd, "", map[string]string{"complete": fmt.Sprint(complete), "reason": reason})
 	return errors.Join(talk.emit(measure.Batch{Events: events}), talk.failed)
 }
 

@@ -95,7 +95,7 @@ func TestK6ScriptsThatDoNotRun(t *testing.T) {
 			require.Contains(t, out.end(t)["reason"], c.want)
 			blamed := out.events(measure.EventGenerator)
 			require.NotEmpty(t, blamed)
-			require.Equal(t, "script", blamed[0].Name)
+			require.Equal(t, "ended", blamed[0].Name)
 		})
 	}
 	_, err := NewK6(streamTo(t, "http://127.0.0.1:1", profile), []string{"k6"}, "missing.js")
