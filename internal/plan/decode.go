@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"resilience/gates"
 )
 
 // decoder turns a tree into a Plan and remembers the place of every value by
@@ -169,7 +171,7 @@ func (d *decoder) structure(n *node, v reflect.Value, path string) {
 		case path == "" && strings.HasPrefix(e.key, "x-"):
 			// a place for anchors
 		default:
-			if near := nearest(e.key, named(fields)); near != "" && len(d.bad) < 2*maxProblems {
+			if near := gates.Nearest(e.key, named(fields)); near != "" && len(d.bad) < 2*maxProblems {
 				d.bad = append(d.bad, join(path, near)) // it is not missing, too
 			}
 			d.fail(at, e.place, didYouMean(e.key, named(fields)), "unknown key %q in %s", shorten(e.key), thing(path, v.Type()))
