@@ -25,7 +25,6 @@ type blame struct {
 	lateTicks  int // seconds in which this process was woken late
 	worstDelay time.Duration
 	saturated  int // seconds in a row with all cores in use by this process
-	usedCPU    time.Duration
 }
 
 const (
@@ -47,12 +46,9 @@ func (b *blame) note(s *session, name, detail string) {
 	s.event(measure.Event{Kind: measure.EventGenerator, Name: name, Attrs: map[string]string{"detail": detail}})
 }
 
-// iteration counts how iterations end.
-func (b *blame) iteration(threw bool, message string, requestFailed bool) {
+// exception counts an iteration that ended in one.
+func (b *blame) exception(message string, requestFailed bool) {
 	b.iterations++
-	if !threw {
-		return
-	}
 	b.exceptions++
 	b.message = message
 	if !requestFailed {
@@ -71,17 +67,14 @@ func (b *blame) transportError(s *session, err error) {
 	}
 }
 
-// second is called about once a second with how late it was and the CPU time
-// that the process has used so far.
-func (b *blame) second(s *session, late, elapsed, cpu time.Duration) {
+// second takes in the load of about one second.
+func (b *blame) second(s *session, l load) {
 	b.seconds++
-	b.worstDelay = max(b.worstDelay, late)
-	if late >= lateBy {
+	b.worstDelay = max(b.worstDelay, l.late)
+	if l.late >= lateBy {
 		b.lateTicks++
 	}
-	used := cpu - b.usedCPU
-	b.usedCPU = cpu
-	if float64(used) < fullCPU*float64(elapsed)*float64(runtime.GOMAXPROCS(0)) {
+	if float64(l.used) < fullCPU*float64(l.elapsed)*float64(runtime.GOMAXPROCS(0)) {
 		b.saturated = 0
 		return
 	}

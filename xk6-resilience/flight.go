@@ -29,12 +29,14 @@ type flight struct {
 	call *measure.Series             // of a gRPC call, which has no HTTP request
 	got  func(httptrace.GotConnInfo) // k6's tracer
 	conn marked
+	body body
 
 	arrived  bool // answered, or given up
 	settled  bool // counted
 	end      time.Time
 	status   int
 	accepted bool // as far as the status tells
+	followed bool // a redirect that was followed: the request goes on as the next flight
 }
 
 // Network implements [net.Addr].
@@ -50,7 +52,28 @@ func (f *flight) String() string {
 	if f.remote == nil {
 		return ""
 	}
-	return f.remote.String()
+	return f.vu.addressText(f.remote)
+}
+
+// addressOf is an address and its text.
+type addressOf struct {
+	tcp  *net.TCPAddr
+	text string
+}
+
+// addressText is the text of an address. k6 asks for it twice for each request,
+// and most go over the same connection, whose address is the same pointer.
+func (v *vu) addressText(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return addr.String()
+	}
+	if last := v.lastAddress.Load(); last != nil && last.tcp == tcp {
+		return last.text
+	}
+	text := tcp.String()
+	v.lastAddress.Store(&addressOf{tcp, text})
+	return text
 }
 
 // marked is a connection that says its remote address is a flight.
@@ -89,7 +112,37 @@ func (f *flight) disconnected() {
 
 // depart notes that a request is under way.
 func (v *vu) depart(req *http.Request) *flight {
-	return v.launch(&flight{vu: v, start: time.Now(), method: req.Method, url: req.URL, req: req})
+	f := &flight{vu: v, start: time.Now(), method: req.Method, url: req.URL, req: req}
+	if before := redirecting(req); before != nil { // one request to whoever asked
+		v.mu.Lock()
+		before.followed, f.start = true, before.start
+		v.mu.Unlock()
+	}
+	return v.launch(f)
+}
+
+// redirecting gives the flight whose answer led to this request; nil when it is
+// the first of its chain.
+func redirecting(req *http.Request) *flight {
+	if req.Response == nil {
+		return nil
+	}
+	if b, ok := req.Response.Body.(*body); ok {
+		return b.flight
+	}
+	return nil
+}
+
+// mayGoOn reports whether the answer is a redirect that may be followed.
+func (f *flight) mayGoOn() bool {
+	return f.status >= 300 && f.status < 400 && f.status != http.StatusNotModified
+}
+
+// goesOn reports whether it was.
+func (f *flight) goesOn() bool {
+	f.vu.mu.Lock()
+	defer f.vu.mu.Unlock()
+	return f.followed
 }
 
 func (v *vu) launch(f *flight) *flight {
@@ -184,6 +237,10 @@ func (v *vu) unanswered(f *flight, end time.Time) {
 	v.session.keep(func() {
 		waited := end.Sub(f.start)
 		s := v.session
+		if s.starvation.spoils(f.start) {
+			s.closeAll(v.settle(f, false))
+			return
+		}
 		s.agg.Ref(v.routeSeries(f, "unfinished")).Add(f.start.UnixNano(), milliseconds(waited), measure.Unfinished)
 		s.example(measure.Example{
 			At: f.start.UnixNano(), Kind: "unfinished", Request: f.describe(), TraceID: f.trace(),

@@ -112,12 +112,12 @@ func TestLateArrivalsAreNotCounted(t *testing.T) {
 func TestBlame(t *testing.T) {
 	s := newSession()
 	for range 10 {
-		s.blame.second(s, 0, time.Second, s.blame.usedCPU+time.Hour)
+		s.second(load{elapsed: time.Second, used: time.Hour})
 	}
 	for range 10 {
-		s.blame.second(s, lateBy, time.Second, s.blame.usedCPU)
+		s.second(load{elapsed: time.Second, late: lateBy})
 	}
-	s.blame.iteration(true, "boom", false)
+	s.blame.exception("boom", false)
 	s.blame.busy(1, 10)
 	s.blame.transportError(s, errors.New("nothing of ours"))
 	s.finish(time.Now())

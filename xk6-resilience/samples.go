@@ -23,6 +23,7 @@ type sampler struct {
 	trails   map[*metrics.TagSet]*trailRefs
 	others   map[metrics.TimeSeries]*otherRef
 	declared map[string]bool
+	held     []*httpext.Trail // of redirects: by the next batch it is known whether they were followed
 }
 
 // trailRefs are the series that one HTTP request adds to.
@@ -53,14 +54,28 @@ func newSampler(s *session) *sampler {
 }
 
 func (p *sampler) add(containers []metrics.SampleContainer) {
+	p.release()
 	for _, c := range containers {
 		if trail, ok := c.(*httpext.Trail); ok {
+			if f, known := trail.ConnRemoteAddr.(*flight); known && f.mayGoOn() {
+				p.held = append(p.held, trail)
+				continue
+			}
 			p.trail(trail)
 			continue
 		}
 		for _, sample := range c.GetSamples() {
 			p.sample(sample)
 		}
+	}
+}
+
+// release adds the redirects that were held back.
+func (p *sampler) release() {
+	held := p.held
+	p.held = nil
+	for _, trail := range held {
+		p.trail(trail)
 	}
 }
 
@@ -81,14 +96,19 @@ func (p *sampler) trail(t *httpext.Trail) {
 		skip, took = flight.quiet, t.EndTime.Sub(flight.start)
 	}
 	start := t.EndTime.Add(-took).UnixNano()
-	if known {
+	hop := known && flight.goesOn()
+	if known && !hop {
 		flight.wentWell(refs.request, refs.fate)
-		p.session.closeAll(flight.vu.settle(flight, refs.fate == measure.OK))
+	}
+	if known {
+		p.session.closeAll(flight.vu.settle(flight, hop || refs.fate == measure.OK))
 	}
 	if skip {
 		return
 	}
-	refs.request.Add(start, milliseconds(took), refs.fate)
+	if !hop { // the request goes on, and counts when it has come to its end
+		refs.request.Add(start, milliseconds(took), refs.fate)
+	}
 	refs.count.Add(start, 1, measure.OK)
 	refs.duration.Add(start, milliseconds(t.Duration), measure.OK)
 	refs.blocked.Add(start, milliseconds(t.Blocked), measure.OK)
@@ -186,20 +206,15 @@ func (p *sampler) assertion(tags *metrics.TagSet) func(metrics.Sample) {
 	}
 }
 
-// dropped counts arrivals that found no free VU. They are the target's failure
-// when the VUs were waiting for it, and the generator's when the script itself
-// kept them busy.
+// dropped holds arrivals that found no free VU until it is known who is to
+// blame.
 func (p *sampler) dropped(s metrics.Sample) {
-	series := measure.Series{Metric: measure.MetricIteration}
 	waiting, active := p.session.waiting.Load(), p.session.active.Load()
-	if 2*waiting < active {
-		series.Status = measure.StatusGenerator
+	d := drop{at: s.Time.UnixNano(), count: int(s.Value), waiting: 2*waiting >= active}
+	if !d.waiting {
 		p.session.blame.busy(waiting, active)
 	}
-	ref := p.session.agg.Ref(p.session.around.Load().series(series))
-	for range int(s.Value) {
-		ref.Count(s.Time.UnixNano(), measure.Dropped)
-	}
+	p.session.starvation.held = append(p.session.starvation.held, d)
 }
 
 // grpc derives what k6 has no metric for: whether a call was accepted. Only

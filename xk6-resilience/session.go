@@ -36,6 +36,7 @@ type session struct {
 	samples    *sampler
 	pace       pace
 	blame      blame
+	starvation starvation
 	feed       feed
 }
 
@@ -51,7 +52,7 @@ func (s *session) reset() {
 	s.iterations = nil
 	s.samples = newSampler(s)
 	s.examples = newExamples()
-	s.blame = newBlame()
+	s.blame, s.starvation = newBlame(), starvation{}
 }
 
 // apply takes over settings from the harness. Those that come while the test
@@ -104,6 +105,13 @@ func (s *session) event(e measure.Event) {
 		e.At = time.Now().UnixNano()
 	}
 	s.events = append(s.events, e)
+}
+
+// second looks for evidence against the generator in the load of a second.
+func (s *session) second(l load) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blame.second(s, l)
 }
 
 // begin notes when the test began to send: the start of its first scenario,
@@ -196,6 +204,9 @@ func (s *session) putBack(batch measure.Batch) {
 // arrives later is not counted again.
 func (s *session) finish(now time.Time) {
 	s.mu.Lock()
+	if !s.over {
+		s.samples.release()
+	}
 	open := append([]*vu(nil), s.vus...)
 	s.mu.Unlock()
 	for _, v := range open {
@@ -207,7 +218,9 @@ func (s *session) finish(now time.Time) {
 		return
 	}
 	s.over = true
+	s.release()
 	s.blame.finish(s)
+	s.starvation.finish(s)
 	if n := s.agg.Overflowed(); n > 0 {
 		s.event(measure.Event{Kind: measure.EventOverflow, Name: "series", Attrs: map[string]string{
 			"limit": strconv.Itoa(maxSeries), "samples": strconv.FormatUint(n, 10),

@@ -166,14 +166,15 @@ func (s *session) iterated(it *span) {
 		fate = measure.Failed
 	}
 	s.iterationRef().Add(it.start.UnixNano(), milliseconds(it.end.Sub(it.start)), fate)
-	message := s.around.Load().said(it.message)
-	s.blame.iteration(it.threw, message, it.failures > 0)
 	if !it.threw {
+		s.blame.iterations++
 		if it.failures == 0 {
 			s.pace.add(it.end.Sub(it.start))
 		}
 		return
 	}
+	message := s.around.Load().said(it.message)
+	s.blame.exception(message, it.failures > 0)
 	s.example(measure.Example{At: it.start.UnixNano(), Kind: "exception", Message: message})
 	around := s.around.Load()
 	switch {

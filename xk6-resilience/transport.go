@@ -44,7 +44,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !f.accepted {
 		s.refused(f, resp)
 	}
-	resp.Body = &body{ReadCloser: resp.Body, transport: t, flight: f}
+	f.body = body{ReadCloser: resp.Body, transport: t, flight: f}
+	resp.Body = &f.body
 	return resp, nil
 }
 
@@ -101,7 +102,8 @@ func (s *session) refused(f *flight, resp *http.Response) {
 	})
 }
 
-// body tells when an answer has been read or given up.
+// body tells when an answer has been read or given up. It is part of its flight,
+// which saves an allocation for each request.
 type body struct {
 	io.ReadCloser
 	transport *transport

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.k6.io/k6/v2/js/modules"
@@ -19,6 +20,8 @@ type vu struct {
 	session *session
 	metrics *bareMetrics
 	random  *rand.PCG
+
+	lastAddress atomic.Pointer[addressOf]
 
 	mu        sync.Mutex
 	iteration *span
@@ -36,12 +39,11 @@ type vu struct {
 // beginIteration prepares the VU and notes the start. What an earlier
 // iteration left open was cut off.
 func (v *vu) beginIteration() *span {
-	v.abandon(time.Now(), false)
+	now := time.Now()
+	v.abandon(now, false)
 	v.install()
 	state, around := v.State(), v.session.around.Load()
-	it := &span{
-		vu: v, series: &iterationSeries, start: time.Now(), run: state.Iteration,
-	}
+	it := &span{vu: v, series: &iterationSeries, start: now, run: state.Iteration}
 	if sc := lib.GetScenarioState(v.Context()); sc != nil {
 		it.loops = looping[sc.Executor]
 		v.session.begin(sc.StartTime)
@@ -117,7 +119,9 @@ func (v *vu) abandon(now time.Time, final bool) {
 	v.giveUp(flights, now, final)
 	v.session.keep(func() {
 		for _, s := range spans {
-			v.session.tally(*s.series, s.start, now, measure.Unfinished)
+			if s.series.Metric == measure.MetricIteration || !v.session.starvation.spoils(s.start) {
+				v.session.tally(*s.series, s.start, now, measure.Unfinished)
+			}
 		}
 	})
 }

@@ -23,6 +23,7 @@ type conversation struct {
 	credentials *Authorizer
 
 	mu     sync.Mutex // writes
+	began  int64      // when the test began to send, Unix nanoseconds; 0 when it did not
 	end    measure.End
 	ended  bool
 	failed error // the first failure to hand on a batch
@@ -71,6 +72,11 @@ func (c *conversation) take(frame measure.Frame) error {
 		if err := frame.Decode(&batch); err != nil {
 			return err
 		}
+		for _, e := range batch.Events {
+			if e.Kind == measure.EventTest {
+				c.began = e.At
+			}
+		}
 		if err := c.emit(batch); err != nil && c.failed == nil {
 			c.failed = err
 			c.stop("what was measured can not be kept")
@@ -80,6 +86,17 @@ func (c *conversation) take(frame measure.Frame) error {
 		return frame.Decode(&c.end)
 	}
 	return nil
+}
+
+// stoppedSending is when a test that ran to its end sent its last request: where
+// the plan says how long it sends, what comes after that is only waiting for
+// answers.
+func (c *conversation) stoppedSending(now int64) int64 {
+	_, profile := c.settings.Stream.Test.Kind()
+	if c.began == 0 || !profile.Shaped() {
+		return now
+	}
+	return min(now, c.began+profile.Length().Nanoseconds())
 }
 
 // refresh sends the headers again when the credentials have been renewed.

@@ -89,6 +89,8 @@ func TestK6UnderstandsScripts(t *testing.T) {
 	out := runScript(t, s)
 
 	require.Equal(t, "true", out.end(t)["complete"], out.end(t)["reason"])
+	sent := out.events(measure.EventTestEnd)[0].At - out.began(t)
+	require.Equal(t, 2*time.Second, time.Duration(sent), "what comes after the last request is not part of it")
 	n := out.sum(measure.MetricIteration, nil).Count
 	require.InDelta(t, 20, n, 2)
 	fourth := (n + 3) / 4
@@ -109,8 +111,9 @@ func TestK6UnderstandsScripts(t *testing.T) {
 	require.Equal(t, fourth, iterations.Failed)
 	require.Zero(t, iterations.Dropped+iterations.Unfinished)
 
-	// Each request once, each hop of a redirect too, and setup and teardown not.
-	require.Equal(t, 13*n, out.sum(measure.MetricRequest, nil).Count)
+	// Each request once, as one with all its redirects, and setup and teardown not.
+	require.Equal(t, 12*n, out.sum(measure.MetricRequest, nil).Count)
+	require.Zero(t, out.sum(measure.MetricRequest, withStatus("302")).Count)
 	require.Equal(t, n, out.sum(measure.MetricRequest, onStep("GET /ok/:id")).Count)
 	require.Equal(t, n, out.sum(measure.MetricRequest, withStatus("404")).Count)
 	require.Zero(t, out.sum(measure.MetricRequest, withStatus("404")).Failed)

@@ -1,0 +1,108 @@
+package xk6resilience
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.k6.io/k6/v2/metrics"
+
+	"resilience/internal/measure"
+)
+
+func TestStarved(t *testing.T) {
+	for name, test := range map[string]struct {
+		load load
+		want bool
+	}{
+		"idle":             {load{elapsed: time.Second, used: time.Millisecond}, false},
+		"busy, not full":   {load{elapsed: time.Second, used: 3500 * time.Millisecond}, false},
+		"all cores":        {load{elapsed: time.Second, used: 3600 * time.Millisecond}, true},
+		"a little late":    {load{elapsed: time.Second, late: starvedTick}, false},
+		"woken late":       {load{elapsed: time.Second, late: starvedTick + 1}, true},
+		"goroutines wait":  {load{elapsed: time.Second, waited: true}, true},
+		"late in one part": {load{elapsed: time.Second, late: time.Second}.and(load{elapsed: time.Second}), true},
+	} {
+		require.Equal(t, test.want, test.load.starved(4), name)
+	}
+}
+
+// dropOne is an arrival that finds all ten VUs taken, of which some wait for the
+// target, and the stretch in which that happens.
+func dropOne(s *session, waiting int64, starved bool) {
+	s.active.Store(10)
+	s.waiting.Store(waiting)
+	s.samples.dropped(metrics.Sample{Time: time.Unix(1, 0), Value: 1})
+	stretch := load{elapsed: watchEvery}
+	if starved {
+		stretch.used = watchEvery * time.Duration(runtime.GOMAXPROCS(0))
+	}
+	s.watch(time.Now(), stretch)
+}
+
+func TestWhoseDrops(t *testing.T) {
+	for name, test := range map[string]struct {
+		waiting   int64
+		starved   []bool // one arrival in each stretch
+		generator uint64
+	}{
+		"the target hangs":            {10, []bool{false, false}, 0},
+		"half of the VUs wait":        {5, []bool{false}, 0},
+		"the script holds them":       {4, []bool{false, false}, 2},
+		"no CPU to read answers":      {10, []bool{true, true}, 2},
+		"no CPU, then a hang":         {10, []bool{true, false, false, false}, 2},
+		"a hang, then no CPU for one": {10, []bool{false, true}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSession()
+			for _, starved := range test.starved {
+				dropOne(s, test.waiting, starved)
+			}
+			s.finish(time.Now())
+			by := map[string]uint64{}
+			for _, w := range s.take().Windows {
+				by[w.Series.Status] += w.Dropped
+			}
+			require.Equal(t, test.generator, by[measure.StatusGenerator])
+			require.Equal(t, uint64(len(test.starved))-test.generator, by[""])
+		})
+	}
+}
+
+func TestDropsOfTheLastMomentCount(t *testing.T) {
+	s := newSession()
+	s.samples.dropped(metrics.Sample{Time: time.Unix(1, 0), Value: 3})
+	s.finish(time.Now())
+	windows := s.take().Windows
+	require.Len(t, windows, 1)
+	require.EqualValues(t, 3, windows[0].Dropped)
+}
+
+func TestSpoiledAttempts(t *testing.T) {
+	s := newSession()
+	now := time.Now()
+	require.False(t, s.starvation.spoils(now), "not starved")
+	dropOne(s, 10, true)
+	require.True(t, s.starvation.spoils(now))
+	require.False(t, s.starvation.spoils(now.Add(-time.Second)), "it began when there was CPU")
+	dropOne(s, 10, false)
+	require.False(t, s.starvation.spoils(now), "not any more")
+	s.finish(now)
+	events := s.take().Events
+	require.Len(t, events, 1)
+	require.Equal(t, "cpu", events[0].Name)
+	require.Contains(t, events[0].Attrs["detail"], "2 arrivals found no free VU and 1 attempts were cut off")
+}
+
+func TestWatchSeesItsOwnWork(t *testing.T) {
+	w := newWatch()
+	began := time.Now()
+	for n := 0; time.Since(began) < 50*time.Millisecond; n++ { // CPU time is what is measured
+		_ = n
+	}
+	l := w.look(time.Now(), began)
+	require.Positive(t, l.used)
+	require.GreaterOrEqual(t, l.elapsed, 50*time.Millisecond)
+	require.GreaterOrEqual(t, l.late, 50*time.Millisecond)
+}
