@@ -89,6 +89,9 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 	}
 	runErr := runPhases(ctx, conductor, db, phases, live)
 	live.Close()
+	if !o.quiet {
+		fmt.Fprintln(s.err) // the verdict stands by itself
+	}
 	return conclude(s, db, info, o.out, runErr)
 }
 

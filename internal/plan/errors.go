@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Problem is one mistake in a plan.
@@ -72,8 +74,21 @@ func (r *report) add(at place, hint, format string, args ...any) {
 	}
 	r.errs = append(r.errs, &Problem{
 		File: at.file, Line: at.line, Column: at.column,
-		Message: fmt.Sprintf(format, args...), Hint: hint,
+		Message: printable(fmt.Sprintf(format, args...)), Hint: printable(hint),
 	})
+}
+
+// printable keeps a message on its line: what a plan holds may be anything.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+	}
+	return b.String()
 }
 
 // place is where something is written.

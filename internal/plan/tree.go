@@ -104,7 +104,7 @@ func (r *report) parse(file string, data []byte) (root *node) {
 	tokens := r.guard(file, data)
 	if tokens == nil {
 		if len(r.errs) == 0 {
-			r.add(place{file, 1, 1}, "see `resilience init` for a first plan", "the file is empty")
+			r.add(place{file, 1, 1}, "`resilience demo` writes a plan to start from", "the file is empty")
 		}
 		return nil
 	}
@@ -152,7 +152,7 @@ func (r *report) document(file string, data []byte, parsed *ast.File) *node {
 		body = d.Body
 	}
 	if body == nil {
-		r.add(place{file, 1, 1}, "see `resilience init` for a first plan", "the file is empty")
+		r.add(place{file, 1, 1}, "`resilience demo` writes a plan to start from", "the file is empty")
 		return nil
 	}
 	before := len(r.errs)
