@@ -102,21 +102,25 @@ func TestAnEngineThatBreaksLiftsAtOnce(t *testing.T) {
 			Disruptions: []plan.Disruption{disruption("slow", 0, 50*time.Second)},
 		})
 		s.Adapters.Traffic = func(st plan.Stream) (Traffic, error) {
-			begin := load{stream: st, err: errors.New("no more sockets")}
 			if st.Test.Name == "breaks" {
-				return begin, nil
+				return load{stream: st, err: errors.New("no more sockets")}, nil
 			}
-			begin.err = nil
-			return trafficFunc(func(ctx context.Context) error {
-				err := begin.Run(ctx, func(measure.Batch) error { return nil })
-				time.Sleep(30 * time.Second) // in its own time
-				return err
-			}), nil
+			return lingering{load{stream: st}}, nil
 		}
 		began := time.Now()
 		require.ErrorContains(t, s.Run(t.Context(), "beta"), "no more sockets")
+		require.False(t, s.fault.injected.IsZero())
 		require.Less(t, s.fault.lifted.Sub(began), 5*time.Second)
 	})
+}
+
+// lingering is a load that takes its time to stop.
+type lingering struct{ load }
+
+func (l lingering) Run(ctx context.Context, emit func(measure.Batch) error) error {
+	err := l.load.Run(ctx, emit)
+	time.Sleep(30 * time.Second)
+	return err
 }
 
 func TestFailuresUnderAFaultAreNoSickness(t *testing.T) {

@@ -149,6 +149,31 @@ func TestAfterRunsAfterAnInterrupt(t *testing.T) {
 	require.FileExists(t, filepath.Join(s.Plan.Dir, "cleaned"))
 }
 
+func TestAfterIsStoppedAfterAnInterrupt(t *testing.T) {
+	phase := quick()
+	phase.After = "exec sleep 600"
+	s := newStage(t, phase)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.Adapters.Traffic = func(plan.Stream) (Traffic, error) {
+		return trafficFunc(func(context.Context) error { cancel(); return nil }), nil
+	}
+	err := s.Run(ctx, "beta")
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorContains(t, err, `"exec sleep 600": context deadline exceeded`)
+}
+
+func TestScriptsCanAppendAPathToTheTarget(t *testing.T) {
+	s := newStage(t, quick())
+	s.Plan.Targets["shop"] = plan.Target{URL: "http://127.0.0.1:1/api/"}
+	var got plan.Stream
+	s.Adapters.Traffic = func(st plan.Stream) (Traffic, error) {
+		got = st
+		return trafficFunc(func(context.Context) error { return nil }), nil
+	}
+	require.NoError(t, s.Run(t.Context(), "beta"))
+	require.Equal(t, "http://127.0.0.1:1/api", got.Target.URL)
+}
+
 func TestAnInterruptDuringAfterIsAnInterrupt(t *testing.T) {
 	phase := quick()
 	phase.After = "kill -INT $PPID; until test -e noted; do sleep 0.01; done; echo > cleaned"

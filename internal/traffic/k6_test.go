@@ -57,6 +57,9 @@ export default async function (data) {
 }
 `
 
+// redirectTakes is how long the server thinks before it redirects.
+const redirectTakes = 30 * time.Millisecond
+
 func everythingServer(t *testing.T) (target string, paths *sync.Map) {
 	paths = &sync.Map{}
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -68,6 +71,7 @@ func everythingServer(t *testing.T) (target string, paths *sync.Map) {
 		}
 		switch r.URL.Path {
 		case "/redirect":
+			<-time.After(redirectTakes)
 			http.Redirect(w, r, "/ok", http.StatusFound)
 		case "/404":
 			http.NotFound(w, r)
@@ -114,6 +118,8 @@ func TestK6UnderstandsScripts(t *testing.T) {
 	// Each request once, as one with all its redirects, and setup and teardown not.
 	require.Equal(t, 12*n, out.sum(measure.MetricRequest, nil).Count)
 	require.Zero(t, out.sum(measure.MetricRequest, withStatus("302")).Count)
+	redirected := out.sum(measure.MetricRequest, onStep("GET /ok")).Sketch
+	require.GreaterOrEqual(t, redirected.CountAbove(0.9*float64(redirectTakes.Milliseconds())), n, "from the first hop on")
 	require.Equal(t, n, out.sum(measure.MetricRequest, onStep("GET /ok/:id")).Count)
 	require.Equal(t, n, out.sum(measure.MetricRequest, withStatus("404")).Count)
 	require.Zero(t, out.sum(measure.MetricRequest, withStatus("404")).Failed)
