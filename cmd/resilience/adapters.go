@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,14 +22,30 @@ func adapters(p plan.Plan) conduct.Adapters {
 		Dependency: func(ctx context.Context, name string, d plan.Dependency, phase string, emit func(measure.Batch) error) (conduct.Dependency, error) {
 			return disrupt.NewProxy(ctx, name, d, phase, p.Dir, emit)
 		},
-		Disruption: func(d plan.Disruption, on conduct.Dependency, seed int64) (conduct.Disruption, error) {
-			proxy, ok := on.(*disrupt.Proxy)
-			if !ok {
-				return nil, fmt.Errorf("dependency %s has no proxy", d.Dependency)
-			}
-			return disrupt.New(d, proxy, seed)
+		Disruption: func(d plan.Disruption, site conduct.Site) (conduct.Disruption, error) {
+			return disrupt.New(d, siteOf(site))
+		},
+		Undo: func(ctx context.Context, d plan.Disruption, undo json.RawMessage, site conduct.Site) error {
+			return disrupt.Undo(ctx, d, undo, siteOf(site))
 		},
 	}
+}
+
+// siteOf tells a disruption's driver what the conductor knows.
+func siteOf(s conduct.Site) disrupt.Site {
+	site := disrupt.Site{
+		Run: s.Run, Phase: s.Phase, Dir: s.Dir, Env: s.Env, Seed: s.Seed, Note: s.Note,
+		Dependencies: map[string]disrupt.Dependency{}, Services: map[string]disrupt.Service{},
+	}
+	for name, d := range s.Dependencies {
+		if proxy, ok := d.(disrupt.Dependency); ok {
+			site.Dependencies[name] = proxy
+		}
+	}
+	for name, service := range s.Services {
+		site.Services[name] = service
+	}
+	return site
 }
 
 // newTraffic chooses the engine: k6 for a script, vegeta for requests.

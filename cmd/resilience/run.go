@@ -84,7 +84,7 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 	defer stop()
 	live := newLive(s, p, phases, o.quiet)
 	conductor := &conduct.Conductor{
-		Plan: p, Adapters: adapters(p), Recorder: db, Listener: live, Hurry: hurry, Seed: info.Seed,
+		Plan: p, Adapters: adapters(p), Recorder: db, Listener: live, Hurry: hurry, ID: info.ID, Seed: info.Seed,
 		Logs: strings.TrimSuffix(db.Path(), store.Extension) + ".logs", Getenv: os.LookupEnv,
 	}
 	runErr := runPhases(ctx, conductor, db, phases, live)

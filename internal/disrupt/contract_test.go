@@ -37,7 +37,7 @@ const mildDelay = 15 * time.Millisecond
 var contracts = map[string]contract{
 	"latency": {
 		mild: func(share plan.Percent) plan.Disruption {
-			return plan.Disruption{Latency: &plan.Latency{Delay: plan.Duration(mildDelay), Share: share}}
+			return plan.Disruption{Share: share, Latency: &plan.Latency{Delay: plan.Duration(mildDelay)}}
 		},
 		harsh: func() plan.Disruption {
 			return plan.Disruption{Latency: &plan.Latency{Delay: plan.Duration(time.Minute)}}
@@ -46,7 +46,7 @@ var contracts = map[string]contract{
 	},
 	"error": {
 		mild: func(share plan.Percent) plan.Disruption {
-			return plan.Disruption{Error: &plan.Error{Status: 502, Body: "broken", Share: share}}
+			return plan.Disruption{Share: share, Error: &plan.Error{Status: 502, Body: "broken"}}
 		},
 		harsh:  func() plan.Disruption { return plan.Disruption{Error: &plan.Error{}} },
 		bitten: func(r reply) bool { return r.err == nil && r.StatusCode == 502 && r.body == "broken" },
@@ -82,9 +82,9 @@ func inject(t testing.TB, d plan.Disruption, on *Proxy, seed int64) (lift func()
 	if d.Name == "" {
 		d.Name = "d"
 	}
-	disruption, err := New(d, on, seed)
+	disruption, err := on.Disruption(d, seed)
 	require.NoError(t, err)
-	l, err := disruption.Inject(t.Context())
+	l, err := disruption.Inject(t.Context(), nil)
 	require.NoError(t, err)
 	return func() measure.Touch {
 		done, cancel := context.WithCancel(context.Background())

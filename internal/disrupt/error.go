@@ -18,9 +18,9 @@ type failure struct {
 	contentType string
 }
 
-func readError(d plan.Disruption) (effect, plan.Percent, error) {
+func readError(d plan.Disruption) (effect, error) {
 	if d.Error == nil {
-		return nil, 0, nil
+		return nil, nil
 	}
 	f := failure{
 		status:      cmp.Or(d.Error.Status, http.StatusServiceUnavailable),
@@ -28,12 +28,12 @@ func readError(d plan.Disruption) (effect, plan.Percent, error) {
 		contentType: "text/plain; charset=utf-8",
 	}
 	if f.status < 400 || f.status > 599 {
-		return nil, 0, fmt.Errorf("status %d is not an error: give one from 400 to 599", f.status)
+		return nil, fmt.Errorf("status %d is not an error: give one from 400 to 599", f.status)
 	}
 	if json.Valid([]byte(f.body)) {
 		f.contentType = "application/json"
 	}
-	return f, d.Error.Share, nil
+	return f, nil
 }
 
 func (f failure) touch(w http.ResponseWriter, r *http.Request, _ turn, _ http.HandlerFunc) {

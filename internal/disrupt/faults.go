@@ -2,6 +2,7 @@ package disrupt
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -21,10 +22,9 @@ var faults = map[string]fault{
 // fault is one kind of harm.
 type fault struct {
 	stage stage
-	// read takes from a disruption what it asks of this fault: how to do it
-	// and to which share of the matching requests (0 stands for all). The
-	// effect is nil when the disruption asks for another fault.
-	read func(plan.Disruption) (effect, plan.Percent, error)
+	// read takes from a disruption what it asks of this fault. The effect is
+	// nil when the disruption asks for another fault.
+	read func(plan.Disruption) (effect, error)
 }
 
 // stage says where in an exchange a fault acts; a request passes the stages in
@@ -61,22 +61,20 @@ type harm struct {
 func readHarm(d plan.Disruption) (harm, error) {
 	var found []string
 	var h harm
+	share := cmp.Or(float64(d.Share), 1)
+	if !(share > 0 && share <= 1) { // NaN too
+		return harm{}, fmt.Errorf("share %v is not above 0 %% and up to 100 %%", share)
+	}
 	for _, name := range slices.Sorted(maps.Keys(faults)) {
-		effect, share, err := faults[name].read(d)
+		effect, err := faults[name].read(d)
 		if err != nil {
 			return harm{}, fmt.Errorf("%s: %w", name, err)
 		}
 		if effect == nil {
 			continue
 		}
-		if share == 0 {
-			share = 1
-		}
-		if !(share > 0 && share <= 1) { // NaN too
-			return harm{}, fmt.Errorf("%s: share %v is not above 0 %% and up to 100 %%", name, float64(share))
-		}
 		found = append(found, name)
-		h = harm{effect: effect, stage: faults[name].stage, share: float64(share)}
+		h = harm{effect: effect, stage: faults[name].stage, share: share}
 	}
 	switch len(found) {
 	case 1:

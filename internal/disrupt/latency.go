@@ -15,18 +15,18 @@ type latency struct {
 	delay, jitter time.Duration
 }
 
-func readLatency(d plan.Disruption) (effect, plan.Percent, error) {
+func readLatency(d plan.Disruption) (effect, error) {
 	if d.Latency == nil {
-		return nil, 0, nil
+		return nil, nil
 	}
 	delay, jitter := time.Duration(d.Latency.Delay), time.Duration(d.Latency.Jitter)
 	switch {
 	case delay <= 0 || delay > time.Duration(plan.MaxDelay):
-		return nil, 0, fmt.Errorf("delay %v is not above 0 and up to %v", delay, time.Duration(plan.MaxDelay))
+		return nil, fmt.Errorf("delay %v is not above 0 and up to %v", delay, time.Duration(plan.MaxDelay))
 	case jitter < 0 || jitter > delay:
-		return nil, 0, fmt.Errorf("jitter %v is not between 0 and the delay of %v", jitter, delay)
+		return nil, fmt.Errorf("jitter %v is not between 0 and the delay of %v", jitter, delay)
 	}
-	return latency{delay: delay, jitter: jitter}, d.Latency.Share, nil
+	return latency{delay: delay, jitter: jitter}, nil
 }
 
 func (l latency) touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc) {

@@ -99,7 +99,7 @@ const (
 	EventTest       = "test"       // a test began to send; Attrs kind, warmup (a Go duration), engine
 	EventTestEnd    = "test-end"   // Attrs complete ("true"/"false"), reason
 	EventDisruption = "disruption" // in effect from now; Attrs fault, on, share (0 to 1, "" when all), settle (a Go duration)
-	EventLifted     = "lifted"     // Attrs touched, matched; error when lifting could not be confirmed
+	EventLifted     = "lifted"     // Attrs touched, matched, unit, names; error when lifting could not be confirmed
 	EventSkipped    = "skipped"    // a disruption was never injected; Attrs reason
 	EventAsked      = "asked"      // the rate asked of a generator from now on; Attrs rate (per second) or vus
 	EventMetric     = "metric"     // a k6 metric exists; Name it, Attrs type (counter, gauge, rate, trend), contains (time, data, default)
@@ -108,6 +108,10 @@ const (
 	EventGenerator  = "generator"  // evidence against the generator itself; Name what (cpu, lag, files, lost, script, vus), Attrs detail
 	EventService    = "service"    // a service of the plan changed; Attrs state (started, ready, died, stopped), detail
 	EventInterrupt  = "interrupt"  // somebody stopped the run
+	EventAlert      = "alert"      // an alert of the monitoring under test; Name it, Attrs state (firing, resolved), by
+	EventAck        = "ack"        // somebody acknowledged; Name the disruption or alert, "" for all, Attrs by
+	EventAbort      = "abort"      // a condition of abort_if held; Name the disruption, "" for the phase, Attrs condition, detail
+	EventChange     = "change"     // the target changed in the middle of a test; Name what, Attrs kind (rollout, restart, scale), detail
 	EventWarning    = "warning"    // anything a reader of the verdict should know; Attrs detail
 )
 
@@ -151,9 +155,18 @@ type Batch struct {
 	Examples []Example `json:"examples,omitempty"`
 }
 
-// Touch is the proof that a disruption bit: how many requests it could have
-// touched because they matched, and how many it did touch.
+// Touch is the proof that a disruption bit: how many requests (or what Unit
+// says) it could have touched because they matched, and how many it did touch.
 type Touch struct {
 	Matched uint64
 	Touched uint64
+	Unit    string   // such as pods; "" stands for requests
+	Names   []string // the instances that were touched, where they have names
+}
+
+// Reach is what a disruption would act on.
+type Reach struct {
+	Unit     string   // such as pods; "" for a dependency
+	Of       []string // all instances of the group, sorted
+	Selected []string // those that it would act on, as far as is known before
 }

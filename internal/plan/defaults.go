@@ -152,11 +152,8 @@ func (d *decoder) fillDisruption(to *Disruption, path string, defaults *DefaultD
 		settle = *defaults.Settle
 	}
 	fill(d, path+".settle", &to.Settle, &settle)
-	if to.Latency != nil {
-		fill(d, path+".latency.share", &to.Latency.Share, defaultShare)
-	}
-	if to.Error != nil {
-		fill(d, path+".error.share", &to.Error.Share, defaultShare)
+	fill(d, path+".share", &to.Share, defaultShare)
+	if to.Error != nil && !d.has(path+".error.grpc") {
 		fill(d, path+".error.status", &to.Error.Status, defaultStatus)
 	}
 }

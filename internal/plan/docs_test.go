@@ -32,7 +32,8 @@ like ('url', 'host' or 'port'), 'secrets' for '${secrets.NAME}', 'port' for
 '${port}' of the service itself, 'data' for '${data.COLUMN}' of the current row.
 
 A duration is written with its unit ('300ms', '15s', '1h30m'), a rate as '50/s',
-'600/m' or '3600/h', a percentage as '99.5%'. A sentence is one of the gate
+'600/m' or '3600/h', a percentage as '99.5%', a size as '512B', '64KiB' or '10MB', an
+amount of instances as '2', '50%' or 'all'. A sentence is one of the gate
 language, such as 'availability >= 99.5% during payments-slow'.
 `
 
@@ -45,13 +46,13 @@ func documented() map[string]string {
 		"Dependency.protocol": defaultProtocol, "Profile.arrival": defaultArrival,
 		"Profile.grace": defaultGrace.String(), "Profile.timeout": defaultTimeout.String(),
 		"Request.weight": fmt.Sprint(defaultWeight), "Disruption.settle": defaultSettle.String(),
-		"Latency.share": defaultShare.String(), "Error.share": defaultShare.String(), "Error.status": fmt.Sprint(defaultStatus),
+		"Disruption.share": defaultShare.String(), "Error.status": fmt.Sprint(defaultStatus),
 	}
 }
 
 // TestDocs wants docs/plan.md to be what the types say.
 func TestDocs(t *testing.T) {
-	said, err := comments(typesSource, gateSource)
+	said, err := comments(typesSource, disruptionSource, faultsSource, gateSource)
 	require.NoError(t, err)
 	page := docs{comments: said, defaults: documented()}
 	page.b.WriteString(strings.ReplaceAll(docsIntro, "'", "`"))
@@ -127,6 +128,12 @@ func (p *docs) kind(typ reflect.Type) string {
 		return "rate"
 	case reflect.TypeFor[Percent]():
 		return "percentage"
+	case reflect.TypeFor[Size]():
+		return "size"
+	case reflect.TypeFor[Amount]():
+		return "amount"
+	case reflect.TypeFor[Names]():
+		return "name or list of names"
 	case reflect.TypeFor[gates.Severity]():
 		return "text"
 	case reflect.TypeFor[Gate]():

@@ -98,7 +98,7 @@ func TestEverything(t *testing.T) {
 	require.Equal(t, Duration(3*time.Second), *phase.Disruptions[0].Settle)
 	require.Equal(t, Duration(0), *phase.Disruptions[1].Settle)
 	require.Equal(t, 503, phase.Disruptions[1].Error.Status)
-	require.Equal(t, Percent(1), phase.Disruptions[1].Error.Share)
+	require.Equal(t, Percent(1), phase.Disruptions[1].Share)
 
 	g := phase.Gates
 	require.True(t, g[0].Strict)

@@ -12,23 +12,60 @@ func validDisruption(c *checker, _ *Phase, d *Disruption) {
 		}
 	}
 	c.reference("dependency", d.Dependency, "dependency", "dependencies", named(c.plan.Dependencies))
+	if c.given("share") && d.Share <= 0 {
+		c.wrong("share", "", "share must be more than 0%%, or the disruption touches nothing")
+	}
 	if c.given("for") && d.For == 0 {
 		c.wrong("for", "", "for must be more than 0s")
 	}
 }
 
-// faults are the keys of a disruption that are kinds of faults.
-var faults = []string{"error", "latency"}
-
 func oneFault(c *checker, _ *Phase, _ *Disruption) { c.oneOf("a disruption", faults...) }
+
+// places are the keys of a disruption that say what it acts on.
+var places = []string{OnDependency, OnServices, OnProcess, OnContainer, OnKubernetes}
+
+// onePlace wants a fault to act on something that it can act on.
+func onePlace(c *checker, _ *Phase, d *Disruption) {
+	var given []string
+	for _, key := range places {
+		if c.given(key) {
+			given = append(given, key)
+		}
+	}
+	fault, _ := d.Fault()
+	if fault == "" || !c.clean(fault) {
+		return
+	}
+	switch can := acts[fault]; {
+	case len(given) > 1:
+		c.wrongKey(given[1], "make a disruption of each", "a disruption can not have both %s: and %s:", given[0], given[1])
+	case len(given) == 1 && !slices.Contains(can, given[0]):
+		hint := "leave it out"
+		if slices.Contains(places, can[0]) {
+			hint = "it acts on " + strings.Join(can, " or ")
+		}
+		c.wrongKey(given[0], hint, "%s can not act on %s", fault, given[0])
+	case len(given) == 0 && slices.Contains(places, can[0]):
+		c.wrong("", "", "%s wants %s", fault, strings.Join(colons(can), " or "))
+	}
+}
+
+func colons(keys []string) []string {
+	out := make([]string, len(keys))
+	for i, key := range keys {
+		out[i] = key + ":"
+	}
+	return out
+}
 
 func validMatch(c *checker, _ *Phase, d *Disruption) {
 	if d.Match == nil {
 		return
 	}
 	at, m := c.under(".match"), *d.Match
-	if m.Path == "" && m.Method == "" && len(m.Header) == 0 {
-		at.wrong("", "leave it out to match every request", "match wants path:, method: or header:")
+	if m.Path == "" && m.Method == "" && len(m.Header) == 0 && m.GRPC == "" && m.Tenant == "" {
+		at.wrong("", "leave it out to match every request", "match wants path:, method:, header:, grpc: or tenant:")
 	}
 	if at.given("path") && !strings.HasPrefix(m.Path, "/") {
 		at.wrong("path", "write for example /pay or /pay/*", "path begins with /; got %q", shorten(m.Path))
@@ -44,7 +81,6 @@ func validLatency(c *checker, _ *Phase, d *Disruption) {
 		return
 	}
 	at, l := c.under(".latency"), *d.Latency
-	at.share(l.Share)
 	if at.given("delay") && l.Delay == 0 {
 		at.wrong("delay", "", "delay must be more than 0s")
 	}
@@ -61,15 +97,8 @@ func validError(c *checker, _ *Phase, d *Disruption) {
 		return
 	}
 	at := c.under(".error")
-	at.share(d.Error.Share)
 	if s := d.Error.Status; at.given("status") && (s < 400 || s > 599) {
 		at.wrong("status", "", "status is 400 to 599, or it is no error; got %d", s)
-	}
-}
-
-func (c *checker) share(p Percent) {
-	if c.given("share") && p <= 0 {
-		c.wrong("share", "", "share must be more than 0%%, or the disruption touches nothing")
 	}
 }
 

@@ -17,6 +17,10 @@ import (
 var (
 	//go:embed types.go
 	typesSource string
+	//go:embed disruption.go
+	disruptionSource string
+	//go:embed faults.go
+	faultsSource string
 	//go:embed gate.go
 	gateSource string
 )
@@ -25,7 +29,7 @@ var (
 // with ${VARIABLES} in place of values, both forms of a gate, and keys that
 // begin with x- at the top for anchors.
 func Schema() ([]byte, error) {
-	comments, err := comments(typesSource, gateSource)
+	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +74,8 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 	switch t {
 	case reflect.TypeFor[Gate]():
 		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string", MinLength: new(uint64)}, {Ref: "#/$defs/LongGate"}}}
+	case reflect.TypeFor[Names]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text(), {Type: "array", Items: text()}}}
 	case reflect.TypeFor[map[string]string]():
 		return &jsonschema.Schema{Type: "object", AdditionalProperties: text()}
 	case reflect.TypeFor[[]string]():

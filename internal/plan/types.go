@@ -25,6 +25,8 @@ type Plan struct {
 	Services     map[string]Service    `yaml:"services,omitempty"`                                 // local processes, started and stopped
 	Targets      map[string]Target     `yaml:"targets" jsonschema:"required"`                      // systems under test
 	Dependencies map[string]Dependency `yaml:"dependencies,omitempty"`                             // what they call, through a proxy
+	FailureModes []FailureMode         `yaml:"failure_modes,omitempty"`                            // what could go wrong, and what tests it
+	Alerts       *Alerts               `yaml:"alerts,omitempty"`                                   // where the monitoring reports alerts
 	Phases       []Phase               `yaml:"phases" jsonschema:"required"`                       // deployment stages
 
 	Dir string `yaml:"-"` // absolute folder of the plan's file; relative paths start there
@@ -94,10 +96,51 @@ type OAuth2 struct {
 // Dependency is something the system under test calls through a proxy of the
 // harness.
 type Dependency struct {
-	Upstream string `yaml:"upstream" jsonschema:"required" bind:"services"` // base URL of the real thing: http, https, or h2c for HTTP/2 without TLS
-	Protocol string `yaml:"protocol,omitempty"`                             // what it speaks: http; default http
-	Listen   string `yaml:"listen,omitempty"`                               // host:port of the proxy; default a free loopback port
-	TLS      *TLS   `yaml:"tls,omitempty"`                                  // towards the upstream
+	Upstream  string     `yaml:"upstream,omitempty" bind:"services"` // the real thing: http, https, h2c (HTTP/2 without TLS), or HOST:PORT of tcp and dns
+	Protocol  string     `yaml:"protocol,omitempty"`                 // what it speaks: http, grpc, tcp or dns; default http
+	Listen    string     `yaml:"listen,omitempty"`                   // host:port of the proxy; default a free loopback port
+	TLS       *TLS       `yaml:"tls,omitempty"`                      // towards the upstream
+	Serve     *Serve     `yaml:"serve,omitempty"`                    // TLS towards those who call
+	Proxy     *Remote    `yaml:"proxy,omitempty"`                    // a `resilience proxy` that runs elsewhere, instead of one here
+	Toxiproxy *Toxiproxy `yaml:"toxiproxy,omitempty"`                // a proxy of a Toxiproxy server, instead of one here
+}
+
+// Serve makes the proxy speak TLS with a certificate of an authority that
+// lives as long as the run; its file is in RESILIENCE_DEP_NAME_CA.
+type Serve struct {
+	Names []string `yaml:"names,omitempty"` // of the certificate, beside those of the proxy's own address
+}
+
+// Remote is a proxy that `resilience proxy` runs somewhere else.
+type Remote struct {
+	URL   string `yaml:"url" jsonschema:"required"`                  // of its control, http or https
+	Name  string `yaml:"name,omitempty"`                             // of the proxy there; default the dependency's
+	Token string `yaml:"token" jsonschema:"required" bind:"secrets"` // ${secrets.NAME}
+	TLS   *TLS   `yaml:"tls,omitempty"`                              // towards its control
+}
+
+// Toxiproxy is a proxy of a Toxiproxy server that is there already.
+type Toxiproxy struct {
+	URL  string `yaml:"url" jsonschema:"required"` // of its HTTP API
+	Name string `yaml:"name,omitempty"`            // of the proxy there; default the dependency's
+}
+
+// Alerts is where the monitoring under test reports its alerts while a plan
+// runs: Alertmanager's webhook, or any JSON with a name and a state.
+type Alerts struct {
+	Listen string `yaml:"listen,omitempty"`               // host:port; default a free loopback port
+	Token  string `yaml:"token,omitempty" bind:"secrets"` // ${secrets.NAME}, wanted as a bearer token
+}
+
+// FailureMode is one way in which the system can fail (IEC 60812), and the
+// disruption that tests it. The ratings are 1 (best) to 10 (worst).
+type FailureMode struct {
+	Name       string `yaml:"name" jsonschema:"required"`       // what fails
+	Effect     string `yaml:"effect" jsonschema:"required"`     // what users notice
+	Severity   int    `yaml:"severity" jsonschema:"required"`   // of the effect
+	Likelihood int    `yaml:"likelihood" jsonschema:"required"` // of the failure
+	Detection  int    `yaml:"detection,omitempty"`              // how likely nobody notices; default 10
+	Disruption Names  `yaml:"disruption,omitempty"`             // those that test it
 }
 
 // Phase is one deployment stage.
@@ -109,6 +152,9 @@ type Phase struct {
 	After       string       `yaml:"after,omitempty" bind:"services,dependencies"`  // always run
 	Tests       []Test       `yaml:"tests" jsonschema:"required"`                   // traffic, side by side
 	Disruptions []Disruption `yaml:"disruptions,omitempty"`                         // scheduled faults
+	AbortIf     []string     `yaml:"abort_if,omitempty"`                            // conditions such as errors > 20%, over the last 10 s, that end the phase at once
+	Production  *bool        `yaml:"production,omitempty"`                          // whether users are served; default whether the name or the cluster says so
+	Disrupt     bool         `yaml:"disrupt_production,omitempty"`                  // disruptions are meant, though it is production
 	Gates       []Gate       `yaml:"gates"`                                         // what must hold
 }
 
@@ -205,39 +251,6 @@ type Expect struct {
 	Headers  map[string]string `yaml:"headers,omitempty"`  // name: value
 }
 
-// Disruption is a scheduled fault on a dependency. Just one fault is set.
-type Disruption struct {
-	Name       string    `yaml:"name" jsonschema:"required"`       // given to gates: during NAME
-	Dependency string    `yaml:"dependency" jsonschema:"required"` // a name of dependencies
-	At         Duration  `yaml:"at" jsonschema:"required"`         // from the end of warm-up
-	For        Duration  `yaml:"for" jsonschema:"required"`        // until it is lifted
-	Settle     *Duration `yaml:"settle,omitempty"`                 // how long after lifting is not yet steady; default 10s
-	Match      *Match    `yaml:"match,omitempty"`                  // only these requests
-	Latency    *Latency  `yaml:"latency,omitempty"`                // a fault: answers come late
-	Error      *Error    `yaml:"error,omitempty"`                  // a fault: answers are errors
-}
-
-// Match limits a fault to some requests; all that is given must match.
-type Match struct {
-	Path   string            `yaml:"path,omitempty"`   // exact, or a prefix ending in *
-	Method string            `yaml:"method,omitempty"` // such as POST
-	Header map[string]string `yaml:"header,omitempty"` // name: value
-}
-
-// Latency delays requests on their way to the dependency.
-type Latency struct {
-	Delay  Duration `yaml:"delay" jsonschema:"required"` // added to each request, at most 24h
-	Jitter Duration `yaml:"jitter,omitempty"`            // uniform, plus or minus
-	Share  Percent  `yaml:"share,omitempty"`             // of the requests that match; default 100%
-}
-
-// Error answers in the dependency's place.
-type Error struct {
-	Status int     `yaml:"status,omitempty"` // 400 to 599; default 503
-	Body   string  `yaml:"body,omitempty"`   // of the answer
-	Share  Percent `yaml:"share,omitempty"`  // of the requests that match; default 100%
-}
-
 // Gate is a sentence of the gate language, or its long form: a mapping with
 // the same words plus strict, min_samples, confidence, severity and note.
 type Gate struct {
@@ -252,3 +265,15 @@ type Rate float64
 
 // Percent is a share from 0 to 1, written 99.5%.
 type Percent float64
+
+// Size is a number of bytes; written 512B, 64KiB or 10MiB, also KB and MB.
+type Size uint64
+
+// Amount is some of a group of instances: a number, a percentage, or all.
+type Amount struct {
+	Number int     // when it is not 0
+	Share  Percent // otherwise
+}
+
+// Names are one or more names; a single one needs no brackets.
+type Names []string

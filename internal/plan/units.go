@@ -155,3 +155,97 @@ func decimal(text string) (float64, error) {
 	}
 	return strconv.ParseFloat(text, 64)
 }
+
+// sizeUnits are the bytes in each unit of a size, the largest first.
+var sizeUnits = []struct {
+	name  string
+	bytes uint64
+}{
+	{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"B", 1},
+}
+
+// maxSize is the largest size that a plan may ask for.
+const maxSize = 1 << 50
+
+// String gives the size in the largest unit in which it is a whole number.
+func (s Size) String() string {
+	for _, u := range sizeUnits {
+		if uint64(s)%u.bytes == 0 && (uint64(s) >= u.bytes || u.bytes == 1) {
+			return strconv.FormatUint(uint64(s)/u.bytes, 10) + u.name
+		}
+	}
+	return ""
+}
+
+// MarshalText spells the size as in a plan.
+func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads 512B, 64KiB or 1.5MB: up to 1 PiB.
+func (s *Size) UnmarshalText(text []byte) error {
+	if bare(string(text)) {
+		return fmt.Errorf("wants a size with its unit, such as %sB or %sKiB; got %q", text, text, text)
+	}
+	for _, u := range sizeUnits {
+		number, found := strings.CutSuffix(string(text), u.name)
+		if !found {
+			continue
+		}
+		v, err := decimal(number)
+		switch v *= float64(u.bytes); {
+		case err != nil:
+			continue
+		case v < 0:
+			return fmt.Errorf("can not be negative; got %s", text)
+		case v > maxSize:
+			return fmt.Errorf("can not be more than 1 PiB; got %s", text)
+		}
+		*s = Size(v)
+		return nil
+	}
+	return fmt.Errorf("wants a size such as 512B, 64KiB or 10MB; got %q", text)
+}
+
+func (Size) pattern() string { return `^[0-9]+(\.[0-9]+)?(B|KB|MB|GB|KiB|MiB|GiB)$` }
+
+// String spells the amount as in a plan.
+func (a Amount) String() string {
+	switch {
+	case a.Number > 0:
+		return strconv.Itoa(a.Number)
+	case a.Share == 1:
+		return "all"
+	}
+	return a.Share.String()
+}
+
+// MarshalText spells the amount as in a plan.
+func (a Amount) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
+// UnmarshalText reads 2, 50% or all.
+func (a *Amount) UnmarshalText(text []byte) error {
+	if string(text) == "all" {
+		*a = Amount{Share: 1}
+		return nil
+	}
+	if n, err := strconv.Atoi(string(text)); err == nil && n > 0 {
+		*a = Amount{Number: n}
+		return nil
+	}
+	var share Percent
+	if strings.HasSuffix(string(text), "%") && share.UnmarshalText(text) == nil && share > 0 {
+		*a = Amount{Share: share}
+		return nil
+	}
+	return fmt.Errorf("wants a number such as 2, a percentage such as 50%%, or all; got %q", text)
+}
+
+func (Amount) pattern() string { return `^([1-9][0-9]*|[0-9]+(\.[0-9]+)?%|all)$` }
+
+// Of is how many of n instances the amount allows: percentages are rounded
+// down, but one is always allowed.
+func (a Amount) Of(n int) int {
+	if a.Number > 0 {
+		return min(a.Number, n)
+	}
+	return min(n, max(1, int(float64(a.Share)*float64(n)+1e-9)))
+}

@@ -29,7 +29,7 @@ var (
 		validRequest, validExpect,
 	}
 	disruptionRules = []func(*checker, *Phase, *Disruption){
-		validDisruption, oneFault, validMatch, validLatency, validError, withinTests,
+		validDisruption, oneFault, onePlace, validMatch, validLatency, validError, withinTests,
 	}
 	gateRules = []func(*checker, *Phase, *Gate){
 		knownDisruption, knownTest, validOptions,

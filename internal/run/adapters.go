@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 
 	"resilience/gates"
 	"resilience/internal/measure"
@@ -17,11 +18,24 @@ type Traffic interface {
 	Run(ctx context.Context, emit func(measure.Batch) error) error
 }
 
-// Disruption is one fault that can be put into effect and lifted. Inject
-// returns once the fault is in effect. Lift may be called more than once and
-// gives the same answer each time.
+// Disruption is one fault that can be put into effect and lifted.
 type Disruption interface {
-	Inject(ctx context.Context) (lift func(context.Context) (measure.Touch, error), err error)
+	// Prepare finds out whether the fault could be injected and on what, and
+	// changes nothing. It is called before any traffic: an error says what is
+	// missing (nothing selected, no rights, too much selected) and what to do.
+	Prepare(ctx context.Context) (measure.Reach, error)
+
+	// Inject returns once the fault is in effect. Before it changes what would
+	// outlive this process it hands to keep what [Adapters.Undo] needs to
+	// change it back, and does not go on if keep fails; what is handed later
+	// replaces what was handed before. A fault that ends with this process by
+	// itself does not call keep. When Inject fails, nothing is in effect.
+	//
+	// Lift returns once the fault is gone and that was verified; an error means
+	// that it may still be there. It does not depend on the context given to
+	// Inject, may be called more than once, also at the same time, and gives
+	// the same answer each time.
+	Inject(ctx context.Context, keep func(undo json.RawMessage) error) (lift func(context.Context) (measure.Touch, error), err error)
 }
 
 // Dependency is a proxy in front of something the system under test calls.
@@ -48,5 +62,34 @@ type Listener interface {
 type Adapters struct {
 	Traffic    func(plan.Stream) (Traffic, error)
 	Dependency func(ctx context.Context, name string, d plan.Dependency, phase string, emit func(measure.Batch) error) (Dependency, error)
-	Disruption func(d plan.Disruption, on Dependency, seed int64) (Disruption, error)
+	Disruption func(d plan.Disruption, site Site) (Disruption, error)
+
+	// Undo lifts a fault that another process injected, from what that one
+	// handed to keep. It may be called for a fault that is gone already, and
+	// returns nil once that was verified.
+	Undo func(ctx context.Context, d plan.Disruption, undo json.RawMessage, site Site) error
+}
+
+// Site is what a disruption may need to know of the run around it.
+type Site struct {
+	Run          string // the id of the run; names what is made elsewhere
+	Phase        string
+	Dir          string   // of the plan: relative paths and commands start there
+	Env          []string // for commands: KEY=value
+	Seed         int64
+	Dependencies map[string]Dependency
+	Services     map[string]Service // running; none when undoing
+
+	// Note records what else happened to the target, of the kinds
+	// [measure.EventChange] and [measure.EventWarning]. It must not be nil.
+	Note func(kind, name string, attrs map[string]string)
+}
+
+// Service controls one service of the plan. Its methods may be called at the
+// same time.
+type Service interface {
+	Pid() int                        // of the leader of its process group; 0 when it does not run
+	Expect(death bool)               // while true, that it ends is part of a disruption and not its own failure
+	Stop(ctx context.Context) error  // as at the end of a phase: asks, then kills
+	Start(ctx context.Context) error // again, at the same port, if it does not run; returns when it is ready
 }

@@ -23,6 +23,7 @@ type Conductor struct {
 	Recorder Recorder
 	Listener Listener        // nil: nobody watches
 	Hurry    <-chan struct{} // closed when somebody can not wait for graceful ends
+	ID       string          // of the run
 	Seed     int64
 	Logs     string                                    // folder for the output of services and hooks
 	Getenv   func(name string) (value string, ok bool) // where secrets are looked up

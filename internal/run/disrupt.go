@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -31,13 +32,23 @@ func (c *Conductor) disruptions(b *bound) ([]scheduled, error) {
 		if err != nil {
 			return nil, fmt.Errorf("disruption %s: %w", d.Name, err)
 		}
-		fault, err := c.Adapters.Disruption(d, b.proxies[d.Dependency], c.Seed)
+		fault, err := c.Adapters.Disruption(d, c.site(b))
 		if err != nil {
 			return nil, fmt.Errorf("disruption %s: %w", d.Name, err)
 		}
 		out = append(out, scheduled{plan: d, fault: fault})
 	}
 	return out, nil
+}
+
+// site is what the disruptions of a phase may need to know.
+func (c *Conductor) site(b *bound) Site {
+	return Site{
+		Run: c.ID, Phase: b.phase.Name, Dir: c.Plan.Dir, Env: c.environment(b), Seed: c.Seed, Dependencies: b.proxies,
+		Note: func(kind, name string, attrs map[string]string) {
+			_ = c.event(measure.Event{Kind: kind, Phase: b.phase.Name, Name: name, Attrs: attrs}) // as in note
+		},
+	}
 }
 
 // disrupt injects one disruption at its time and lifts it when its time is
@@ -51,15 +62,16 @@ func (c *Conductor) disrupt(ctx context.Context, b *bound, d scheduled, clock *c
 		c.note(b, d, measure.EventSkipped, 0, map[string]string{"reason": reason})
 		return
 	}
-	lift, err := d.fault.Inject(ctx)
+	lift, err := d.fault.Inject(ctx, func(json.RawMessage) error { return nil })
 	if err != nil {
 		c.note(b, d, measure.EventSkipped, 0, map[string]string{"reason": "could not be injected: " + err.Error()})
 		return
 	}
 	fault, share := d.plan.Fault()
+	_, on := d.plan.On()
 	end := health.disrupted(time.Now())
 	c.note(b, d, measure.EventDisruption, time.Now().UnixNano(), map[string]string{
-		"fault": fault, "on": d.plan.Dependency, "settle": time.Duration(*d.plan.Settle).String(),
+		"fault": fault, "on": on, "settle": time.Duration(*d.plan.Settle).String(),
 		"share": strconv.FormatFloat(share, 'g', -1, 64),
 	})
 	_ = wait(ctx, time.Duration(d.plan.For)) // an early end lifts early

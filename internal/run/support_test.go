@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"sync"
 	"testing"
@@ -97,12 +98,15 @@ func (l load) Run(ctx context.Context, emit func(measure.Batch) error) error {
 // fault is a disruption that remembers when it was in effect.
 type fault struct {
 	injected, lifted time.Time
+	prepareErr       error
 	injectErr        error
 	liftErr          error
 	touch            measure.Touch
 }
 
-func (f *fault) Inject(context.Context) (func(context.Context) (measure.Touch, error), error) {
+func (f *fault) Prepare(context.Context) (measure.Reach, error) { return measure.Reach{}, f.prepareErr }
+
+func (f *fault) Inject(context.Context, func(json.RawMessage) error) (func(context.Context) (measure.Touch, error), error) {
 	if f.injectErr != nil {
 		return nil, f.injectErr
 	}
@@ -138,7 +142,7 @@ func newStage(t *testing.T, phase plan.Phase) *stage {
 	settle := plan.Duration(time.Second)
 	for i := range phase.Disruptions {
 		phase.Disruptions[i].Dependency, phase.Disruptions[i].Settle = "payments", &settle
-		phase.Disruptions[i].Latency = &plan.Latency{Delay: 1, Share: 0.5}
+		phase.Disruptions[i].Share, phase.Disruptions[i].Latency = 0.5, &plan.Latency{Delay: 1}
 	}
 	s.Conductor = &Conductor{
 		Plan: plan.Plan{
@@ -159,7 +163,7 @@ func newStage(t *testing.T, phase plan.Phase) *stage {
 			Dependency: func(context.Context, string, plan.Dependency, string, func(measure.Batch) error) (Dependency, error) {
 				return s.proxy, nil
 			},
-			Disruption: func(plan.Disruption, Dependency, int64) (Disruption, error) { return s.fault, nil },
+			Disruption: func(plan.Disruption, Site) (Disruption, error) { return s.fault, nil },
 		},
 	}
 	return s

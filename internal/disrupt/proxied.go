@@ -2,6 +2,7 @@ package disrupt
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"net/http"
@@ -11,9 +12,9 @@ import (
 	"resilience/internal/plan"
 )
 
-// Disruption is one fault on one proxy, ready to be injected. It may be
-// injected again after it was lifted, and then makes the same decisions again.
-type Disruption struct {
+// proxied is one fault on one proxy, ready to be injected. It may be injected
+// again after it was lifted, and then makes the same decisions again.
+type proxied struct {
 	name  string
 	on    *Proxy
 	harm  harm
@@ -24,14 +25,12 @@ type Disruption struct {
 	current *injection // nil when not in effect
 }
 
-// New reads what a disruption of a plan asks for. Disruptions of the same seed
-// and different names make different decisions. It is an error to ask for no
-// fault or more than one, for values out of range, and for a dependency other
-// than the proxy's.
-func New(d plan.Disruption, on *Proxy, seed int64) (*Disruption, error) {
-	if on == nil {
-		return nil, fmt.Errorf("disruption %q: dependency %q has no proxy", d.Name, d.Dependency)
-	}
+// Disruption reads what a disruption of a plan asks for. Disruptions of the same
+// seed and different names make different decisions. It is an error to ask for
+// no fault or more than one, for values out of range, and for a dependency
+// other than the proxy's.
+func (p *Proxy) Disruption(d plan.Disruption, seed int64) (Disruption, error) {
+	on := p
 	if d.Dependency != on.name {
 		return nil, fmt.Errorf("disruption %q: is for dependency %q, not for %q", d.Name, d.Dependency, on.name)
 	}
@@ -43,17 +42,25 @@ func New(d plan.Disruption, on *Proxy, seed int64) (*Disruption, error) {
 	if err != nil {
 		return nil, fmt.Errorf("disruption %q: %w", d.Name, err)
 	}
-	h := fnv.New64a()
-	h.Write([]byte(d.Name))
-	return &Disruption{name: d.Name, on: on, harm: harm, match: match, seed: mix(uint64(seed) ^ h.Sum64())}, nil
+	return &proxied{name: d.Name, on: on, harm: harm, match: match, seed: mix(uint64(seed) ^ nameSeed(d.Name))}, nil
 }
+
+// nameSeed makes part of a seed of a name.
+func nameSeed(name string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	return h.Sum64()
+}
+
+// Prepare has nothing to find out: the proxy is here.
+func (d *proxied) Prepare(context.Context) (measure.Reach, error) { return measure.Reach{}, nil }
 
 // Inject puts the fault into effect; it is when Inject returns. Lift ends it,
 // even with a context that is done, releases what the fault holds back, and
 // says what it had matched and touched; it may be called more than once, from
 // anywhere, and gives the same answer each time. It is an error to inject what
 // is in effect already, or on a proxy that is closed.
-func (d *Disruption) Inject(ctx context.Context) (lift func(context.Context) (measure.Touch, error), err error) {
+func (d *proxied) Inject(ctx context.Context, _ func(json.RawMessage) error) (lift func(context.Context) (measure.Touch, error), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("disruption %q: not injected: %w", d.name, err)
 	}
@@ -72,7 +79,7 @@ func (d *Disruption) Inject(ctx context.Context) (lift func(context.Context) (me
 
 // injection is a disruption while it is in effect.
 type injection struct {
-	of     *Disruption
+	of     *proxied
 	lifted chan struct{}
 
 	mu    sync.Mutex

@@ -33,9 +33,9 @@ func TestWrongDisruptions(t *testing.T) {
 		`disruption "d": latency: delay 0s is not above 0 and up to 24h0m0s`:                        {Latency: &plan.Latency{}},
 		`disruption "d": latency: delay 25h0m0s is not above 0 and up to 24h0m0s`:                   {Latency: &plan.Latency{Delay: day}},
 		`disruption "d": latency: jitter 2ns is not between 0 and the delay of 1ns`:                 {Latency: &plan.Latency{Delay: 1, Jitter: 2}},
-		`disruption "d": latency: share 1.5 is not above 0 % and up to 100 %`:                       {Latency: &plan.Latency{Delay: 1, Share: 1.5}},
-		`disruption "d": error: share -1 is not above 0 % and up to 100 %`:                          {Error: &plan.Error{Share: -1}},
-		`disruption "d": error: share NaN is not above 0 % and up to 100 %`:                         {Error: &plan.Error{Share: plan.Percent(math.NaN())}},
+		`disruption "d": share 1.5 is not above 0 % and up to 100 %`:                                {Share: 1.5, Latency: &plan.Latency{Delay: 1}},
+		`disruption "d": share -1 is not above 0 % and up to 100 %`:                                 {Share: -1, Error: &plan.Error{}},
+		`disruption "d": share NaN is not above 0 % and up to 100 %`:                                {Share: plan.Percent(math.NaN()), Error: &plan.Error{}},
 		`disruption "d": error: status 200 is not an error: give one from 400 to 599`:               {Error: &plan.Error{Status: 200}},
 		`disruption "d": match: path "pay" does not begin with /`:                                   {Error: &plan.Error{}, Match: &plan.Match{Path: "pay"}},
 		`disruption "d": match: path "/a/*/b" has a * before its end: only a prefix can be matched`: {Error: &plan.Error{}, Match: &plan.Match{Path: "/a/*/b"}},
@@ -44,25 +44,25 @@ func TestWrongDisruptions(t *testing.T) {
 		if d.Dependency == "" {
 			d.Dependency = "dep"
 		}
-		_, err := New(d, p, 1)
+		_, err := p.Disruption(d, 1)
 		require.EqualError(t, err, want)
 	}
-	_, err := New(plan.Disruption{Name: "d", Dependency: "x"}, nil, 1)
+	_, err := New(plan.Disruption{Name: "d", Dependency: "x", Latency: &plan.Latency{Delay: 1}}, Site{})
 	require.EqualError(t, err, `disruption "d": dependency "x" has no proxy`)
 }
 
 func TestInjectingTwiceIsAnError(t *testing.T) {
 	p, _ := frontOf(t, ok)
-	d, err := New(failing(500, ""), p, 1)
+	d, err := p.Disruption(failing(500, ""), 1)
 	require.NoError(t, err)
-	lift, err := d.Inject(t.Context())
+	lift, err := d.Inject(t.Context(), nil)
 	require.NoError(t, err)
-	_, err = d.Inject(t.Context())
+	_, err = d.Inject(t.Context(), nil)
 	require.ErrorContains(t, err, "already in effect")
 
 	_, err = lift(t.Context())
 	require.NoError(t, err)
-	again, err := d.Inject(t.Context())
+	again, err := d.Inject(t.Context(), nil)
 	require.NoError(t, err)
 	_, _ = lift(t.Context()) // of the first time: it does not lift the second
 	require.Equal(t, 500, get(t, newClient(t, http1), p.URL()).StatusCode)
@@ -73,14 +73,14 @@ func TestInjectingTwiceIsAnError(t *testing.T) {
 
 func TestNothingIsInjectedTooLate(t *testing.T) {
 	p, _ := frontOf(t, ok)
-	d, err := New(failing(500, ""), p, 1)
+	d, err := p.Disruption(failing(500, ""), 1)
 	require.NoError(t, err)
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = d.Inject(done)
+	_, err = d.Inject(done, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	require.NoError(t, p.Close())
-	_, err = d.Inject(t.Context())
+	_, err = d.Inject(t.Context(), nil)
 	require.ErrorContains(t, err, `the proxy of dependency "dep" is closed`)
 }
 
@@ -155,10 +155,10 @@ func TestDecisionsFollowFromTheSeed(t *testing.T) {
 	p, _ := frontOf(t, ok)
 	decide := func(name string, seed int64, share float64) (touched []bool, count int) {
 		d := failing(500, "")
-		d.Name, d.Error.Share = name, plan.Percent(share)
-		disruption, err := New(d, p, seed)
+		d.Name, d.Share = name, plan.Percent(share)
+		disruption, err := p.Disruption(d, seed)
 		require.NoError(t, err)
-		i := &injection{of: disruption, lifted: make(chan struct{})}
+		i := &injection{of: disruption.(*proxied), lifted: make(chan struct{})}
 		r := httptest.NewRequest("GET", "/", nil)
 		for range 2000 {
 			turn, yes := i.choose(r)
