@@ -7,11 +7,15 @@ ACTIONLINT  := go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 DEFECT   ?=
 FUZZTIME ?= 60s
 
-.PHONY: help build demo test bench fuzz lint fmt clean
+CLUSTER_IMAGE ?=
+CLUSTER_EXEC  ?=
+TRIALS   ?= 200
+
+.PHONY: help build demo test trials bench cluster-test fuzz lint fmt clean
 .NOTPARALLEL: # tests and the demo measure time: one thing at once
 
 help: ## list the targets
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target does; do printf '  make %-6s %s\n' "$$target" "$$does"; done
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target does; do printf '  make %-12s %s\n' "$$target" "$$does"; done
 
 build: ## build bin/resilience
 	go build -trimpath -o bin/resilience ./cmd/resilience
@@ -23,6 +27,9 @@ test: lint ## lint, run all tests with the race detector, then the demo
 	go test -race ./...
 	@$(MAKE) --no-print-directory demo
 
+trials: ## kill, interrupt and break TRIALS runs, 200 unless given, at random moments
+	TRIALS=$(TRIALS) go test -count=1 -timeout 60m -parallel 6 -run '^TestTrials$$' -v ./cmd/resilience
+
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
@@ -32,6 +39,19 @@ fuzz: ## run each fuzz target for FUZZTIME, 60s unless given
 		echo "== $$package $$target"; \
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$package" </dev/null || exit 1; \
 	done
+
+# CLUSTER_IMAGE NAME:TAG -e ENTRYPOINT SRC=DST packs a file into an image and
+# gives it to the nodes; CLUSTER_EXEC runs a command where pods can be reached.
+cluster-test: ## test faults on the cluster of KUBECONFIG: needs CLUSTER_IMAGE, may want CLUSTER_EXEC
+	@test -n "$(CLUSTER_IMAGE)" || { echo 'give CLUSTER_IMAGE: a command that is called with NAME:TAG -e /test FILE=/test and gives the nodes that image'; exit 2; }
+	CGO_ENABLED=0 go build -trimpath -o bin/resilience ./cmd/resilience
+	CGO_ENABLED=0 go test -c -o bin/cluster.test ./internal/disrupt
+	$(CLUSTER_IMAGE) resilience-agent:1 -e /resilience $(CURDIR)/bin/resilience=/resilience
+	$(CLUSTER_IMAGE) resilience-test:1 -e /test $(CURDIR)/bin/cluster.test=/test
+	RESILIENCE_CLUSTER_TEST=docker.io/library/resilience-test:1 \
+	RESILIENCE_CLUSTER_AGENT=docker.io/library/resilience-agent:1 RESILIENCE_CLUSTER_PROGRAM=$(CURDIR)/bin/resilience \
+		$(CLUSTER_EXEC) $(CURDIR)/bin/cluster.test -test.v -test.run '^TestCluster'
+	@rm bin/cluster.test
 
 lint: ## check the formatting, go vet, staticcheck, the workflows
 	$(GOFUMPT) -d .

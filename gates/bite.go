@@ -3,6 +3,8 @@ package gates
 import (
 	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"resilience/gates/evidence"
@@ -49,15 +51,20 @@ func (t *timeline) bite(d Disrupted) Disrupted {
 			continue
 		}
 		if d.Injected.IsZero() {
-			d.Injected, d.Fault, d.On, d.Share = time.Unix(0, in.from).UTC(), in.fault, in.on, in.share
+			d.Injected, d.Fault, d.On, d.Share, d.Sweep = time.Unix(0, in.from).UTC(), in.fault, in.on, in.share, in.sweep
 		}
+		d.Times++
 		d.Matched += in.matched
 		d.Touched += in.touched
+		d.Unit = cmp.Or(in.unit, d.Unit)
+		d.Names = append(d.Names, in.names...)
 		counted, lifted = counted && in.counted, lifted && in.lifted
 		if in.lifted {
 			d.Lifted = time.Unix(0, in.to).UTC()
 		}
 	}
+	slices.Sort(d.Names)
+	d.Names = slices.Compact(d.Names)
 	if !lifted {
 		d.Lifted = time.Time{}
 	}
@@ -77,16 +84,31 @@ func (d Disrupted) toothless(counted, lifted bool) string {
 	case !counted:
 		return "what it touched is not known"
 	case d.Touched == 0 && d.Matched == 0:
-		return "no request that it could have touched came by"
+		return fmt.Sprintf("no %s that it could have touched came by", d.noun(1))
 	case d.Touched == 0:
-		return fmt.Sprintf("it touched none of %s requests", countText(d.Matched))
+		return "it touched none of " + d.Amount(d.Matched)
 	case d.Touched > d.Matched:
-		return fmt.Sprintf("it is said to have touched %s of %s requests", countText(d.Touched), countText(d.Matched))
+		return fmt.Sprintf("it is said to have touched %s of %s", countText(d.Touched), d.Amount(d.Matched))
 	}
 	seen := evidence.Share(d.Touched, d.Matched, biteConfidence)
 	slack := min(shareSlack, slackOfShare*d.Share)
 	if d.Share > seen.High+slack || d.Share < seen.Low-slack {
-		return fmt.Sprintf("it touched %s of %s requests, which is not the asked %s", countText(d.Touched), countText(d.Matched), percentText(d.Share))
+		return fmt.Sprintf("it touched %s of %s, which is not the asked %s", countText(d.Touched), d.Amount(d.Matched), percentText(d.Share))
 	}
 	return ""
+}
+
+// Amount says a number of what the disruption touches: 1 request, 20 pods.
+func (d Disrupted) Amount(n uint64) string { return countText(n) + " " + d.noun(n) }
+
+// noun is what the disruption touches, in the singular for 1.
+func (d Disrupted) noun(n uint64) string {
+	plural := cmp.Or(d.Unit, "requests")
+	switch {
+	case n != 1:
+		return plural
+	case strings.HasSuffix(plural, "ies"): // queries, proxies
+		return strings.NewReplacer("ueries", "uery", "oxies", "oxy").Replace(plural)
+	}
+	return strings.TrimSuffix(plural, "s")
 }

@@ -21,20 +21,25 @@ func Judge(gates []Gate, record Record) Verdict {
 	for _, g := range gates {
 		j.prepare(g, gates)
 	}
+	j.askRecoveries(gates)
+	j.watchRecovery(gates)
 	now.read(record)
 	now.endless()
+	j.relapse()
 	j.compareWith(record.Baseline)
 	return j.verdict(j.checks())
 }
 
 // judge is one call of Judge.
 type judge struct {
-	record   Record
-	now      *observer
-	before   *observer // over the other record; nil without one
-	jobs     []*job
-	bitten   []Disrupted
-	bittenOf map[string]Disrupted
+	record Record
+	now    *observer
+	before *observer // over the other record; nil without one
+	jobs   []*job
+	bitten []Disrupted
+
+	recoveries []*job // of each disruption, for the summary
+	last       *job   // the recovery after what was lifted last; nil when a gate asks for it
 }
 
 // job is a gate in one period, before the record was read.
@@ -78,6 +83,7 @@ func (j *judge) prepare(g Gate, all []Gate) {
 		j.jobs = append(j.jobs, c)
 		switch {
 		case c.missing != "":
+		case row.kind == noticeKind: // by events alone
 		case row.kind == recoveryKind:
 			j.findCompanions(c, all)
 		default:
@@ -161,10 +167,6 @@ func wantsOf(row SLI, stat Stat) wants {
 // checks, so that it is known only when the values of `for each` are.
 func (j *judge) checks() []Check {
 	j.bitten = j.now.timeline.bites()
-	j.bittenOf = map[string]Disrupted{}
-	for _, d := range j.bitten {
-		j.bittenOf[d.Name] = d
-	}
 	critical := 0
 	values := make([][]string, len(j.jobs))
 	for i, c := range j.jobs {
@@ -183,7 +185,8 @@ func (j *judge) checks() []Check {
 			checks = append(checks, j.check(c, each, critical))
 		}
 	}
-	return checks
+	j.remember()
+	return append(checks, j.now.timeline.abortChecks()...)
 }
 
 func (j *judge) valuesOf(c *job) []string {
@@ -223,6 +226,8 @@ func (j *judge) check(c *job, each string, critical int) Check {
 		check.doubt(cause, "%s", c.missing)
 	case c.row.kind == recoveryKind:
 		j.recovery(c, each, &check)
+	case c.row.kind == noticeKind:
+		j.notice(c, &check)
 	default:
 		j.decide(c, each, split, &check)
 	}
@@ -251,8 +256,13 @@ func (j *judge) trust(c *job, check *Check) {
 	p := c.inst.period
 	if p.Kind == During || p.Kind == After {
 		for i, in := range j.now.timeline.injections {
-			if other := j.now.timeline.overlapping(i); in.name == p.Name && in.lifted && other != "" {
+			if !in.of(p.Name) {
+				continue
+			}
+			if other := j.now.timeline.overlapping(i); in.lifted && other != "" {
 				check.warn("%s was still in effect when %s was lifted", other, in.name)
+			} else if other := j.now.timeline.within(i); p.Kind == During && other != "" {
+				check.warn("%s was in effect, too, while %s was", other, in.name)
 			}
 		}
 	}
@@ -278,9 +288,11 @@ func (j *judge) trust(c *job, check *Check) {
 		check.doubt(Generator, "%s", short)
 		return
 	}
-	if d, ok := j.bittenOf[p.Name]; ok && !d.Bit && (p.Kind == During || p.Kind == After) {
-		check.doubt(Disruption, "the disruption %s did not bite: %s", d.Name, d.Reason)
-		return
+	for _, d := range j.bitten {
+		if (d.Name == p.Name || d.Sweep == p.Name && d.Sweep != "") && !d.Bit && (p.Kind == During || p.Kind == After) {
+			check.doubt(Disruption, "the disruption %s did not bite: %s", d.Name, d.Reason)
+			return
+		}
 	}
 	if text := j.now.brokenText(); text != "" {
 		check.doubt(Evidence, "%s", text)

@@ -79,7 +79,7 @@ func (t *timeline) disrupted(p Period) instance {
 	var found, lifted bool
 	var all []span
 	for i, in := range t.injections {
-		if in.name != p.Name {
+		if !in.of(p.Name) {
 			continue
 		}
 		found, lifted = true, lifted || in.lifted
@@ -91,15 +91,31 @@ func (t *timeline) disrupted(p Period) instance {
 	}
 	inst := instance{period: p, spans: union(all...), cause: Disruption}
 	switch {
+	case !found && t.skippedOf[p.Name] != "":
+		inst.missing = fmt.Sprintf("every part of the sweep %s was skipped: %s", p.Name, t.skippedOf[p.Name])
 	case !found && t.wasSkipped(p.Name):
 		inst.missing = fmt.Sprintf("the disruption %s was skipped: %s", p.Name, cmp.Or(t.skipped[p.Name], "no reason was given"))
 	case !found:
-		inst.missing = fmt.Sprintf("no disruption named %s took effect%s", p.Name, didYouMean(p.Name, t.disruptionNames()))
+		inst.missing = fmt.Sprintf("no disruption named %s took effect%s", p.Name, didYouMean(p.Name, append(t.disruptionNames(), t.sweepNames()...)))
 	case p.Kind == After && !lifted:
 		inst.missing = fmt.Sprintf("the disruption %s was never lifted", p.Name)
 	}
 	return inst
 }
+
+// sweepNames are the disruptions of which others are parts.
+func (t *timeline) sweepNames() (names []string) {
+	for _, in := range t.injections {
+		if in.sweep != "" && !slices.Contains(names, in.sweep) {
+			names = append(names, in.sweep)
+		}
+	}
+	return names
+}
+
+// of reports whether the injection belongs to the disruption of a name: it has
+// the name, or is a part of that sweep.
+func (in injection) of(name string) bool { return in.name == name || in.sweep == name && name != "" }
 
 func (t *timeline) wasSkipped(name string) bool {
 	_, ok := t.skipped[name]
@@ -116,6 +132,18 @@ func (t *timeline) after(i int) span {
 		}
 	}
 	return s
+}
+
+// within names another disruption that was in effect at any time of the i-th
+// injection, "" when there is none.
+func (t *timeline) within(i int) string {
+	in := t.injections[i]
+	for _, other := range t.injections {
+		if !in.of(other.name) && !other.of(in.name) && other.from < in.to && other.to > in.from {
+			return other.name
+		}
+	}
+	return ""
 }
 
 // overlapping names a disruption that was still in effect when the i-th

@@ -91,7 +91,7 @@ func (j *judge) companion(c *job, g Gate, row SLI, limit float64) companion {
 		want.limit = limit
 	}
 	for i, in := range j.now.timeline.injections {
-		if in.name != c.inst.period.Name || !in.lifted {
+		if !in.of(c.inst.period.Name) || !in.lifted {
 			continue
 		}
 		part := func(kind string, s span) *accumulator {

@@ -2,6 +2,7 @@ package gates
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -238,7 +239,7 @@ func (s *sheet) load(line string) error {
 		if len(args) > 1 {
 			name = args[1]
 		}
-		s.event(args[0], opts["test"], name, epoch, opts)
+		s.event(args[0], opts["test"], name, moment(cmp.Or(opts["at"], "0")), opts)
 	default:
 		metric, ok := map[string]string{
 			"transactions": measure.MetricTransaction, "steps": measure.MetricStep, "requests": measure.MetricRequest,

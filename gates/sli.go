@@ -62,6 +62,7 @@ const (
 	countKind                // a total
 	gaugeKind                // a value that goes up and down
 	recoveryKind             // a time found by looking at other gates
+	noticeKind               // a time between events
 	metricKind               // known only when the record has been seen
 )
 
@@ -115,6 +116,21 @@ var slis = map[string]SLI{
 		Numerator: "time from lifting until the steady gates hold again",
 		Reads:     []string{measure.MetricTransaction, measure.MetricRequest}, Unit: UnitTime, Better: "<=", kind: recoveryKind,
 		Doc: "How long after a disruption the absolute steady gates of the phase, or those of the SLI named by `of`, hold again.",
+	},
+	"detection": {
+		Numerator: "time from injection until the first alert fires",
+		Unit:      UnitTime, Better: "<=", kind: noticeKind,
+		Doc: "How long after the injection of a disruption the monitoring under test noticed: the first alert, or the one named by `of`, that began to fire.",
+	},
+	"alert": {
+		Numerator: "time from injection until the alert fires",
+		Unit:      UnitTime, Better: "<=", kind: noticeKind,
+		Doc: "Detection by one alert: `alert NAME within 60s during D`.",
+	},
+	"acknowledgement": {
+		Numerator: "time from injection until somebody acknowledges",
+		Unit:      UnitTime, Better: "<=", kind: noticeKind,
+		Doc: "How long after the injection of a disruption somebody said, by `resilience ack` or a POST, that they knew.",
 	},
 	"amplification": {
 		Numerator: "requests that the dependency saw", Denominator: "requests that the tests made",

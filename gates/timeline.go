@@ -30,12 +30,16 @@ type testRun struct {
 // injection is one time that a disruption was in effect.
 type injection struct {
 	name, fault, on  string
+	sweep            string // the disruption that this is a part of, "" when it is none
 	share            float64
 	settle           time.Duration
 	from, to         int64 // to is the greatest time when it was never lifted
 	lifted, counted  bool
+	told             bool // its lifting was tried, with or without success
 	matched, touched uint64
-	problem          string // why lifting could not be confirmed
+	unit             string   // of what was matched and touched; "" for requests
+	names            []string // of the instances that were touched
+	problem          string   // why lifting could not be confirmed
 }
 
 // shortfall is one thing that the generator did not deliver; test and arm are
@@ -56,7 +60,10 @@ type timeline struct {
 	tests       map[testKey]*testRun
 	injections  []injection // by time
 	skipped     map[string]string
+	skippedOf   map[string]string // what each sweep that had a part skipped says of it
+	heard       notices
 	metrics     map[string]map[string]string // attributes of k6 metrics
+	aborts      []abort
 	shortfalls  []shortfall
 	died        string // which of the plan's services died, and how; "" when none did
 	interrupted string // what was, and so proves nothing; "" when nothing was
@@ -67,7 +74,7 @@ type timeline struct {
 
 // readEvents puts the events of a phase in order of time.
 func readEvents(phase string, events []measure.Event) *timeline {
-	t := &timeline{phase: phase, tests: map[testKey]*testRun{}, skipped: map[string]string{}, metrics: map[string]map[string]string{}}
+	t := &timeline{phase: phase, tests: map[testKey]*testRun{}, skipped: map[string]string{}, skippedOf: map[string]string{}, metrics: map[string]map[string]string{}}
 	mine := slices.DeleteFunc(slices.Clone(events), func(e measure.Event) bool {
 		return e.Phase != phase && e.Phase != ""
 	})
@@ -90,7 +97,11 @@ var eventReaders = map[string]func(*timeline, measure.Event){
 	measure.EventTestEnd:    (*timeline).testEnded,
 	measure.EventDisruption: (*timeline).injected,
 	measure.EventLifted:     (*timeline).liftedEvent,
-	measure.EventSkipped:    func(t *timeline, e measure.Event) { t.skipped[e.Name] = e.Attrs["reason"] },
+	measure.EventAbort:      (*timeline).abortedEvent,
+	measure.EventSkipped:    (*timeline).skippedEvent,
+	measure.EventListening:  func(t *timeline, e measure.Event) { t.heard.listening(e) },
+	measure.EventAlert:      func(t *timeline, e measure.Event) { t.heard.alert(e) },
+	measure.EventAck:        func(t *timeline, e measure.Event) { t.heard.ack(e) },
 	measure.EventMetric:     func(t *timeline, e measure.Event) { t.metrics[e.Name] = e.Attrs },
 	measure.EventInterrupt:  func(t *timeline, _ measure.Event) { t.interrupted = "the run was interrupted" },
 	measure.EventOverflow: func(t *timeline, e measure.Event) {
@@ -111,6 +122,7 @@ var eventReaders = map[string]func(*timeline, measure.Event){
 	},
 	measure.EventWarning: func(t *timeline, e measure.Event) { t.warn("%s", cmp.Or(e.Attrs["detail"], e.Name)) },
 	measure.EventPhaseEnd: func(t *timeline, e measure.Event) {
+		t.heard.ended = e.At
 		if reason := e.Attrs["reason"]; reason != "" {
 			t.warn("the phase ended early: %s", reason)
 		}
@@ -191,21 +203,34 @@ func (t *timeline) injected(e measure.Event) {
 		}
 	}
 	t.injections = append(t.injections, injection{
-		name: e.Name, fault: e.Attrs["fault"], on: e.Attrs["on"], share: share,
+		name: e.Name, sweep: e.Attrs["sweep"], fault: e.Attrs["fault"], on: e.Attrs["on"], share: share,
 		settle: t.duration(e, "settle", defaultSettle), from: e.At, to: math.MaxInt64,
 	})
 }
 
-// liftedEvent closes the earliest injection of the name that is still open.
+func (t *timeline) skippedEvent(e measure.Event) {
+	t.skipped[e.Name] = e.Attrs["reason"]
+	if sweep := e.Attrs["sweep"]; sweep != "" {
+		t.skippedOf[sweep] = e.Attrs["reason"]
+	}
+}
+
+// liftedEvent closes the earliest injection of the name that is still open;
+// where all were tried, the earliest that could not be lifted.
 func (t *timeline) liftedEvent(e measure.Event) {
+	again := !slices.ContainsFunc(t.injections, func(in injection) bool { return in.name == e.Name && !in.told })
 	for i := range t.injections {
 		in := &t.injections[i]
-		if in.name != e.Name || in.lifted {
+		if in.name != e.Name || in.lifted || in.told && !again {
 			continue
 		}
+		in.told = true
 		matched, matchedErr := strconv.ParseUint(e.Attrs["matched"], 10, 64)
 		touched, touchedErr := strconv.ParseUint(e.Attrs["touched"], 10, 64)
-		in.matched, in.touched = matched, touched
+		in.matched, in.touched, in.unit = matched, touched, e.Attrs["unit"]
+		if names := e.Attrs["names"]; names != "" {
+			in.names = strings.Split(names, ", ")
+		}
 		in.counted = matchedErr == nil && touchedErr == nil
 		if in.problem = e.Attrs["error"]; in.problem == "" {
 			in.lifted, in.to = true, e.At

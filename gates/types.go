@@ -107,9 +107,22 @@ type Disrupted struct {
 	Lifted   time.Time `json:"lifted,omitzero"` // zero: not confirmed
 	Matched  uint64    `json:"matched"`
 	Touched  uint64    `json:"touched"`
+	Unit     string    `json:"unit,omitempty"`  // of both, such as pods; "" for requests
+	Names    []string  `json:"names,omitempty"` // of the instances that were touched, sorted
 	Share    float64   `json:"share"` // asked for, 0 to 1
 	Bit      bool      `json:"bit"`
 	Reason   string    `json:"reason,omitempty"` // why it did not bite
+	Times    int       `json:"times,omitempty"`  // how often it was injected
+	Sweep    string    `json:"sweep,omitempty"`  // the disruption that it is one part of
+
+	// Whether it was noticed, from injection; of several injections the
+	// longest. Nil where nothing in the record tells.
+	Detected     *float64 `json:"detected_ms,omitempty"`     // until the first alert fired
+	Alert        string   `json:"alert,omitempty"`           // which one
+	Undetected   bool     `json:"undetected,omitempty"`      // alerts were listened for, and none came
+	Acknowledged *float64 `json:"acknowledged_ms,omitempty"` // until somebody acknowledged
+	By           string   `json:"by,omitempty"`              // who
+	Recovered    *float64 `json:"recovered_ms,omitempty"`    // from lifting until the steady gates held again
 }
 
 // Verdict is the answer for one phase.

@@ -259,6 +259,8 @@ func (p *parser) other(g Gate) (Value, *SyntaxError) {
 	switch {
 	case name == "recovery" || g.SLI == "recovery":
 		return Value{}, p.fail(at, "recovery is compared with a time")
+	case left.kind == noticeKind || right.kind == noticeKind:
+		return Value{}, p.fail(at, "%s is compared with a time", g.SLI)
 	case known && also && left.Unit != right.Unit:
 		return Value{}, p.fail(at, "%s is %s and %s is %s: they can not be compared", g.SLI, unitWords[left.Unit], name, unitWords[right.Unit])
 	}
@@ -277,11 +279,33 @@ func (p *parser) check(g Gate) *SyntaxError {
 			}
 		}
 	}
+	if OfTimes(g) {
+		if err := p.checkNotice(g); err != nil {
+			return err
+		}
+	}
 	if g.SLI == "delivered" && g.Of != "" {
 		return p.fail(0, "arrivals belong to a whole test: write delivered from TEST")
 	}
 	if count, share := countsAndShares(g.Value); count && share {
 		return p.fail(0, "a count and a share can not be compared; use one unit in the whole value")
+	}
+	return nil
+}
+
+// checkNotice looks at gates that only events decide.
+func (p *parser) checkNotice(g Gate) *SyntaxError {
+	end := len(strings.TrimRight(p.text, " \t\r\n"))
+	_, absolute := constant(g.Value)
+	switch {
+	case g.SLI == "alert" && g.Of == "":
+		return p.fail(end, "name the alert: alert HighErrors within 60s during NAME")
+	case g.Period.Kind != During && g.Period.Kind != DuringEach:
+		return p.fail(end, "%s is counted from the injection of a disruption: write during NAME or during each", g.SLI)
+	case !absolute:
+		return p.fail(end, "%s is compared with a time", g.SLI)
+	case g.From != "" || len(g.Where) > 0 || g.Each != "":
+		return p.fail(end, "%s is of the whole system: leave out from and for", g.SLI)
 	}
 	return nil
 }

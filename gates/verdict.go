@@ -82,6 +82,9 @@ func (j *judge) doubts(checks []Check) (Cause, string) {
 			return Disruption, fmt.Sprintf("the disruption %s did not bite: %s", d.Name, d.Reason)
 		}
 	}
+	if text := t.cutShort(); text != "" {
+		return Evidence, text
+	}
 	for _, cause := range []Cause{Generator, Disruption, Evidence, None} {
 		for _, c := range checks {
 			if c.Outcome == Inconclusive && c.Cause == cause && c.Severity != Warning {

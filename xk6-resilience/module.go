@@ -39,6 +39,10 @@ func (i *instance) Exports() modules.Exports {
 		"row":         i.vu.row,
 		"entry":       i.vu.entry,
 		"watchGRPC":   i.vu.watchGRPC,
+
+		"PodDisruptor":     i.vu.podDisruptor,
+		"ServiceDisruptor": i.vu.serviceDisruptor,
+		"ProxyDisruptor":   i.vu.proxyDisruptor,
 	}}
 }
 

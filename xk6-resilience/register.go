@@ -9,6 +9,7 @@ import (
 func init() {
 	s := newSession()
 	modules.Register("k6/x/resilience", &module{session: s})
+	modules.Register("k6/x/disruptor", &module{session: s}) // so that scripts for xk6-disruptor run as they are
 	output.RegisterExtension("resilience", func(p output.Params) (output.Output, error) {
 		return newOutput(s, p)
 	})

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"resilience/internal/disrupt"
 	"resilience/internal/measure"
 	"resilience/internal/plan"
 )
@@ -38,10 +39,15 @@ type session struct {
 	blame      blame
 	starvation starvation
 	feed       feed
+
+	driver   driver                          // how faults on a cluster are made
+	numbers  map[string]int                  // of disruptions that the script gave no name
+	promised map[string]bool                 // disruptions that the plan says the script injects, and it did not yet
+	controls map[control]*disrupt.Controller // of proxies
 }
 
 func newSession() *session {
-	s := &session{}
+	s := &session{driver: onCluster, numbers: map[string]int{}, controls: map[control]*disrupt.Controller{}}
 	s.around.Store(newSurroundings(plan.Settings{Source: "k6"}))
 	s.reset()
 	return s
@@ -53,6 +59,12 @@ func (s *session) reset() {
 	s.samples = newSampler(s)
 	s.examples = newExamples()
 	s.blame, s.starvation = newBlame(), starvation{}
+	s.promised = map[string]bool{}
+	if around := s.around.Load(); around.names.Arm != measure.Baseline { // which injects nothing
+		for _, name := range around.profile.Injects {
+			s.promised[name] = true
+		}
+	}
 }
 
 // apply takes over settings from the harness. Those that come while the test
@@ -221,6 +233,7 @@ func (s *session) finish(now time.Time) {
 	s.release()
 	s.blame.finish(s)
 	s.starvation.finish(s)
+	s.unkept()
 	if n := s.agg.Overflowed(); n > 0 {
 		s.event(measure.Event{Kind: measure.EventOverflow, Name: "series", Attrs: map[string]string{
 			"limit": strconv.Itoa(maxSeries), "samples": strconv.FormatUint(n, 10),

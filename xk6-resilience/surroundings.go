@@ -2,6 +2,7 @@ package xk6resilience
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -51,7 +52,7 @@ func newSurroundings(settings plan.Settings) *surroundings {
 	for name, value := range settings.Headers {
 		s.headers.Set(name, value)
 	}
-	s.hide = hider(settings.Headers)
+	s.hide = hider(credentials(settings))
 	if u, err := url.Parse(st.Target.URL); err == nil {
 		s.target = address(u)
 	}
@@ -116,4 +117,17 @@ func address(u *url.URL) string {
 		port = defaultPorts[u.Scheme]
 	}
 	return strings.ToLower(net.JoinHostPort(u.Hostname(), port))
+}
+
+// credentials are what must not be in any message: the headers for the target,
+// and the token of the control.
+func credentials(settings plan.Settings) map[string]string {
+	all := maps.Clone(settings.Headers)
+	if c := settings.Stream.Control; c != nil {
+		if all == nil {
+			all = map[string]string{}
+		}
+		all["token of the control"] = c.Token
+	}
+	return all
 }

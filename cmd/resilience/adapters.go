@@ -20,7 +20,7 @@ func adapters(p plan.Plan) conduct.Adapters {
 	return conduct.Adapters{
 		Traffic: newTraffic,
 		Dependency: func(ctx context.Context, name string, d plan.Dependency, phase string, emit func(measure.Batch) error) (conduct.Dependency, error) {
-			return disrupt.NewProxy(ctx, name, d, phase, p.Dir, emit)
+			return disrupt.NewDependency(ctx, name, d, phase, p.Dir, emit)
 		},
 		Disruption: func(d plan.Disruption, site conduct.Site) (conduct.Disruption, error) {
 			return disrupt.New(d, siteOf(site))
@@ -28,6 +28,7 @@ func adapters(p plan.Plan) conduct.Adapters {
 		Undo: func(ctx context.Context, d plan.Disruption, undo json.RawMessage, site conduct.Site) error {
 			return disrupt.Undo(ctx, d, undo, siteOf(site))
 		},
+		Control: controlForScripts,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,8 @@ const documentEnding = "ending"
 type ending struct {
 	Codes  []int  `json:"codes,omitempty"`
 	Reason string `json:"reason,omitempty"` // "" when it came to its end
+
+	unfinished bool // the run did not write it itself
 }
 
 // endingOf sorts what ended a run into exit codes. What else goes wrong while
@@ -66,7 +69,7 @@ func reasons(err error) (list []string) {
 func readEnding(db *store.DB) (end ending, err error) {
 	text, err := db.Document(documentEnding)
 	if errors.Is(err, fs.ErrNotExist) {
-		return ending{Codes: []int{gates.ExitError}, Reason: "the run was killed, or is not over yet"}, nil
+		return unfinished(db.Path())
 	}
 	if err != nil {
 		return end, err
@@ -75,6 +78,30 @@ func readEnding(db *store.DB) (end ending, err error) {
 		return end, fmt.Errorf("record %s: %w", db.Path(), err)
 	}
 	return end, nil
+}
+
+// unfinished is the ending of a run that did not write one.
+func unfinished(record string) (ending, error) {
+	end := ending{unfinished: true, Codes: []int{gates.ExitError}, Reason: "the run was killed, or is not over yet"}
+	base := strings.TrimSuffix(record, store.Extension)
+	left, err := conduct.LeftBehind(base + conduct.JournalExtension)
+	if len(left) > 0 {
+		end.Codes = append(end.Codes, gates.ExitFault)
+		end.Reason = fmt.Sprintf("the run was killed and left %s: undo it with: resilience lift %s", strings.Join(left, ", "), filepath.Base(base))
+	}
+	return end, err
+}
+
+// lifted is the ending of a run whose faults were lifted later, as far as the
+// verdicts know.
+func (e ending) lifted(verdicts []gates.Verdict) ending {
+	active := slices.ContainsFunc(verdicts, func(v gates.Verdict) bool { return v.FaultActive })
+	if active || e.unfinished || !slices.Contains(e.Codes, gates.ExitFault) {
+		return e
+	}
+	e.Codes = slices.DeleteFunc(slices.Clone(e.Codes), func(code int) bool { return code == gates.ExitFault })
+	e.Reason = "a fault that the run could not lift was lifted later"
+	return e
 }
 
 // conclude finishes the record, judges it, writes every report and gives the

@@ -172,7 +172,7 @@ func TestNobodyReadsTheOutput(t *testing.T) {
 		t.Skip("this sends real traffic")
 	}
 	dir := t.TempDir()
-	quick := strings.NewReplacer("duration: 60s", "duration: 4s, grace: 1s", "at: 1s, for: 50s", "at: 1s, for: 1s").Replace(longPlan)
+	quick := strings.NewReplacer("duration: 60s", "duration: 4s, grace: 1s", "at: 1s, for: 50s", "at: 1s, for: 2s").Replace(longPlan)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "plan.yaml"), []byte(quick), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "browse.js"), []byte(browse), 0o600))
 	read, write, err := os.Pipe()

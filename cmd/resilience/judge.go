@@ -84,7 +84,7 @@ func document(db *store.DB, other *plan.Plan) (report.Document, error) {
 	if err != nil {
 		return report.Document{}, err
 	}
-	codes := end.Codes
+	var codes []int
 	var verdicts []gates.Verdict
 	for _, name := range phases {
 		v, err := judgePhase(db, name, other)
@@ -93,6 +93,8 @@ func document(db *store.DB, other *plan.Plan) (report.Document, error) {
 		}
 		verdicts, codes = append(verdicts, v), append(codes, v.ExitCode())
 	}
+	end = end.lifted(verdicts)
+	codes = append(codes, end.Codes...)
 	if len(verdicts) == 0 && len(codes) == 0 {
 		codes = append(codes, gates.ExitEvidence)
 	}
@@ -109,7 +111,7 @@ func document(db *store.DB, other *plan.Plan) (report.Document, error) {
 		doc.Reason = firstLine(end.Reason)
 	}
 	doc.Record, doc.Reproduce = db.Path(), "resilience judge "+whereabouts(db.Path(), info.ID)
-	return doc, nil
+	return doc, assess(&doc, db, other)
 }
 
 // whereabouts is what to call a record from here: by the run's id, or by its

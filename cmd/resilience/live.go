@@ -12,11 +12,11 @@ import (
 )
 
 // newLive shows the run on standard error while it goes on.
-func newLive(s *streams, p plan.Plan, phases []string, quiet bool) *report.Live {
-	if quiet {
+func newLive(s *streams, p plan.Plan, phases []string, o runOptions) *report.Live {
+	if o.quiet {
 		return report.NewLive(io.Discard, report.LiveOptions{})
 	}
-	options := report.LiveOptions{Schedules: schedules(p, phases)}
+	options := report.LiveOptions{Schedules: schedules(p, phases), Secret: o.secret}
 	if file, ok := s.err.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		options.Terminal = true
 		options.Color = os.Getenv("NO_COLOR") == ""
@@ -39,9 +39,8 @@ func schedules(p plan.Plan, names []string) []report.Schedule {
 		for _, t := range phase.Tests {
 			s.Tests = append(s.Tests, report.Span{Name: t.Name, At: time.Duration(t.Start), For: t.End() - time.Duration(t.Start)})
 		}
-		for _, d := range phase.Disruptions {
-			from, to := phase.Window(d)
-			s.Disruptions = append(s.Disruptions, report.Span{Name: d.Name, At: from, For: to - from})
+		for _, d := range p.Timetable(phase) {
+			s.Disruptions = append(s.Disruptions, report.Span{Name: d.Disruption.Name, At: d.From, For: d.To - d.From})
 		}
 		out = append(out, s)
 	}

@@ -57,6 +57,9 @@ func savePlan(db *store.DB, p plan.Plan, phases []string) error {
 	if err := db.SaveDocument(store.DocumentPlan, resolved); err != nil {
 		return err
 	}
+	if err := saveFailureModes(db, p); err != nil {
+		return err
+	}
 	for _, phase := range named(p, phases) {
 		if err := db.SaveGates(phase.Name, gatesOf(phase)); err != nil {
 			return err

@@ -67,7 +67,8 @@ func isUsage(err error) bool {
 	var usage *usageError
 	var problems plan.Errors
 	var misfit *traffic.PlanError
-	return errors.As(err, &usage) || errors.As(err, &problems) || errors.As(err, &misfit)
+	var unfit *plan.Misfit
+	return errors.As(err, &usage) || errors.As(err, &problems) || errors.As(err, &misfit) || errors.As(err, &unfit)
 }
 
 func newRoot(s *streams) *cobra.Command {
@@ -94,7 +95,8 @@ Exit codes: 0 pass, 99 the system failed a gate, 3 not enough evidence,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		validateCommand(s), runCommand(s), judgeCommand(s), reportCommand(s), runsCommand(s),
-		demoCommand(s), schemaCommand(s), shopCommand(s), k6Command(),
+		ackCommand(s), demoCommand(s), schemaCommand(s), shopCommand(s), k6Command(), stressCommand(), proxyCommand(s),
+		liftCommand(s), watchdogCommand(s), agentCommand(s),
 	)
 	return root
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,10 +27,12 @@ type runOptions struct {
 	seed     int64
 	vars     []string
 	quiet    bool
+	secret   bool // disruptions are not announced
 }
 
 func runCommand(s *streams) *cobra.Command {
 	var o runOptions
+	var announce bool
 	cmd := &cobra.Command{
 		Use:   "run PLAN",
 		Short: "Run a phase of a plan and judge it",
@@ -38,6 +41,7 @@ and lifts its disruptions, and judges its gates. The record is kept under
 ` + runsDir + `, whatever happens; with --out, every report is written as well.`,
 		Args: exactly(1, "a plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			o.secret = !announce
 			return runFile(cmd.Context(), s, args[0], o)
 		},
 	}
@@ -49,6 +53,7 @@ and lifts its disruptions, and judges its gates. The record is kept under
 	f.StringVar(&o.baseline, "baseline", "", "compare with this `RUN`: an id, a prefix of one, last, or a file")
 	f.Int64Var(&o.seed, "seed", 0, "seed of everything random; by default (0) a new one, which is recorded")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing but the verdict")
+	f.BoolVar(&announce, "announce", true, "show when disruptions come; false for a game day: they come at a moment drawn from the seed")
 	varFlag(cmd, &o.vars)
 	return cmd
 }
@@ -70,21 +75,33 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 		return reportRefusal(s, o, err)
 	}
 	if o.dryRun {
-		return dryRun(s.out, p, phases)
+		if _, err := unannounced(p, phases, o); err != nil {
+			return err
+		}
+		return dryRun(s.out, p, phases, !o.secret)
 	}
 	if err := makeOut(o.out); err != nil {
 		return err
 	}
 	info := newRun(p, o.seed)
+	o.seed = info.Seed
+	played, err := unannounced(p, phases, o)
+	if err != nil {
+		return reportRefusal(s, o, err)
+	}
 	db, err := newRecord(p, info, phases, o.baseline)
 	if err != nil {
 		return reportRefusal(s, o, err)
 	}
 	ctx, hurry, stop := interruptible(ctx)
 	defer stop()
-	live := newLive(s, p, phases, o.quiet)
+	live := newLive(s, p, phases, o)
+	guard, err := newGuard(p, info, db.Path())
+	if err != nil {
+		return err
+	}
 	conductor := &conduct.Conductor{
-		Plan: p, Adapters: adapters(p), Recorder: db, Listener: live, Hurry: hurry, ID: info.ID, Seed: info.Seed,
+		Plan: played, Adapters: adapters(p), Socket: socketOf(db.Path()), Recorder: db, Listener: live, Hurry: hurry, ID: info.ID, Seed: info.Seed, Guard: guard,
 		Logs: strings.TrimSuffix(db.Path(), store.Extension) + ".logs", Getenv: os.LookupEnv,
 	}
 	runErr := runPhases(ctx, conductor, db, phases, live)
@@ -92,7 +109,26 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 	if !o.quiet {
 		fmt.Fprintln(s.err) // the verdict stands by itself
 	}
-	return conclude(s, db, info, o.out, runErr)
+	return letGo(s, guard, conclude(s, db, info, o.out, runErr))
+}
+
+// unannounced gives the plan that is played: on a game day one in which the
+// disruptions come when nobody expects them.
+func unannounced(p plan.Plan, phases []string, o runOptions) (plan.Plan, error) {
+	if !o.secret {
+		return p, nil
+	}
+	p.Phases = slices.Clone(p.Phases)
+	for i, phase := range p.Phases {
+		if !slices.Contains(phases, phase.Name) {
+			continue
+		}
+		var err error
+		if p.Phases[i], err = p.Unannounced(phase, o.seed); err != nil {
+			return p, &usageError{"--announce=false: " + err.Error()}
+		}
+	}
+	return p, nil
 }
 
 // runPhases runs one phase after the other, and stops at the first that does not
@@ -112,6 +148,32 @@ func runPhases(ctx context.Context, c *conduct.Conductor, db *store.DB, phases [
 		}
 	}
 	return nil
+}
+
+// letGo ends the watchdog once everything is reported. It gives how the run
+// ended.
+func letGo(s *streams, guard *conduct.Guard, ended error) error {
+	if err := guard.Close(); err != nil {
+		fmt.Fprintln(s.err, err)
+		var exit *exitError
+		if errors.As(ended, &exit) {
+			return &exitError{gates.Worst(exit.code, gates.ExitError)}
+		}
+	}
+	return ended
+}
+
+// newGuard keeps the journal of a run beside its record.
+func newGuard(p plan.Plan, info gates.Run, record string) (*conduct.Guard, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program, to watch over the run with: %w", err)
+	}
+	base := strings.TrimSuffix(record, store.Extension)
+	return &conduct.Guard{
+		Path: base + conduct.JournalExtension, Watchdog: []string{self, "watchdog"}, Logs: base + ".logs",
+		Plan: p, ID: info.ID, Seed: info.Seed, Getenv: os.LookupEnv,
+	}, nil
 }
 
 // makeOut makes the folder for reports before an hour of traffic is spent on

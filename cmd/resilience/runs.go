@@ -53,6 +53,9 @@ func outcome(r store.Summary) string {
 	}
 	var doc report.Document
 	if r.Verdicts == nil || json.Unmarshal(r.Verdicts, &doc) != nil {
+		if end, err := unfinished(r.Path); err == nil && len(end.Codes) > 1 {
+			return end.Reason
+		}
 		return "not judged: under way, or killed"
 	}
 	return fmt.Sprintf("%s: %s", doc.Outcome, firstLine(doc.Reason))

@@ -21,6 +21,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"resilience": func() {
+			crashLater()
 			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
 		"testserver": func() { os.Exit(testServer(os.Args[1:])) },
@@ -37,10 +38,12 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each process takes a second to end
-			return nil
+			cluster, err := filepath.Abs("../../xk6-resilience/testdata/cluster")
+			env.Setenv("CLUSTER_SCRIPTS", cluster)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "nowhere": nowhere, "serve": serve,
+			"exits": exits, "nowhere": nowhere, "serve": serve, "proxy": proxy, "upstream": upstream,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

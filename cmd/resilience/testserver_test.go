@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -17,6 +18,8 @@ import (
 type server struct {
 	hangAfter time.Duration // the first request; 0 is never
 	key       string        // that /guarded wants in X-Key
+	others    []string      // that /either asks, until one answers
+	monitor   monitor
 
 	first func() time.Time
 }
@@ -44,6 +47,12 @@ func newServer(args []string) (*server, error) {
 	flags := flag.NewFlagSet("testserver", flag.ContinueOnError)
 	flags.DurationVar(&s.hangAfter, "hang-after", 0, "how long after its first request / stops to answer")
 	flags.StringVar(&s.key, "key", "", "what /guarded wants as X-Key or as a bearer token")
+	flags.BoolVar(&s.monitor.on, "monitor", false, "send an alert when /through begins to fail")
+	flags.StringVar(&s.monitor.command, "on-alert", "", "what to run then")
+	flags.Func("either", "URLs, with commas, that /either asks until one answers", func(urls string) error {
+		s.others = strings.Split(urls, ",")
+		return nil
+	})
 	return s, flags.Parse(args)
 }
 
@@ -54,9 +63,10 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("/broken", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "out of order", http.StatusInternalServerError)
 	})
-	mux.HandleFunc("/through", through)
+	mux.HandleFunc("/through", s.through)
 	mux.HandleFunc("/guarded", s.guarded)
 	mux.HandleFunc("/token", s.token)
+	mux.HandleFunc("/ask/{protocol}/{name}", ask)
 	return mux
 }
 
@@ -71,7 +81,7 @@ func (s *server) maybe(w http.ResponseWriter, r *http.Request) {
 
 // through asks the dependency named upstream, and waits for it as long as it
 // takes: a system without a timeout.
-func through(w http.ResponseWriter, r *http.Request) {
+func (s *server) through(w http.ResponseWriter, r *http.Request) {
 	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, os.Getenv("RESILIENCE_DEP_UPSTREAM_URL")+"/", nil)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -83,8 +93,30 @@ func through(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer resp.Body.Close()
+	s.monitor.saw(resp.StatusCode)
 	w.WriteHeader(resp.StatusCode)
 	_, _ = io.Copy(w, resp.Body)
+}
+
+// either asks one instance after the other: a system that survives the loss of
+// one.
+func (s *server) either(w http.ResponseWriter, r *http.Request) {
+	for _, other := range s.others {
+		req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, other+"/", nil)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			continue
+		}
+		defer resp.Body.Close()
+		w.WriteHeader(resp.StatusCode)
+		_, _ = io.Copy(w, resp.Body)
+		return
+	}
+	http.Error(w, "none answers", http.StatusBadGateway)
 }
 
 // guarded answers who has the key, with an error when asked for one: failures

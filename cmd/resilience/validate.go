@@ -22,6 +22,7 @@ func validateCommand(s *streams) *cobra.Command {
 				fmt.Fprintf(s.out, " %s (tests: %d, disruptions: %d, gates: %d)", phase.Name, len(phase.Tests), len(phase.Disruptions), len(phase.Gates))
 			}
 			fmt.Fprintln(s.out)
+			untestable(s.out, p, p.Phases)
 			return nil
 		},
 	}

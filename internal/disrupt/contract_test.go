@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"resilience/internal/measure"
 	"resilience/internal/plan"
@@ -20,37 +23,84 @@ import (
 
 // contract says how to see a fault bite.
 type contract struct {
-	// mild asks for harm that is quickly over, to the given share.
-	mild func(share plan.Percent) plan.Disruption
-	// harsh asks for so much harm that no touched request is answered well
-	// within a minute.
-	harsh func() plan.Disruption
+	// mild is harm that is quickly over.
+	mild plan.Disruption
+	// held asks for harm that holds requests back for much longer than a test
+	// takes; nil for a fault that never does.
+	held *plan.Disruption
 	// bitten tells a request that mild harm was done to. With exact it is
 	// false for all others; without, a slow machine may look the same.
-	bitten func(reply) bool
+	bitten func(received) bool
 	exact  bool
+	// http is set where there is nothing to see over gRPC.
+	http bool
 }
 
 const mildDelay = 15 * time.Millisecond
 
-// contracts has one for each fault.
+func slowly(r received) bool { return r.err == nil && r.took >= mildDelay }
+func broke(r received) bool  { return r.err != nil }
+
+// contracts has one for each fault. A body over HTTP is two bytes long.
 var contracts = map[string]contract{
 	"latency": {
-		mild: func(share plan.Percent) plan.Disruption {
-			return plan.Disruption{Share: share, Latency: &plan.Latency{Delay: plan.Duration(mildDelay)}}
-		},
-		harsh: func() plan.Disruption {
-			return plan.Disruption{Latency: &plan.Latency{Delay: plan.Duration(time.Minute)}}
-		},
-		bitten: func(r reply) bool { return r.took >= mildDelay },
+		mild:   plan.Disruption{Latency: &plan.Latency{Delay: plan.Duration(mildDelay)}},
+		held:   &plan.Disruption{Latency: &plan.Latency{Delay: plan.Duration(time.Hour)}},
+		bitten: slowly,
 	},
 	"error": {
-		mild: func(share plan.Percent) plan.Disruption {
-			return plan.Disruption{Share: share, Error: &plan.Error{Status: 502, Body: "broken"}}
+		mild: plan.Disruption{Error: &plan.Error{Status: 502, Body: "broken", Message: "broken"}},
+		bitten: func(r received) bool {
+			return r.err == nil && r.StatusCode == 502 && r.body == "broken" ||
+				status.Code(r.err) == codes.Unavailable && strings.Contains(r.err.Error(), "broken")
 		},
-		harsh:  func() plan.Disruption { return plan.Disruption{Error: &plan.Error{}} },
-		bitten: func(r reply) bool { return r.err == nil && r.StatusCode == 502 && r.body == "broken" },
+		exact: true,
+	},
+	"reset": {
+		mild:   plan.Disruption{Reset: &plan.Reset{}},
+		held:   &plan.Disruption{Reset: &plan.Reset{After: plan.Duration(time.Hour)}},
+		bitten: broke, exact: true,
+	},
+	"timeout": {
+		mild:   plan.Disruption{Timeout: &plan.Timeout{After: plan.Duration(time.Millisecond)}},
+		held:   &plan.Disruption{Timeout: &plan.Timeout{}},
+		bitten: broke, exact: true,
+	},
+	"refuse": {
+		mild:   plan.Disruption{Refuse: &plan.Refuse{}, First: 1 << 60}, // bounded: requests are reset
+		bitten: broke, exact: true,
+	},
+	"bandwidth": {
+		mild:   plan.Disruption{Bandwidth: &plan.Bandwidth{PerSecond: 130}},
+		held:   &plan.Disruption{Bandwidth: &plan.Bandwidth{PerSecond: 1}},
+		bitten: slowly,
+	},
+	"slow_close": {
+		mild:   plan.Disruption{SlowClose: &plan.SlowClose{Delay: plan.Duration(mildDelay)}},
+		held:   &plan.Disruption{SlowClose: &plan.SlowClose{Delay: plan.Duration(time.Hour)}},
+		bitten: slowly,
+	},
+	"slice": {
+		mild:   plan.Disruption{Slice: &plan.Slice{Size: 1, Delay: plan.Duration(mildDelay)}},
+		held:   &plan.Disruption{Slice: &plan.Slice{Size: 1, Delay: plan.Duration(time.Hour)}},
+		bitten: slowly,
+	},
+	"truncate": {
+		mild:   plan.Disruption{Truncate: &plan.Truncate{After: 1}},
+		bitten: broke, exact: true,
+	},
+	"corrupt": {
+		mild:   plan.Disruption{Corrupt: &plan.Corrupt{}},
+		bitten: func(r received) bool { return r.err != nil || r.body != "ok" && len(r.body) == 2 },
 		exact:  true,
+	},
+	"clock": {
+		mild: plan.Disruption{Clock: &plan.Clock{Skew: "-1h"}},
+		bitten: func(r received) bool {
+			date, err := http.ParseTime(r.Header.Get("Date"))
+			return err == nil && time.Since(date) > 50*time.Minute
+		},
+		exact: true, http: true,
 	},
 }
 
@@ -58,21 +108,54 @@ func TestEveryFaultHasAContract(t *testing.T) {
 	require.Equal(t, slices.Sorted(maps.Keys(faults)), slices.Sorted(maps.Keys(contracts)))
 }
 
+// caller makes one request for a tenant. It is one that clients never repeat
+// by themselves.
+type caller func(ctx context.Context, tenant string) received
+
+// callers start a dependency that answers "ok" with a proxy in front.
+var callers = map[string]func(testing.TB) (*Proxy, caller){
+	"http1": func(t testing.TB) (*Proxy, caller) { return httpCaller(t, http1) },
+	"h2c":   func(t testing.TB) (*Proxy, caller) { return httpCaller(t, h2c) },
+	"grpc":  grpcCaller,
+}
+
+func httpCaller(t testing.TB, set func(*http.Protocols)) (*Proxy, caller) {
+	p, _ := frontOf(t, ok)
+	client := newClient(t, set)
+	return p, func(ctx context.Context, tenant string) received {
+		r := request(t, "POST", p.URL(), "go").WithContext(ctx)
+		r.Header.Set("X-Resilience-Tenant", tenant)
+		return do(client, r)
+	}
+}
+
 // eachFault runs a test for every fault, over every protocol, and looks for
 // goroutines that are left.
-func eachFault(t *testing.T, test func(t *testing.T, c contract, p *Proxy, client *http.Client)) {
+func eachFault(t *testing.T, test func(t *testing.T, c contract, p *Proxy, call caller)) {
 	for name, c := range contracts {
-		for protocol, set := range protocols {
+		for protocol, start := range callers {
+			if c.http && protocol == "grpc" {
+				continue
+			}
 			t.Run(name+"/"+protocol, func(t *testing.T) {
 				before := goleak.IgnoreCurrent()
 				t.Run("run", func(t *testing.T) {
-					p, _ := frontOf(t, ok)
-					test(t, c, p, newClient(t, set))
+					p, call := start(t)
+					test(t, c, p, call)
 				})
 				goleak.VerifyNone(t, before)
 			})
 		}
 	}
+}
+
+// eachHolding is eachFault for those that hold requests back.
+func eachHolding(t *testing.T, test func(t *testing.T, c contract, p *Proxy, call caller)) {
+	eachFault(t, func(t *testing.T, c contract, p *Proxy, call caller) {
+		if c.held != nil {
+			test(t, c, p, call)
+		}
+	})
 }
 
 // inject puts a disruption on a proxy under a name of its own.
@@ -95,59 +178,53 @@ func inject(t testing.TB, d plan.Disruption, on *Proxy, seed int64) (lift func()
 	}
 }
 
-func requireWell(t testing.TB, r reply) {
+func requireWell(t testing.TB, r received) {
 	t.Helper()
 	require.NoError(t, r.err)
 	require.Equal(t, 200, r.StatusCode)
 	require.Equal(t, "ok", r.body)
 }
 
+// shared is a disruption with a share.
+func shared(d plan.Disruption, share plan.Percent) plan.Disruption {
+	d.Share = share
+	return d
+}
+
 func TestFaultBitesAndLifts(t *testing.T) {
-	eachFault(t, func(t *testing.T, c contract, p *Proxy, client *http.Client) {
-		requireWell(t, get(t, client, p.URL()))
-		lift := inject(t, c.mild(0), p, 1)
+	eachFault(t, func(t *testing.T, c contract, p *Proxy, call caller) {
+		requireWell(t, call(t.Context(), ""))
+		lift := inject(t, c.mild, p, 1)
 		for range 5 {
-			require.True(t, c.bitten(get(t, client, p.URL())))
-			require.True(t, c.bitten(do(client, request(t, "POST", p.URL(), "body"))))
+			got := call(t.Context(), "")
+			require.True(t, c.bitten(got), "%+v", got)
 		}
-		require.Equal(t, measure.Touch{Matched: 10, Touched: 10}, lift())
-		requireWell(t, get(t, client, p.URL()))
-		require.Equal(t, measure.Touch{Matched: 10, Touched: 10}, lift(), "lifting twice")
+		require.Equal(t, measure.Touch{Matched: 5, Touched: 5}, lift())
+		after := call(t.Context(), "")
+		requireWell(t, after)
+		require.False(t, c.exact && c.bitten(after))
+		require.Equal(t, measure.Touch{Matched: 5, Touched: 5}, lift(), "lifting twice")
 		require.Empty(t, *p.injected.Load())
 	})
 }
 
-func TestFaultIsGoneAfterLifting(t *testing.T) {
-	eachFault(t, func(t *testing.T, c contract, p *Proxy, client *http.Client) {
-		lift := inject(t, c.harsh(), p, 1)
-		require.Equal(t, measure.Touch{}, lift())
-		for range 5 {
-			requireWell(t, get(t, client, p.URL()))
-		}
-		require.Equal(t, measure.Touch{}, lift())
-	})
-}
-
 func TestFaultIsBoundedByMatch(t *testing.T) {
-	eachFault(t, func(t *testing.T, c contract, p *Proxy, client *http.Client) {
-		d := c.harsh()
-		d.Match = &plan.Match{Path: "/pay/*", Method: "POST", Header: map[string]string{"x-tenant": "a"}}
+	eachFault(t, func(t *testing.T, c contract, p *Proxy, call caller) {
+		d := c.mild
+		if c.held != nil {
+			d = *c.held
+		}
+		d.Match = &plan.Match{Path: "/*", Method: "POST", Tenant: "a"}
 		lift := inject(t, d, p, 1)
-		for _, other := range []struct{ method, path, tenant string }{
-			{"POST", "/payments", "a"}, {"POST", "/pay", "a"}, {"GET", "/pay/1", "a"}, {"POST", "/pay/1", "b"}, {"POST", "/pay/1", ""},
-		} {
-			r := request(t, other.method, p.URL()+other.path, "")
-			r.Header.Set("X-Tenant", other.tenant)
-			requireWell(t, do(client, r))
+		for _, other := range []string{"", "b", "aa"} {
+			requireWell(t, call(t.Context(), other))
 		}
 		require.Equal(t, measure.Touch{}, lift())
 
-		d = c.mild(0)
-		d.Match = &plan.Match{Path: "/pay/*", Method: "post", Header: map[string]string{"x-tenant": "a"}}
+		d = c.mild
+		d.Match = &plan.Match{Path: "/*", Method: "post", Tenant: "a"}
 		lift = inject(t, d, p, 1)
-		r := request(t, "POST", p.URL()+"/pay/1", "")
-		r.Header.Set("X-Tenant", "a")
-		require.True(t, c.bitten(do(client, r)))
+		require.True(t, c.bitten(call(t.Context(), "a")))
 		require.Equal(t, measure.Touch{Matched: 1, Touched: 1}, lift())
 	})
 }
@@ -155,15 +232,15 @@ func TestFaultIsBoundedByMatch(t *testing.T) {
 // A share is kept to within 5 standard deviations of a binomial, and what is
 // counted as touched was felt by as many clients.
 func TestFaultIsBoundedByShare(t *testing.T) {
-	const n, share = 400, 0.3
-	eachFault(t, func(t *testing.T, c contract, p *Proxy, client *http.Client) {
-		lift := inject(t, c.mild(share), p, 7)
+	const n, share = 100, 0.3
+	eachFault(t, func(t *testing.T, c contract, p *Proxy, call caller) {
+		lift := inject(t, shared(c.mild, share), p, 7)
 		var bitten atomic.Uint64
 		var wg sync.WaitGroup
-		for range 20 {
+		for range 10 {
 			wg.Go(func() {
-				for range n / 20 {
-					if c.bitten(get(t, client, p.URL())) {
+				for range n / 10 {
+					if c.bitten(call(t.Context(), "")) {
 						bitten.Add(1)
 					}
 				}
@@ -177,70 +254,138 @@ func TestFaultIsBoundedByShare(t *testing.T) {
 		if c.exact {
 			require.Equal(t, first.Touched, bitten.Load())
 		}
+	})
+}
 
-		lift = inject(t, c.mild(share), p, 7)
-		for range n {
-			require.NoError(t, get(t, client, p.URL()).err)
+func TestFaultIsBoundedByFirst(t *testing.T) {
+	eachFault(t, func(t *testing.T, c contract, p *Proxy, call caller) {
+		d := c.mild
+		d.First = 2
+		lift := inject(t, d, p, 1)
+		for range 2 {
+			require.True(t, c.bitten(call(t.Context(), "")))
 		}
-		require.Equal(t, first, lift(), "the same seed touches as many, whatever the order")
+		for range 3 {
+			requireWell(t, call(t.Context(), ""))
+		}
+		require.Equal(t, measure.Touch{Matched: 2, Touched: 2}, lift(), "what came later could not be touched any more")
+	})
+}
+
+// A fault that flaps begins with harm, and touches nothing while it is off.
+func TestFaultFlaps(t *testing.T) {
+	eachFault(t, func(t *testing.T, c contract, p *Proxy, call caller) {
+		d := c.mild
+		d.Flap = &plan.Flap{On: plan.Duration(time.Hour), Off: plan.Duration(time.Hour)}
+		lift := inject(t, d, p, 1)
+		require.True(t, c.bitten(call(t.Context(), "")))
+		tally := (*p.injected.Load())[0].tally
+		back := func() {
+			tally.mu.Lock()
+			defer tally.mu.Unlock()
+			tally.start = tally.start.Add(-time.Hour)
+		}
+		back()
+		requireWell(t, call(t.Context(), ""))
+		back()
+		require.True(t, c.bitten(call(t.Context(), "")))
+		require.Equal(t, measure.Touch{Matched: 2, Touched: 2}, lift())
+		requireWell(t, call(t.Context(), ""))
 	})
 }
 
 func TestFaultsOverlap(t *testing.T) {
 	for name, second := range contracts {
 		t.Run("with "+name, func(t *testing.T) {
-			eachFault(t, func(t *testing.T, first contract, p *Proxy, client *http.Client) {
-				liftFirst, liftSecond := inject(t, first.mild(0), p, 1), inject(t, second.mild(0), p, 2)
-				both := get(t, client, p.URL())
-				require.True(t, first.bitten(both) || second.bitten(both))
+			eachFault(t, func(t *testing.T, first contract, p *Proxy, call caller) {
+				if p.protocol == "grpc" && second.http || name < nameOf(t) {
+					return // that pair has its turn elsewhere
+				}
+				liftFirst, liftSecond := inject(t, first.mild, p, 1), inject(t, second.mild, p, 3)
+				both := call(t.Context(), "")
+				require.True(t, both.err != nil || first.bitten(both) || second.bitten(both), "%+v %q", both, both.body)
 				require.NotZero(t, liftFirst().Touched+liftSecond().Touched)
 
-				liftFirst, liftSecond = inject(t, first.mild(0), p, 1), inject(t, second.mild(0), p, 2)
+				liftFirst, liftSecond = inject(t, first.mild, p, 1), inject(t, second.mild, p, 3)
 				liftFirst()
-				require.True(t, second.bitten(get(t, client, p.URL())), "lifting one leaves the other")
+				require.True(t, second.bitten(call(t.Context(), "")), "lifting one leaves the other")
 				require.Equal(t, measure.Touch{Matched: 1, Touched: 1}, liftSecond())
-				requireWell(t, get(t, client, p.URL()))
+				requireWell(t, call(t.Context(), ""))
 			})
 		})
 	}
 }
 
+func TestLiftingLetsGoOfWhatIsHeld(t *testing.T) {
+	eachHolding(t, func(t *testing.T, c contract, p *Proxy, call caller) {
+		lift := inject(t, *c.held, p, 1)
+		answers := make(chan received, 1)
+		go func() { answers <- call(context.Background(), "") }()
+		require.Eventually(t, func() bool { return touched(p) == 1 }, patience, time.Millisecond)
+		require.EqualValues(t, 1, lift().Matched)
+		requireWell(t, <-answers)
+	})
+}
+
 func TestFaultLetsGoOfClientsThatGiveUp(t *testing.T) {
-	eachFault(t, func(t *testing.T, c contract, p *Proxy, client *http.Client) {
-		lift := inject(t, c.harsh(), p, 1)
-		for n, method := range []string{"GET", "POST"} {
-			ctx, giveUp := context.WithCancel(t.Context())
-			answered := make(chan struct{})
-			r := request(t, method, p.URL(), "body").WithContext(ctx)
-			go func() { defer close(answered); _ = do(client, r) }()
-			require.Eventually(t, func() bool { return touched(p) == uint64(n+1) }, patience, time.Millisecond)
-			giveUp()
-			soon(t, answered, "the client is gone")
-			requireMeasured(t, p, 1)
-		}
-		require.EqualValues(t, 2, lift().Touched)
+	eachHolding(t, func(t *testing.T, c contract, p *Proxy, call caller) {
+		lift := inject(t, *c.held, p, 1)
+		ctx, giveUp := context.WithCancel(t.Context())
+		answered := make(chan struct{})
+		go func() { defer close(answered); _ = call(ctx, "") }()
+		require.Eventually(t, func() bool { return touched(p) == 1 }, patience, time.Millisecond)
+		giveUp()
+		soon(t, answered, "the client is gone")
+		requireMeasured(t, p, 1)
+		require.EqualValues(t, 1, lift().Matched)
 	})
 }
 
 func TestProxyIsClosedDuringFault(t *testing.T) {
-	eachFault(t, func(t *testing.T, c contract, p *Proxy, client *http.Client) {
-		lift := inject(t, c.harsh(), p, 1)
+	eachFault(t, func(t *testing.T, c contract, p *Proxy, call caller) {
+		d := c.mild
+		if c.held != nil {
+			d = *c.held
+		}
+		lift := inject(t, d, p, 1)
 		answered := make(chan struct{})
-		go func() {
-			defer close(answered)
-			_ = do(client, request(t, "POST", p.URL(), "body"))
-		}()
+		go func() { defer close(answered); _ = call(context.Background(), "") }()
 		require.Eventually(t, func() bool { return touched(p) == 1 }, patience, time.Millisecond)
 		require.NoError(t, p.Close())
 		soon(t, answered, "the client gets an end")
-		require.EqualValues(t, 1, lift().Touched)
+		require.EqualValues(t, 1, lift().Matched)
 	})
 }
 
-// touched looks at the first fault in effect.
-func touched(p *Proxy) uint64 {
-	i := (*p.injected.Load())[0]
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.count.Touched
+// After a fault answers take as long as through a proxy that never had one:
+// the medians of requests in turns are of the same size.
+func TestSystemIsAsBefore(t *testing.T) {
+	eachFault(t, func(t *testing.T, c contract, p *Proxy, call caller) {
+		untouched, other := callers[protocolOf(t)](t)
+		lift := inject(t, c.mild, p, 1)
+		for range 3 {
+			require.True(t, c.bitten(call(t.Context(), "")))
+		}
+		lift()
+		var with, without []time.Duration
+		for range 41 {
+			after, never := call(t.Context(), ""), other(t.Context(), "")
+			requireWell(t, after)
+			requireWell(t, never)
+			with, without = append(with, after.took), append(without, never.took)
+		}
+		slices.Sort(with)
+		slices.Sort(without)
+		require.Less(t, with[20], 5*without[20]+mildDelay/3)
+		require.NoError(t, untouched.Close())
+	})
 }
+
+// nameOf is the fault that a test below TestFaultsOverlap runs with.
+func nameOf(t *testing.T) string { return strings.Split(t.Name(), "/")[2] }
+
+// protocolOf is the caller that a test of eachFault runs with.
+func protocolOf(t *testing.T) string { return strings.Split(t.Name(), "/")[2] }
+
+// touched looks at the first fault in effect.
+func touched(p *Proxy) uint64 { return (*p.injected.Load())[0].soFar().Touched }

@@ -73,7 +73,13 @@ type driver struct {
 
 // drivers is everything that a disruption can act on.
 var drivers = map[string]driver{
-	plan.OnDependency: {disruption: onDependency},
+	plan.OnDependency: {disruption: onDependency, undo: undoDependency},
+	plan.OnServices:   {disruption: onServices, undo: undoServices},
+	plan.OnProcess:    {disruption: onProcess, undo: undoProcess},
+	plan.OnContainer:  {disruption: onContainer, undo: undoContainer},
+	plan.OnKubernetes: {disruption: onKubernetes, undo: undoKubernetes},
+	plan.OnMachine:    {disruption: onMachine},
+	plan.OnAnything:   {disruption: onAnything, undo: undoAnything},
 }
 
 // New makes a disruption of a plan ready to be injected. Its placeholders must

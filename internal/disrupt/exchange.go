@@ -24,7 +24,7 @@ type exchange struct {
 	proxy    *Proxy
 	request  *http.Request
 	start    time.Time
-	status   int  // of the response; 0 before there is one
+	status   int  // of the response or, from grpcBase, of gRPC; 0 before there is one
 	refused  bool // the dependency gave no answer, we did
 	returned bool // the response was written to its end
 	lost     bool // the response could not be written
@@ -71,6 +71,7 @@ func (x *exchange) WriteHeader(status int) {
 		// ("invalid concurrent Body.Read call").
 		h.Set("Connection", "close")
 	}
+	x.proxy.farewell(x.request, h)
 	x.ResponseWriter.WriteHeader(status)
 	x.status = status
 	if strings.HasPrefix(h.Get("Content-Type"), "text/event-stream") {
@@ -99,7 +100,11 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	x.status = http.StatusSwitchingProtocols
 	x.measure(measure.OK)
-	context.AfterFunc(x.request.Context(), func() { _ = conn.Close() })
+	x.proxy.visitors.enter(conn)
+	context.AfterFunc(x.request.Context(), func() {
+		x.proxy.visitors.leave(conn)
+		_ = conn.Close()
+	})
 	return conn, rw, nil
 }
 
@@ -110,14 +115,21 @@ func (x *exchange) end() {
 		x.status = 0
 		x.measure(measure.Failed)
 	case x.returned && x.status != 0:
+		if x.status == http.StatusOK && isGRPC(x.request.Header) {
+			x.status = grpcBase + int(grpcStatus(x.Header()))
+		}
 		x.measure(measure.OK)
 	case x.proxy.ctx.Err() != nil:
 		x.measure(measure.Unfinished)
 	case x.abandoned():
+		fate := measure.OK
 		if x.status == 0 {
 			x.status = clientGone
+			if !x.upload.lost.Load() {
+				fate = measure.Failed // it was waiting for us
+			}
 		}
-		x.measure(measure.OK)
+		x.measure(fate)
 	default: // the dependency broke off
 		x.measure(measure.Failed)
 	}
@@ -128,14 +140,14 @@ func (x *exchange) abandoned() bool {
 	return x.lost || x.upload.lost.Load() || x.request.Context().Err() != nil
 }
 
-// measure counts the exchange, once. A response of 500 or more has failed
-// whatever else is known.
+// measure counts the exchange, once. A status that says so has failed whatever
+// else is known.
 func (x *exchange) measure(fate measure.Fate) {
 	if x.measured {
 		return
 	}
 	x.measured = true
-	if x.status >= 500 {
+	if hasFailed(x.status) {
 		fate |= measure.Failed
 	}
 	x.proxy.meter.add(x.start, time.Since(x.start), x.status, fate)

@@ -2,7 +2,7 @@ package disrupt
 
 import (
 	"bytes"
-	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -10,13 +10,23 @@ import (
 	"slices"
 	"strings"
 
+	"resilience/internal/measure"
 	"resilience/internal/plan"
 )
 
-// faults is every fault there is.
+// faults is every fault there is on HTTP and gRPC.
 var faults = map[string]fault{
-	"error":   {stage: answers, read: readError},
-	"latency": {stage: delays, read: readLatency},
+	"bandwidth":  {stage: paces, read: readBandwidth},
+	"clock":      {stage: alters, read: readClock},
+	"corrupt":    {stage: alters, read: readCorrupt},
+	"error":      {stage: answers, read: readError},
+	"latency":    {stage: delays, read: readLatency},
+	"refuse":     {stage: answers, read: readRefuse},
+	"reset":      {stage: answers, read: readReset},
+	"slice":      {stage: paces, read: readSlice},
+	"slow_close": {stage: paces, read: readSlowClose},
+	"timeout":    {stage: answers, read: readTimeout},
+	"truncate":   {stage: alters, read: readTruncate},
 }
 
 // fault is one kind of harm.
@@ -28,12 +38,14 @@ type fault struct {
 }
 
 // stage says where in an exchange a fault acts; a request passes the stages in
-// this order.
+// this order, so that the answer meets the last one first.
 type stage int
 
 const (
 	delays  stage = iota // before it is answered
 	answers              // in the dependency's place
+	paces                // on when the answer gets out
+	alters               // on what the answer is
 )
 
 // effect is a fault that is ready to act.
@@ -41,30 +53,28 @@ type effect interface {
 	// touch harms one request that was chosen for it. Unless it answers the
 	// request itself, it passes it on to next, just once. It returns early
 	// from all waiting when the turn is lifted or the request's context ends,
-	// and leaves nothing running.
+	// and leaves nothing running. It panics with [http.ErrAbortHandler] to
+	// leave a request without an answer.
 	touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc)
 }
 
-// turn is what an effect is told about one request.
-type turn struct {
-	draw   float64         // uniform in [0, 1), follows from the seed
-	lifted <-chan struct{} // closed when the fault is lifted
+// blockade is an effect that, where it is not bounded, acts on the proxy as a
+// whole and not on requests.
+type blockade interface {
+	// raise puts it into effect. What it gives takes it out of effect, is
+	// called once, and says what was touched.
+	raise(ctx context.Context, p *Proxy) (release func() (measure.Touch, error), err error)
 }
 
 // harm is the one fault that a disruption asks for.
 type harm struct {
 	effect effect
 	stage  stage
-	share  float64 // 0 to 1, above 0
 }
 
 func readHarm(d plan.Disruption) (harm, error) {
 	var found []string
 	var h harm
-	share := cmp.Or(float64(d.Share), 1)
-	if !(share > 0 && share <= 1) { // NaN too
-		return harm{}, fmt.Errorf("share %v is not above 0 %% and up to 100 %%", share)
-	}
 	for _, name := range slices.Sorted(maps.Keys(faults)) {
 		effect, err := faults[name].read(d)
 		if err != nil {
@@ -74,13 +84,13 @@ func readHarm(d plan.Disruption) (harm, error) {
 			continue
 		}
 		found = append(found, name)
-		h = harm{effect: effect, stage: faults[name].stage, share: share}
+		h = harm{effect: effect, stage: faults[name].stage}
 	}
 	switch len(found) {
 	case 1:
 		return h, nil
 	case 0:
-		return harm{}, fmt.Errorf("no fault given: add one of %s", strings.Join(slices.Sorted(maps.Keys(faults)), ", "))
+		return harm{}, fmt.Errorf("no fault given that acts on HTTP: add one of %s", strings.Join(slices.Sorted(maps.Keys(faults)), ", "))
 	default:
 		return harm{}, fmt.Errorf("more than one fault given (%s): make a disruption of each", strings.Join(found, ", "))
 	}

@@ -1,7 +1,6 @@
 package disrupt
 
 import (
-	"strconv"
 	"sync"
 	"time"
 
@@ -21,8 +20,8 @@ type meter struct {
 	done chan struct{}
 }
 
-// statuses is more than there can be: they have three digits.
-const statuses = 1000
+// statuses is more than there can be: three digits, or a code of gRPC.
+const statuses = grpcBase + 100
 
 // newMeter begins to measure; it emits at each tick and once more when closed.
 func newMeter(name, phase string, emit func(measure.Batch) error, ticks <-chan time.Time) *meter {
@@ -51,7 +50,8 @@ func (m *meter) run(ticks <-chan time.Time) {
 	}
 }
 
-// add counts one request. Status 0 is none, as k6 has it.
+// add counts one request. Status 0 is none, as k6 has it; those of gRPC begin
+// at grpcBase.
 func (m *meter) add(start time.Time, took time.Duration, status int, fate measure.Fate) {
 	at, value := start.UnixNano(), float64(took)/float64(time.Millisecond)
 	m.mu.Lock()
@@ -59,7 +59,7 @@ func (m *meter) add(start time.Time, took time.Duration, status int, fate measur
 	ref, ok := m.refs[status]
 	if !ok {
 		series := m.series
-		series.Status = strconv.Itoa(status)
+		series.Status = statusName(status)
 		ref = m.aggregator.Ref(series)
 		m.refs[status] = ref
 	}

@@ -15,11 +15,12 @@ import (
 // proxied is one fault on one proxy, ready to be injected. It may be injected
 // again after it was lifted, and then makes the same decisions again.
 type proxied struct {
-	name  string
-	on    *Proxy
-	harm  harm
-	match match
-	seed  uint64
+	name   string
+	on     *Proxy
+	harm   harm
+	match  match
+	bounds bounds
+	spare  func(*http.Request) bool // requests that are let be; nil for none
 
 	mu      sync.Mutex
 	current *injection // nil when not in effect
@@ -30,11 +31,17 @@ type proxied struct {
 // no fault or more than one, for values out of range, and for a dependency
 // other than the proxy's.
 func (p *Proxy) Disruption(d plan.Disruption, seed int64) (Disruption, error) {
-	on := p
-	if d.Dependency != on.name {
-		return nil, fmt.Errorf("disruption %q: is for dependency %q, not for %q", d.Name, d.Dependency, on.name)
+	if d.Dependency != p.name {
+		return nil, fmt.Errorf("disruption %q: is for dependency %q, not for %q", d.Name, d.Dependency, p.name)
 	}
-	harm, err := readHarm(d)
+	if d.Certificate != nil {
+		return p.secure.disruption(p.name, d, seed)
+	}
+	harm, err := readHarm(p.spoken(d))
+	if err != nil {
+		return nil, fmt.Errorf("disruption %q: %w", d.Name, err)
+	}
+	bounds, err := readBounds(d, seed)
 	if err != nil {
 		return nil, fmt.Errorf("disruption %q: %w", d.Name, err)
 	}
@@ -42,7 +49,18 @@ func (p *Proxy) Disruption(d plan.Disruption, seed int64) (Disruption, error) {
 	if err != nil {
 		return nil, fmt.Errorf("disruption %q: %w", d.Name, err)
 	}
-	return &proxied{name: d.Name, on: on, harm: harm, match: match, seed: mix(uint64(seed) ^ nameSeed(d.Name))}, nil
+	return &proxied{name: d.Name, on: p, harm: harm, match: match, bounds: bounds}, nil
+}
+
+// spoken puts in what the proxy's protocol adds to a disruption: an error is
+// one of gRPC where that is spoken.
+func (p *Proxy) spoken(d plan.Disruption) plan.Disruption {
+	if p.protocol == "grpc" && d.Error != nil && d.Error.GRPC == "" {
+		failure := *d.Error
+		failure.GRPC = plan.DefaultGRPC
+		d.Error = &failure
+	}
+	return d
 }
 
 // nameSeed makes part of a seed of a name.
@@ -69,59 +87,62 @@ func (d *proxied) Inject(ctx context.Context, _ func(json.RawMessage) error) (li
 	if d.current != nil {
 		return nil, fmt.Errorf("disruption %q: already in effect: lift it first", d.name)
 	}
-	i := &injection{of: d, lifted: make(chan struct{})}
-	if err := d.on.add(i); err != nil {
+	i := &injection{of: d, tally: d.bounds.begin()}
+	if b, ok := d.harm.effect.(blockade); ok && d.bounds.unbounded() && d.match.all() {
+		i.release, err = b.raise(ctx, d.on)
+	} else {
+		err = d.on.add(i)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("disruption %q: not injected: %w", d.name, err)
 	}
+	i.ended = sync.OnceValues(i.end)
 	d.current = i
-	return func(context.Context) (measure.Touch, error) { return i.lift(), nil }, nil
+	return func(context.Context) (measure.Touch, error) { return i.ended() }, nil
+}
+
+// SoFar tells what the fault has touched while it is in effect.
+func (d *proxied) SoFar() measure.Touch {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.current == nil || d.current.release != nil {
+		return measure.Touch{}
+	}
+	return d.current.soFar()
 }
 
 // injection is a disruption while it is in effect.
 type injection struct {
-	of     *proxied
-	lifted chan struct{}
-
-	mu    sync.Mutex
-	over  bool
-	count measure.Touch
+	of *proxied
+	*tally
+	release func() (measure.Touch, error) // of a blockade
+	ended   func() (measure.Touch, error)
 }
 
 // choose decides whether a request is touched, and counts it.
 func (i *injection) choose(r *http.Request) (turn, bool) {
-	if !i.of.match.matches(r) {
+	if !i.of.match.matches(r) || i.of.spare != nil && i.of.spare(r) {
 		return turn{}, false
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.over {
-		return turn{}, false
-	}
-	i.count.Matched++
-	first := mix(i.of.seed + i.count.Matched*golden)
-	if uniform(first) >= i.of.harm.share {
-		return turn{}, false
-	}
-	i.count.Touched++
-	return turn{draw: uniform(mix(first + golden)), lifted: i.lifted}, true
+	return i.take()
 }
 
-func (i *injection) lift() measure.Touch {
-	i.of.on.remove(i)
-	i.mu.Lock()
-	if !i.over {
-		i.over = true
-		close(i.lifted)
+// end lifts.
+func (i *injection) end() (touch measure.Touch, err error) {
+	if i.release != nil {
+		if touch, err = i.release(); err != nil {
+			err = fmt.Errorf("disruption %q: %w", i.of.name, err)
+		}
+	} else {
+		i.of.on.remove(i)
+		touch = i.tally.end()
 	}
-	count := i.count
-	i.mu.Unlock()
-
 	i.of.mu.Lock()
 	defer i.of.mu.Unlock()
 	if i.of.current == i {
 		i.of.current = nil
 	}
-	return count
+	return touch, err
 }
 
 // golden is the odd number nearest to 2^64 divided by the golden ratio.

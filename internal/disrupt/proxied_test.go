@@ -27,18 +27,29 @@ func TestWrongDisruptions(t *testing.T) {
 	p, _ := frontOf(t, ok)
 	day := plan.Duration(25 * time.Hour)
 	for want, d := range map[string]plan.Disruption{
-		`disruption "d": is for dependency "other", not for "dep"`:                                  {Dependency: "other", Error: &plan.Error{}},
-		`disruption "d": no fault given: add one of error, latency`:                                 {},
-		`disruption "d": more than one fault given (error, latency): make a disruption of each`:     {Error: &plan.Error{}, Latency: &plan.Latency{Delay: 1}},
-		`disruption "d": latency: delay 0s is not above 0 and up to 24h0m0s`:                        {Latency: &plan.Latency{}},
-		`disruption "d": latency: delay 25h0m0s is not above 0 and up to 24h0m0s`:                   {Latency: &plan.Latency{Delay: day}},
-		`disruption "d": latency: jitter 2ns is not between 0 and the delay of 1ns`:                 {Latency: &plan.Latency{Delay: 1, Jitter: 2}},
-		`disruption "d": share 1.5 is not above 0 % and up to 100 %`:                                {Share: 1.5, Latency: &plan.Latency{Delay: 1}},
-		`disruption "d": share -1 is not above 0 % and up to 100 %`:                                 {Share: -1, Error: &plan.Error{}},
-		`disruption "d": share NaN is not above 0 % and up to 100 %`:                                {Share: plan.Percent(math.NaN()), Error: &plan.Error{}},
-		`disruption "d": error: status 200 is not an error: give one from 400 to 599`:               {Error: &plan.Error{Status: 200}},
-		`disruption "d": match: path "pay" does not begin with /`:                                   {Error: &plan.Error{}, Match: &plan.Match{Path: "pay"}},
-		`disruption "d": match: path "/a/*/b" has a * before its end: only a prefix can be matched`: {Error: &plan.Error{}, Match: &plan.Match{Path: "/a/*/b"}},
+		`disruption "d": is for dependency "other", not for "dep"`: {Dependency: "other", Error: &plan.Error{}},
+		`disruption "d": no fault given that acts on HTTP: add one of bandwidth, clock, corrupt, error, latency, refuse, reset, slice, slow_close, timeout, truncate`: {},
+		`disruption "d": more than one fault given (error, latency): make a disruption of each`:                                                                       {Error: &plan.Error{}, Latency: &plan.Latency{Delay: 1}},
+		`disruption "d": latency: delay 0s is not above 0 and up to 24h0m0s`:                                                                                          {Latency: &plan.Latency{}},
+		`disruption "d": latency: delay 25h0m0s is not above 0 and up to 24h0m0s`:                                                                                     {Latency: &plan.Latency{Delay: day}},
+		`disruption "d": latency: jitter 2ns is not between 0 and the delay of 1ns`:                                                                                   {Latency: &plan.Latency{Delay: 1, Jitter: 2}},
+		`disruption "d": share 1.5 is not above 0 % and up to 100 %`:                                                                                                  {Share: 1.5, Latency: &plan.Latency{Delay: 1}},
+		`disruption "d": share -1 is not above 0 % and up to 100 %`:                                                                                                   {Share: -1, Error: &plan.Error{}},
+		`disruption "d": share NaN is not above 0 % and up to 100 %`:                                                                                                  {Share: plan.Percent(math.NaN()), Error: &plan.Error{}},
+		`disruption "d": error: status 200 is not an error: give one from 400 to 599`:                                                                                 {Error: &plan.Error{Status: 200}},
+		`disruption "d": latency: there is no distribution "gauss": use uniform, normal or pareto`:                                                                    {Latency: &plan.Latency{Delay: 1, Distribution: "gauss"}},
+		`disruption "d": error: "UNAVAILBLE" is not an error of gRPC: give one such as UNAVAILABLE`:                                                                   {Error: &plan.Error{GRPC: "UNAVAILBLE"}},
+		`disruption "d": error: "OK" is not an error of gRPC: give one such as UNAVAILABLE`:                                                                           {Error: &plan.Error{GRPC: "OK"}},
+		`disruption "d": bandwidth: per_second is not above 0`:                                                                                                        {Bandwidth: &plan.Bandwidth{}},
+		`disruption "d": slice: size is not above 0`:                                                                                                                  {Slice: &plan.Slice{}},
+		`disruption "d": slow_close: delay is not above 0`:                                                                                                            {SlowClose: &plan.SlowClose{}},
+		`disruption "d": corrupt: bytes 2 is not above 0 % and up to 100 %`:                                                                                           {Corrupt: &plan.Corrupt{Bytes: 2}},
+		`disruption "d": clock: skew wants a duration with its sign, such as 5m or -1h; got "x"`:                                                                      {Clock: &plan.Clock{Skew: "x"}},
+		`disruption "d": clock: skew must not be 0s, or the clock is right`:                                                                                           {Clock: &plan.Clock{Skew: "0s"}},
+		`disruption "d": flap: on 1ns and off 0s are not both above 0`:                                                                                                {Refuse: &plan.Refuse{}, Flap: &plan.Flap{On: 1}},
+		`disruption "d": match: grpc "Charge" is not of the form shop.Payments/Charge or shop.Payments/*`:                                                             {Error: &plan.Error{}, Match: &plan.Match{GRPC: "Charge"}},
+		`disruption "d": match: path "pay" does not begin with /`:                                                                                                     {Error: &plan.Error{}, Match: &plan.Match{Path: "pay"}},
+		`disruption "d": match: path "/a/*/b" has a * before its end: only a prefix can be matched`:                                                                   {Error: &plan.Error{}, Match: &plan.Match{Path: "/a/*/b"}},
 	} {
 		d.Name = "d"
 		if d.Dependency == "" {
@@ -102,7 +113,7 @@ func TestDelaysAddUpAndTheFirstErrorWins(t *testing.T) {
 func TestErrorLiftedDuringDelay(t *testing.T) {
 	p, _ := frontOf(t, ok)
 	late, failed := inject(t, slow(time.Minute), p, 1), inject(t, failing(500, ""), p, 1)
-	answers := make(chan reply, 1)
+	answers := make(chan received, 1)
 	client := newClient(t, http1)
 	r := request(t, "GET", p.URL(), "")
 	go func() { answers <- do(client, r) }()
@@ -158,7 +169,7 @@ func TestDecisionsFollowFromTheSeed(t *testing.T) {
 		d.Name, d.Share = name, plan.Percent(share)
 		disruption, err := p.Disruption(d, seed)
 		require.NoError(t, err)
-		i := &injection{of: disruption.(*proxied), lifted: make(chan struct{})}
+		i := &injection{of: disruption.(*proxied), tally: disruption.(*proxied).bounds.begin()}
 		r := httptest.NewRequest("GET", "/", nil)
 		for range 2000 {
 			turn, yes := i.choose(r)
@@ -202,6 +213,9 @@ func TestMatch(t *testing.T) {
 		"other value":  {plan.Match{Header: map[string]string{"x-tenant": "c"}}, false},
 		"two headers":  {plan.Match{Header: map[string]string{"x-tenant": "a", "X-Other": "1"}}, false},
 		"host":         {plan.Match{Header: map[string]string{"host": "shop"}}, true},
+		"grpc":         {plan.Match{GRPC: "pay/card"}, false},
+		"not excluded": {plan.Match{Exclude: plan.Names{"/health", "shop.Payments"}}, true},
+		"excluded":     {plan.Match{Exclude: plan.Names{"/health", "/pay/*"}}, false},
 		"one is wrong": {plan.Match{Path: "/pay/*", Method: "GET"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -210,4 +224,39 @@ func TestMatch(t *testing.T) {
 			require.Equal(t, c.want, m.matches(r))
 		})
 	}
+}
+
+func TestMatchOfMethodsAndTenants(t *testing.T) {
+	r := httptest.NewRequest("POST", "http://shop/shop.Payments/Charge", nil)
+	r.Header["Content-Type"] = []string{"application/grpc+proto"}
+	r.Header["Baggage"] = []string{"a=b", "userId=1;p=q , resilience.tenant = canary%2C1 ;p"}
+	for name, c := range map[string]struct {
+		match plan.Match
+		want  bool
+	}{
+		"method":           {plan.Match{GRPC: "shop.Payments/Charge"}, true},
+		"service":          {plan.Match{GRPC: "shop.Payments/*"}, true},
+		"other method":     {plan.Match{GRPC: "shop.Payments/Refund"}, false},
+		"other service":    {plan.Match{GRPC: "shop.Pay/*"}, false},
+		"tenant":           {plan.Match{Tenant: "canary,1"}, true},
+		"other tenant":     {plan.Match{Tenant: "canary"}, false},
+		"excluded service": {plan.Match{Exclude: plan.Names{"shop.Payments"}}, false},
+		"excluded method":  {plan.Match{Exclude: plan.Names{"shop.Payments/Refund"}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := readMatch(&c.match)
+			require.NoError(t, err)
+			require.False(t, m.all())
+			require.Equal(t, c.want, m.matches(r))
+		})
+	}
+	m, err := readMatch(&plan.Match{Tenant: "a"})
+	require.NoError(t, err)
+	require.False(t, m.matches(r))
+	r.Header["X-Resilience-Tenant"] = []string{"a"}
+	require.True(t, m.matches(r))
+	m, err = readMatch(&plan.Match{GRPC: "shop.Payments/Charge"})
+	require.NoError(t, err)
+	r.Header["Content-Type"] = []string{"application/json"}
+	require.False(t, m.matches(r), "it is not gRPC")
 }

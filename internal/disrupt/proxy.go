@@ -1,6 +1,7 @@
 package disrupt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -24,19 +24,29 @@ import (
 // request as its client saw it, faults included, as [measure.MetricDependency]
 // with the dependency's name as the step: milliseconds from the request to the
 // end of its response, or to its headers for an upgrade or an event stream.
-// A request has failed when its status is 500 or more or when there was no
-// answer (status 0). One that the client did not wait for (status 499) is
-// counted but has not failed; one that is under way when the proxy is closed
-// is unfinished.
+// Calls of gRPC are measured to their end, streams too, with their code as the
+// status (grpc Unavailable).
+//
+// A request has failed when its status is 500 or more, when its code is
+// UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE or
+// DATA_LOSS, or when there was no answer (status 0). One that the client gave
+// up (status 499) has failed when the client had said all it wanted to and no
+// answer had begun: a dependency that hangs is down. One that is under way when
+// the proxy is closed is unfinished.
 type Proxy struct {
 	name     string
+	protocol string // http or grpc
 	upstream upstream
 	listener net.Listener
+	port     *port   // below listener
+	secure   *secure // the listener, where TLS is served; else nil
+	visitors visitors
 	server   *http.Server
-	relay    *httputil.ReverseProxy
+	switches *httputil.ReverseProxy
 	meter    *meter
 
 	injected atomic.Pointer[[]*injection] // never changed in place
+	leaving  atomic.Bool                  // clients are asked to leave: drain
 
 	ctx    context.Context // ends when the proxy is closed
 	cancel context.CancelFunc
@@ -57,8 +67,8 @@ func NewProxy(ctx context.Context, name string, d plan.Dependency, phase, dir st
 }
 
 func newProxy(ctx context.Context, name string, d plan.Dependency, phase, dir string, emit func(measure.Batch) error, ticks <-chan time.Time) (*Proxy, error) {
-	if d.Protocol != "" && d.Protocol != "http" {
-		return nil, fmt.Errorf("dependency %q: protocol %q is unknown: use http", name, d.Protocol)
+	if !slices.Contains([]string{"", "http", "grpc"}, d.Protocol) {
+		return nil, fmt.Errorf("dependency %q: protocol %q is not one of http and grpc", name, d.Protocol)
 	}
 	up, err := newUpstream(d, dir)
 	if err != nil {
@@ -72,16 +82,26 @@ func newProxy(ctx context.Context, name string, d plan.Dependency, phase, dir st
 		_ = listener.Close()
 		return nil, fmt.Errorf("dependency %q: upstream %s is where its own proxy listens", name, d.Upstream)
 	}
-	p := &Proxy{name: name, upstream: up, listener: listener, serving: make(chan struct{})}
+	p := &Proxy{name: name, protocol: cmp.Or(d.Protocol, "http"), upstream: up, port: newPort(listener), serving: make(chan struct{})}
+	p.listener = p.port
+	if d.Serve != nil {
+		if p.secure, err = newSecure(p.port, *d.Serve, "h2", "http/1.1"); err != nil {
+			_ = listener.Close()
+			return nil, fmt.Errorf("dependency %q: %w", name, err)
+		}
+		p.listener = p.secure
+	} else if p.protocol == "grpc" {
+		p.listener = packing{p.port}
+	}
 	p.shut = sync.OnceValue(p.shutDown)
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.injected.Store(new([]*injection))
 	p.meter = newMeter(name, phase, emit, ticks)
-	p.relay = newRelay(p)
+	p.switches = newSwitch(p)
 	p.server = newServer(p)
 	go func() {
 		defer close(p.serving)
-		_ = p.server.Serve(listener) // until Close
+		_ = p.server.Serve(p.listener) // until Close
 	}()
 	return p, nil
 }
@@ -104,6 +124,8 @@ func newServer(p *Proxy) *http.Server {
 	s := &http.Server{
 		Handler:                      p,
 		BaseContext:                  func(net.Listener) context.Context { return p.ctx },
+		ConnContext:                  withConn,
+		ConnState:                    p.visitors.track,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is for the upstream
 		ErrorLog:                     log.New(io.Discard, "", 0),
 		Protocols:                    new(http.Protocols),
@@ -111,6 +133,7 @@ func newServer(p *Proxy) *http.Server {
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 1 << 16},
 	}
 	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetHTTP2(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	return s
 }
@@ -120,13 +143,15 @@ func (p *Proxy) Port() int { return p.listener.Addr().(*net.TCPAddr).Port }
 
 // URL is what clients on this machine call instead of the dependency.
 func (p *Proxy) URL() string {
-	address := p.listener.Addr().(*net.TCPAddr)
-	host := address.IP.String()
-	if address.IP.IsUnspecified() {
-		host = "127.0.0.1"
+	scheme := "http"
+	if p.secure != nil {
+		scheme = "https"
 	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(address.Port))
+	return scheme + "://" + reachable(p.port.address.IP, p.port.address.Port)
 }
+
+// CA is the file of the authority that vouches for the proxy, "" without TLS.
+func (p *Proxy) CA() string { return p.secure.file() }
 
 // Close stops the proxy: connections are closed, also those that were
 // upgraded, and requests under way end as unfinished. It emits what was not
@@ -143,10 +168,11 @@ func (p *Proxy) shutDown() error {
 	<-p.serving
 	p.handlers.Wait()
 	p.upstream.transport.CloseIdleConnections()
-	if err := p.meter.close(); err != nil {
-		return fmt.Errorf("dependency %q: could not hand on what was measured: %w", p.name, err)
+	err := p.secure.close()
+	if emitted := p.meter.close(); emitted != nil {
+		err = errors.Join(err, fmt.Errorf("dependency %q: could not hand on what was measured: %w", p.name, emitted))
 	}
-	return nil
+	return err
 }
 
 // enter is called before a request is handled; it is false after closing.

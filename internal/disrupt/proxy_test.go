@@ -24,8 +24,8 @@ func eachProtocol(t *testing.T, test func(t *testing.T, client *http.Client)) {
 	}
 }
 
-// raw sends bytes and reads what comes back until the connection is closed.
-func raw(t *testing.T, p *Proxy, text string) string {
+// sendRaw sends bytes and reads what comes back until the connection is closed.
+func sendRaw(t *testing.T, p *Proxy, text string) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", p.listener.Addr().String())
 	require.NoError(t, err)
@@ -50,16 +50,16 @@ func TestPathsArePassedAsTheyAre(t *testing.T) {
 	} {
 		t.Run(uri, func(t *testing.T) {
 			text := "GET " + uri + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-			require.Contains(t, raw(t, plain, text), " 200 ")
+			require.Contains(t, sendRaw(t, plain, text), " 200 ")
 			require.Equal(t, uri, <-seen)
-			require.Contains(t, raw(t, based, text), " 200 ")
+			require.Contains(t, sendRaw(t, based, text), " 200 ")
 			require.Equal(t, "/v1%2f"+uri, <-seen)
 		})
 	}
-	require.Contains(t, raw(t, plain, "GET http://elsewhere.example/a%2fb?c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), " 200 ")
+	require.Contains(t, sendRaw(t, plain, "GET http://elsewhere.example/a%2fb?c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), " 200 ")
 	require.Equal(t, "/a%2fb?c", <-seen, "the absolute form goes to the upstream all the same")
-	require.Contains(t, raw(t, plain, "GET /%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), " 400 ")
-	require.Contains(t, raw(t, plain, "CONNECT elsewhere.example:80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), " 405 ")
+	require.Contains(t, sendRaw(t, plain, "GET /%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), " 400 ")
+	require.Contains(t, sendRaw(t, plain, "CONNECT elsewhere.example:80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), " 405 ")
 }
 
 func TestOptionsOfTheServerAreTheUpstreams(t *testing.T) {
@@ -68,7 +68,7 @@ func TestOptionsOfTheServerAreTheUpstreams(t *testing.T) {
 	s.Start()
 	defer s.Close()
 	p, _ := front(t, plan.Dependency{Upstream: s.URL})
-	require.Contains(t, raw(t, p, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "Allow: *\r\n")
+	require.Contains(t, sendRaw(t, p, "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "Allow: *\r\n")
 }
 
 func TestAmbiguousRequestsAreRefused(t *testing.T) {
@@ -82,7 +82,7 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 		"chunked and chunked": "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			answer := raw(t, p, text)
+			answer := sendRaw(t, p, text)
 			require.Regexp(t, `^HTTP/1\.1 (400|501) `, answer)
 		})
 	}

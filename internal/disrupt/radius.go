@@ -2,7 +2,6 @@ package disrupt
 
 import (
 	"cmp"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 
@@ -17,7 +16,7 @@ import (
 func choose(d plan.Disruption, group []string, unit string, seed int64) ([]string, error) {
 	n := len(group)
 	if n == 0 {
-		return nil, fmt.Errorf("disruption %q: no %s are selected: check the selection and whether they run", d.Name, unit)
+		return nil, plan.Misfitf("disruption %q: no %s are selected: check the selection and whether they run", d.Name, unit)
 	}
 	allowed := n - 1
 	if d.AtMost != nil {
@@ -25,9 +24,9 @@ func choose(d plan.Disruption, group []string, unit string, seed int64) ([]strin
 	}
 	switch {
 	case allowed == 0:
-		return nil, fmt.Errorf("disruption %q: would act on the only one of the %s (%s): say at_most: all if that is meant", d.Name, unit, group[0])
+		return nil, plan.Misfitf("disruption %q: would act on the only one of the %s (%s): say at_most: all if that is meant", d.Name, unit, group[0])
 	case allowed == n && d.AtMost != nil && d.AtMost.Share != 1 && n > 1:
-		return nil, fmt.Errorf("disruption %q: at_most %s would act on all %d %s: make it less, or say at_most: all if that is meant", d.Name, d.AtMost, n, unit)
+		return nil, plan.Misfitf("disruption %q: at_most %s would act on all %d %s: make it less, or say at_most: all if that is meant", d.Name, d.AtMost, n, unit)
 	}
 	sorted := slices.Sorted(slices.Values(group))
 	random := rand.New(rand.NewPCG(uint64(seed), nameSeed(d.Name))) //nolint:gosec // repeatable on purpose

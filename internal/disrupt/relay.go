@@ -8,17 +8,17 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 )
 
-// newRelay makes the part of a proxy that passes requests on.
-func newRelay(p *Proxy) *httputil.ReverseProxy {
+// newSwitch makes the part of a proxy that passes on requests to switch to
+// another protocol, WebSocket for one.
+func newSwitch(p *Proxy) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:       p.rewrite,
 		Transport:     p.upstream.transport,
 		ErrorHandler:  p.refuse,
-		FlushInterval: time.Millisecond, // bodies of unknown length are flushed at once whatever is said here
+		FlushInterval: time.Millisecond,
 		BufferPool:    buffers{},
 		ErrorLog:      log.New(io.Discard, "", 0), // errors are measured
 	}
@@ -38,16 +38,17 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.end()
 	if r.ContentLength != 0 {
 		x.upload.ReadCloser, r.Body = r.Body, &x.upload
-		// Without it HTTP/1 would swallow the rest of the request before the
-		// first byte of the response; HTTP/2 is that way anyway.
-		_ = http.NewResponseController(w).EnableFullDuplex()
+		if r.ProtoMajor == 1 {
+			// Without it HTTP/1 would swallow the rest of the request before
+			// the first byte of the response; HTTP/2 is that way anyway.
+			_ = http.NewResponseController(w).EnableFullDuplex()
+		}
 	}
-	if strings.EqualFold(r.Header.Get("Upgrade"), "h2c") {
-		// An upgraded connection would carry requests past us. The client
-		// goes on with HTTP/1.1, as with any server that does not upgrade.
-		r.Header.Del("Upgrade")
+	if injected := *p.injected.Load(); len(injected) == 0 {
+		p.pass(x, r)
+	} else {
+		through(injected, x, r, p.pass)
 	}
-	through(*p.injected.Load(), x, r, p.relay.ServeHTTP)
 	x.returned = true
 }
 
@@ -65,6 +66,21 @@ func through(injected []*injection, w http.ResponseWriter, r *http.Request, last
 		}
 	}
 	last(w, r)
+}
+
+// pass passes one request on, and its answer back.
+func (p *Proxy) pass(w http.ResponseWriter, r *http.Request) {
+	switch upgrade := r.Header["Upgrade"]; {
+	case upgrade == nil:
+		p.forward(w, r)
+	case strings.EqualFold(upgrade[0], "h2c"):
+		// An upgraded connection would carry requests past us. The client
+		// goes on with HTTP/1.1, as with any server that does not upgrade.
+		r.Header.Del("Upgrade")
+		p.forward(w, r)
+	default:
+		p.switches.ServeHTTP(w, r)
+	}
 }
 
 // rewrite addresses a request to the upstream and undoes what ReverseProxy
@@ -86,8 +102,8 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 // line says, encoded slashes, double slashes and dots included.
 func readdress(u, base *url.URL, requestURI string) {
 	u.Scheme, u.Host = base.Scheme, base.Host
-	if u.Path == "*" {
-		return
+	if u.Path == "*" || u.RawPath == "" && base.Path == "" && strings.HasPrefix(requestURI, "/") {
+		return // without RawPath it is encoded the way it came
 	}
 	raw, _, _ := strings.Cut(requestURI, "?")
 	if !strings.HasPrefix(raw, "/") { // absolute form
@@ -104,7 +120,7 @@ func readdress(u, base *url.URL, requestURI string) {
 }
 
 // refuse answers a request that the upstream gave no answer to.
-func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (p *Proxy) refuse(w http.ResponseWriter, _ *http.Request, err error) {
 	x, ok := w.(*exchange)
 	for !ok { // a fault may have wrapped it
 		u, wraps := w.(interface{ Unwrap() http.ResponseWriter })
@@ -120,11 +136,3 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	x.refused = true
 	http.Error(x, fmt.Sprintf("resilience: no answer from %s: %v", p.name, err), http.StatusBadGateway)
 }
-
-// buffers is what ReverseProxy copies bodies with, shared by all proxies.
-type buffers struct{}
-
-var bufferPool = sync.Pool{New: func() any { return new([32 << 10]byte) }}
-
-func (buffers) Get() []byte  { return bufferPool.Get().(*[32 << 10]byte)[:] }
-func (buffers) Put(b []byte) { bufferPool.Put((*[32 << 10]byte)(b)) }

@@ -199,7 +199,7 @@ func TestUpgradeToHTTP2IsDeclined(t *testing.T) {
 	p, _ := frontOf(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, r.Header.Get("Upgrade")+r.Header.Get("Http2-Settings")+".")
 	})
-	answer := raw(t, p, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n")
+	answer := sendRaw(t, p, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n")
 	require.Contains(t, answer, "HTTP/1.1 200 ")
 	require.True(t, strings.HasSuffix(answer, "\r\n\r\n."), answer)
 }

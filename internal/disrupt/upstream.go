@@ -2,6 +2,7 @@ package disrupt
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -25,14 +26,19 @@ func newUpstream(d plan.Dependency, dir string) (upstream, error) {
 		return upstream{}, err
 	}
 	t := newTransport()
+	grpc := d.Protocol == "grpc" // which is HTTP/2, always
+	if grpc || u.Scheme == "h2c" {
+		t.DialContext = dialPacked
+	}
 	switch u.Scheme {
 	case "h2c":
 		u.Scheme = "http"
 		t.Protocols.SetUnencryptedHTTP2(true)
 	case "http":
-		t.Protocols.SetHTTP1(true)
+		t.Protocols.SetHTTP1(!grpc)
+		t.Protocols.SetUnencryptedHTTP2(grpc)
 	case "https":
-		t.Protocols.SetHTTP1(true)
+		t.Protocols.SetHTTP1(!grpc)
 		t.Protocols.SetHTTP2(true)
 	}
 	if d.TLS != nil {
@@ -68,7 +74,7 @@ func parseUpstream(raw string) (*url.URL, error) {
 // Protocols are empty.
 func newTransport() *http.Transport {
 	return &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
+		DialContext:           dialer.DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		IdleConnTimeout:       90 * time.Second,
@@ -76,6 +82,16 @@ func newTransport() *http.Transport {
 		DisableCompression:    true,
 		Protocols:             new(http.Protocols),
 	}
+}
+
+var dialer = net.Dialer{Timeout: 30 * time.Second}
+
+func dialPacked(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return pack(c), nil
 }
 
 // is tells whether an address (host:port) is literally the upstream's.

@@ -37,7 +37,7 @@ func TestWrongDependencies(t *testing.T) {
 		`upstream "http://" has no host`:                              {Upstream: "http://"},
 		`belongs to the requests of the system`:                       {Upstream: "http://a:secret@localhost"},
 		`leave out everything after the path`:                         {Upstream: "http://localhost/?x=1"},
-		`protocol "smtp" is unknown: use http`:                        {Upstream: s, Protocol: "smtp"},
+		`protocol "smtp" is not one of http and grpc`:                 {Upstream: s, Protocol: "smtp"},
 		`tls is given but upstream "http://localhost" is not`:         {Upstream: "http://localhost", TLS: &plan.TLS{}},
 		`tls: ca: open ` + filepath.Join(dir, "none.pem"):             {Upstream: s, TLS: &plan.TLS{CA: "none.pem"}},
 		`tls: ca: empty.pem holds no certificate in PEM`:              {Upstream: s, TLS: &plan.TLS{CA: "empty.pem"}},

@@ -98,21 +98,29 @@ const (
 	EventPhaseEnd   = "phase-end"  // Attrs reason when it ended early
 	EventTest       = "test"       // a test began to send; Attrs kind, warmup (a Go duration), engine
 	EventTestEnd    = "test-end"   // Attrs complete ("true"/"false"), reason
-	EventDisruption = "disruption" // in effect from now; Attrs fault, on, share (0 to 1, "" when all), settle (a Go duration)
+	EventReach      = "reach"      // what a disruption would act on, found out before any load; Attrs unit, of, names
+	EventDisruption = "disruption" // in effect from now; Attrs fault, on, share (0 to 1, "" when all), settle (a Go duration), unit, names, sweep (what it is a part of)
 	EventLifted     = "lifted"     // Attrs touched, matched, unit, names; error when lifting could not be confirmed
-	EventSkipped    = "skipped"    // a disruption was never injected; Attrs reason
+	EventSkipped    = "skipped"    // a disruption was never injected; Attrs reason, sweep
 	EventAsked      = "asked"      // the rate asked of a generator from now on; Attrs rate (per second) or vus
 	EventMetric     = "metric"     // a k6 metric exists; Name it, Attrs type (counter, gauge, rate, trend), contains (time, data, default)
 	EventException  = "exception"  // a script threw; Attrs message, count
 	EventOverflow   = "overflow"   // too many series; Attrs limit
 	EventGenerator  = "generator"  // evidence against the generator itself; Name what (cpu, lag, files, lost, script, vus), Attrs detail
-	EventService    = "service"    // a service of the plan changed; Attrs state (started, ready, died, stopped), detail
-	EventInterrupt  = "interrupt"  // somebody stopped the run
-	EventAlert      = "alert"      // an alert of the monitoring under test; Name it, Attrs state (firing, resolved), by
+	EventService    = "service"    // a service of the plan changed; Attrs state (started, ready, died, killed by a disruption, or stopped), detail
+	EventInterrupt  = "interrupt"  // somebody stopped the run; Attrs lifting (a Go duration): how long it took until all faults were lifted
+	EventListening  = "listening"  // from now on somebody outside is heard; Name what ([ListensAlerts], [ListensAcks])
+	EventAlert      = "alert"      // an alert of the monitoring under test; Name it, Attrs state (firing, resolved), by, id (of one of several with the name), since (RFC 3339)
 	EventAck        = "ack"        // somebody acknowledged; Name the disruption or alert, "" for all, Attrs by
 	EventAbort      = "abort"      // a condition of abort_if held; Name the disruption, "" for the phase, Attrs condition, detail
 	EventChange     = "change"     // the target changed in the middle of a test; Name what, Attrs kind (rollout, restart, scale), detail
 	EventWarning    = "warning"    // anything a reader of the verdict should know; Attrs detail
+)
+
+// What is listened for while a phase runs: names of [EventListening].
+const (
+	ListensAlerts = "alerts" // of the monitoring under test
+	ListensAcks   = "acks"   // of people
 )
 
 // Event is something that happened at a moment.

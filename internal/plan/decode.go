@@ -21,6 +21,7 @@ type decoder struct {
 	keys    map[string]place
 	bad     []string // paths with a mistake
 	columns []columnUse
+	literal bool // texts are as they stand: nothing in them is a variable or placeholder
 }
 
 // columnUse is a place that needs a column of the test's data file.
@@ -245,6 +246,8 @@ func thing(path string, t reflect.Type) string {
 		return last
 	case strings.HasPrefix(kind, "error"):
 		return "an " + kind
+	case kind == "failuremode":
+		return "a failure mode"
 	default:
 		return "a " + kind
 	}

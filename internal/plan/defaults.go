@@ -21,6 +21,7 @@ var (
 	defaultStatus       = 503
 	defaultShare        = Percent(1)
 	defaultWeight       = 1
+	defaultDetection    = 10
 )
 
 // defaultMaxVUs is two for each arrival per second at the highest rate, 50 to
@@ -57,6 +58,9 @@ func (d *decoder) fillIn(p *Plan) {
 		fill(d, `dependencies["`+name+`"].protocol`, &dep.Protocol, defaultProtocol)
 		p.Dependencies[name] = dep
 	}
+	for i := range p.FailureModes {
+		fill(d, fmt.Sprintf("failure_modes[%d].detection", i), &p.FailureModes[i].Detection, defaultDetection)
+	}
 	defaults := Defaults{}
 	if p.Defaults != nil {
 		defaults = *p.Defaults
@@ -64,6 +68,7 @@ func (d *decoder) fillIn(p *Plan) {
 	for i := range p.Phases {
 		d.fillPhase(&p.Phases[i], fmt.Sprintf("phases[%d]", i), defaults)
 	}
+	d.fillGRPC(p)
 }
 
 func (d *decoder) fillPhase(phase *Phase, path string, defaults Defaults) {
@@ -152,10 +157,7 @@ func (d *decoder) fillDisruption(to *Disruption, path string, defaults *DefaultD
 		settle = *defaults.Settle
 	}
 	fill(d, path+".settle", &to.Settle, &settle)
-	fill(d, path+".share", &to.Share, defaultShare)
-	if to.Error != nil && !d.has(path+".error.grpc") {
-		fill(d, path+".error.status", &to.Error.Status, defaultStatus)
-	}
+	d.fillFault(to, path)
 }
 
 func (d *decoder) fillGate(g *Gate, path string, defaults DefaultGate) {

@@ -19,7 +19,7 @@ type Disruption struct {
 	Sweep   bool      `yaml:"sweep,omitempty"`           // on each of the instances or dependencies in turn, not on all at once
 	Settle  *Duration `yaml:"settle,omitempty"`          // how long after lifting is not yet steady; default 10s
 	AbortIf []string  `yaml:"abort_if,omitempty"`        // conditions such as errors > 20%, over the last 10 s, that lift it at once
-	AtMost  *Amount   `yaml:"at_most,omitempty"`         // instances to act on: a number, a percentage or all; default all but one
+	AtMost  *Amount   `yaml:"at_most,omitempty"`         // instances to act on: a number, a percentage or all; default all but one, or the one that is called by its full name
 
 	Match *Match  `yaml:"match,omitempty"` // only these requests
 	Share Percent `yaml:"share,omitempty"` // of the requests, connections or packets that match; default 100%
@@ -67,11 +67,12 @@ type Flap struct {
 
 // Match limits a fault to some requests; all that is given must match.
 type Match struct {
-	Path   string            `yaml:"path,omitempty"`   // exact, or a prefix ending in *
-	Method string            `yaml:"method,omitempty"` // such as POST
-	Header map[string]string `yaml:"header,omitempty"` // name: value
-	GRPC   string            `yaml:"grpc,omitempty"`   // such as shop.Payments/Charge, or shop.Payments/*
-	Tenant string            `yaml:"tenant,omitempty"` // of a request marked by X-Resilience-Tenant or resilience.tenant in baggage
+	Path    string            `yaml:"path,omitempty"`    // exact, or a prefix ending in *
+	Method  string            `yaml:"method,omitempty"`  // such as POST
+	Header  map[string]string `yaml:"header,omitempty"`  // name: value
+	GRPC    string            `yaml:"grpc,omitempty"`    // such as shop.Payments/Charge, or shop.Payments/*
+	Tenant  string            `yaml:"tenant,omitempty"`  // of a request marked by X-Resilience-Tenant or resilience.tenant in baggage
+	Exclude Names             `yaml:"exclude,omitempty"` // leave these alone: paths, exact or a prefix ending in *, or services and methods of gRPC
 }
 
 // Process is a process of this machine that the harness did not start.
@@ -95,6 +96,7 @@ type Kubernetes struct {
 	Namespace  string            `yaml:"namespace,omitempty"`  // default default
 	Select     map[string]string `yaml:"select,omitempty"`     // labels of pods
 	Exclude    map[string]string `yaml:"exclude,omitempty"`    // labels of pods to leave alone
+	Pods       []string          `yaml:"pods,omitempty"`       // only the pods of these names
 	Service    string            `yaml:"service,omitempty"`    // the pods behind it
 	Workload   string            `yaml:"workload,omitempty"`   // such as deployment/shop; for restart and scale
 	Node       string            `yaml:"node,omitempty"`       // for drain

@@ -47,6 +47,7 @@ func documented() map[string]string {
 		"Profile.grace": defaultGrace.String(), "Profile.timeout": defaultTimeout.String(),
 		"Request.weight": fmt.Sprint(defaultWeight), "Disruption.settle": defaultSettle.String(),
 		"Disruption.share": defaultShare.String(), "Error.status": fmt.Sprint(defaultStatus),
+		"FailureMode.detection": fmt.Sprint(defaultDetection),
 	}
 }
 

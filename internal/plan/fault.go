@@ -66,6 +66,20 @@ func (d Disruption) Fault() (kind string, share float64) {
 	return "", 0
 }
 
+// Faults names all faults of a disruption, sorted. A valid one has just one.
+func (d Disruption) Faults() []string {
+	var found []string
+	v := reflect.ValueOf(d)
+	for i := range v.NumField() {
+		key := fieldName(v.Type().Field(i))
+		if _, is := acts[key]; is && !v.Field(i).IsNil() {
+			found = append(found, key)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
 // On says what a disruption acts on: its kind, and words for a reader, such as
 // dependency and payments.
 func (d Disruption) On() (kind, what string) {

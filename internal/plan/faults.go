@@ -142,11 +142,11 @@ type HTTP struct {
 
 // Call is one call of an API.
 type Call struct {
-	Method  string            `yaml:"method,omitempty"`                                       // default GET, or POST with a body
-	URL     string            `yaml:"url" jsonschema:"required" bind:"services,dependencies"` // http or https
-	Headers map[string]string `yaml:"headers,omitempty" bind:"services,dependencies,secrets"` // for this call
-	Body    string            `yaml:"body,omitempty" bind:"services,dependencies,secrets"`    // as it is
-	JSON    any               `yaml:"json,omitempty" bind:"services,dependencies,secrets"`    // a body, encoded
-	Expect  *Expect           `yaml:"expect,omitempty"`                                       // what a right answer contains
-	Keep    map[string]string `yaml:"keep,omitempty"`                                         // name: dotted path of the answer's JSON; ${kept.NAME} in what lifts and verifies
+	Method  string            `yaml:"method,omitempty"`                                            // default GET, or POST with a body
+	URL     string            `yaml:"url" jsonschema:"required" bind:"services,dependencies,kept"` // http or https
+	Headers map[string]string `yaml:"headers,omitempty" bind:"services,dependencies,secrets,kept"` // for this call
+	Body    string            `yaml:"body,omitempty" bind:"services,dependencies,secrets,kept"`    // as it is
+	JSON    any               `yaml:"json,omitempty" bind:"services,dependencies,secrets,kept"`    // a body, encoded
+	Expect  *Expect           `yaml:"expect,omitempty"`                                            // what a right answer contains
+	Keep    map[string]string `yaml:"keep,omitempty"`                                              // name: dotted path of the answer's JSON; ${kept.NAME} in what lifts and verifies
 }

@@ -72,10 +72,15 @@ func (p Plan) Hosts() ([]string, error) {
 			urls = append(urls, t.Auth.OAuth2.TokenURL)
 		}
 	}
-	for _, d := range p.Dependencies {
-		urls = append(urls, d.Upstream)
-	}
 	var hosts []string
+	for name, d := range p.Dependencies {
+		switch host, err := d.Host(); {
+		case err != nil:
+			return nil, fmt.Errorf("upstream of %s: %w", name, err)
+		case host != "":
+			hosts = append(hosts, host)
+		}
+	}
 	for _, u := range urls {
 		host, err := Host(u)
 		if err != nil {

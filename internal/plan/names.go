@@ -13,6 +13,7 @@ func (names *Names) decode(d *decoder, n *node, path string) {
 		if n.kind == listing {
 			at = fmt.Sprintf("%s[%d]", path, i)
 		}
+		d.values[at] = item
 		if !d.wants(item, scalar, at, "write a name, or [a, b]") {
 			continue
 		}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -64,8 +65,8 @@ func validMatch(c *checker, _ *Phase, d *Disruption) {
 		return
 	}
 	at, m := c.under(".match"), *d.Match
-	if m.Path == "" && m.Method == "" && len(m.Header) == 0 && m.GRPC == "" && m.Tenant == "" {
-		at.wrong("", "leave it out to match every request", "match wants path:, method:, header:, grpc: or tenant:")
+	if m.Path == "" && m.Method == "" && len(m.Header) == 0 && m.GRPC == "" && m.Tenant == "" && len(m.Exclude) == 0 {
+		at.wrong("", "leave it out to match every request", "match wants path:, method:, header:, grpc:, tenant: or exclude:")
 	}
 	if at.given("path") && !strings.HasPrefix(m.Path, "/") {
 		at.wrong("path", "write for example /pay or /pay/*", "path begins with /; got %q", shorten(m.Path))
@@ -74,6 +75,16 @@ func validMatch(c *checker, _ *Phase, d *Disruption) {
 	}
 	at.method(m.Method)
 	at.headers("header", m.Header)
+	for i, left := range m.Exclude {
+		key := "exclude"
+		if at.given(fmt.Sprintf("exclude[%d]", i)) {
+			key = fmt.Sprintf("exclude[%d]", i)
+		}
+		if star := strings.Index(left, "*"); left == "" || star >= 0 && star < len(left)-1 {
+			at.wrong(key, "write for example /health, /internal/* or shop.Payments/Charge",
+				"exclude wants a path or a method of gRPC, with a * as its last character only; got %q", shorten(left))
+		}
+	}
 }
 
 func validLatency(c *checker, _ *Phase, d *Disruption) {
@@ -99,23 +110,5 @@ func validError(c *checker, _ *Phase, d *Disruption) {
 	at := c.under(".error")
 	if s := d.Error.Status; at.given("status") && (s < 400 || s > 599) {
 		at.wrong("status", "", "status is 400 to 599, or it is no error; got %d", s)
-	}
-}
-
-// withinTests wants a disruption to be over before the traffic is.
-func withinTests(c *checker, p *Phase, d *Disruption) {
-	tests := checker{c.decoder, c.plan, strings.TrimSuffix(c.path, c.path[strings.LastIndex(c.path, ".disruptions["):])}
-	complete := !slices.ContainsFunc(p.Tests, func(t Test) bool { return t.End() == 0 })
-	if p.Length() == 0 || !tests.clean("tests") || !c.clean("at") || !c.clean("for") || len(p.Tests) == 0 || !complete {
-		return
-	}
-	from, to := p.Window(*d)
-	switch end := p.Length(); {
-	case from >= end:
-		c.wrong("at", "", "the disruption begins %s after the start (%s after the warm-up), when all tests are over: they end at %s",
-			Duration(from), d.At, Duration(end))
-	case to > end:
-		c.wrong("for", "shorten it or let a test run longer", "the disruption ends %s after the start, but the tests end at %s",
-			Duration(to), Duration(end))
 	}
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strings"
 
 	"resilience/gates"
@@ -55,12 +56,9 @@ func knownDisruption(c *checker, p *Phase, g *Gate) {
 	if name == "" || (g.Period.Kind != gates.During && g.Period.Kind != gates.After) {
 		return
 	}
-	var names []string
-	for _, d := range p.Disruptions {
-		if d.Name == name {
-			return
-		}
-		names = append(names, d.Name)
+	names := append(p.DisruptionNames(), c.partNames(p, name)...)
+	if slices.Contains(names, name) {
+		return
 	}
 	c.inGate(g, string(g.Period.Kind), "period", name, didYouMean(name, names), "disruption")
 }

@@ -31,38 +31,6 @@ func validTargets(c *checker, p *Plan) {
 	}
 }
 
-// protocols are what a dependency's proxy speaks.
-var protocols = map[string]bool{"http": true}
-
-func validDependencies(c *checker, p *Plan) {
-	for name, d := range p.Dependencies {
-		at := c.under(`dependencies["%s"]`, name)
-		at.upstream(d)
-		if !protocols[d.Protocol] {
-			at.wrong("protocol", didYouMean(d.Protocol, named(protocols)), "there is no protocol %q", shorten(d.Protocol))
-		}
-		if at.given("listen") && !validListen(d.Listen) {
-			at.wrong("listen", "leave it out for a free port", "listen wants host:port such as 127.0.0.1:9001; got %q", shorten(d.Listen))
-		}
-	}
-}
-
-// upstream wants a URL that the proxy can pass requests on to.
-func (c *checker) upstream(d Dependency) {
-	c.url("upstream", d.Upstream, "http", "https", "h2c")
-	c.tls("tls", d.TLS)
-	u := bound(d.Upstream)
-	if u == nil || !c.clean("upstream") {
-		return
-	}
-	if d.TLS != nil && u.Scheme != "https" {
-		c.wrongKey("tls", "leave it out, or write the upstream as https://", "tls: is given but the upstream is not https")
-	}
-	if host, err := Host(d.Upstream); err == nil && host == strings.ToLower(d.Listen) {
-		c.wrong("listen", "leave it out for a free port", "listen is the upstream itself: the proxy would call itself")
-	}
-}
-
 // listenOnce wants no address to be that of two proxies.
 func listenOnce(c *checker, p *Plan) {
 	taken := map[string]string{}

@@ -11,7 +11,16 @@ type Stream struct {
 	Env    map[string]string // for scripts; the test's own env included
 	Hosts  []string          // host:port that traffic may go to; nothing else is dialled
 	Seed   int64
+
+	Run        string   // the id of the run
+	Control    *Control // of the harness's proxies, for what the script injects; nil where there is none
+	Production *bool    // as the phase says
+	Disrupt    bool     // as the phase says: disruptions are meant, though it is production
 }
+
+// Control is where orders for proxies are taken, and the token that they must
+// carry. It is never written anywhere.
+type Control struct{ URL, Token string }
 
 // Settings are what the harness sends to a k6 process before it starts, and
 // again whenever the headers change. They carry credentials and never touch a

@@ -8,6 +8,11 @@ import (
 	"resilience/gates"
 )
 
+// DidYouMean is the hint that plans give, for others who read what people wrote:
+// the candidate nearest to it, or the whole list when it is short and none is
+// near.
+func DidYouMean(written string, candidates []string) string { return didYouMean(written, candidates) }
+
 // didYouMean gives a hint with the candidate nearest to what was written, or
 // the whole list when it is short and none is near.
 func didYouMean(written string, candidates []string) string {

@@ -93,14 +93,17 @@ var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func isVariable(name string) bool { return name != "port" && variable.MatchString(name) }
 
-// isData reports whether a placeholder is one for the current row of a data
-// file, which the traffic engine replaces.
-func isData(name string) bool { return strings.HasPrefix(name, "data.") }
+// isLater reports whether a placeholder is one that is replaced while a test or
+// a disruption is at work: for the current row of a data file, or for what an
+// answer said.
+func isLater(name string) bool {
+	return strings.HasPrefix(name, "data.") || strings.HasPrefix(name, "kept.")
+}
 
 // Expand replaces the placeholders of a text with what lookup knows, and the
-// escape $${ with ${. A placeholder ${data.COLUMN} that lookup does not know
-// stays, and so does its escape: see [ExpandData]. Any other unknown one is an
-// error. What lookup gives is not looked at again.
+// escape $${ with ${. A placeholder ${data.COLUMN} or ${kept.NAME} that lookup
+// does not know stays, and so does its escape: see [ExpandData] and
+// [ExpandKept]. Any other unknown one is an error. What lookup gives is not looked at again.
 func Expand(text string, lookup func(name string) (string, bool)) (string, error) {
 	if !strings.Contains(text, "${") {
 		return text, nil
@@ -114,13 +117,13 @@ func Expand(text string, lookup func(name string) (string, bool)) (string, error
 		switch {
 		case p.name == "":
 			out.WriteString(p.text)
-		case p.name == escape && i+1 < len(pieces) && isData(pieces[i+1].text):
+		case p.name == escape && i+1 < len(pieces) && isLater(pieces[i+1].text):
 			out.WriteString(escape)
 		case p.name == escape:
 			out.WriteString("${")
 		default:
 			value, ok := lookup(p.name)
-			if !ok && !isData(p.name) {
+			if !ok && !isLater(p.name) {
 				return "", fmt.Errorf("nothing is known for the placeholder %s", p.text)
 			}
 			if !ok {
@@ -137,7 +140,16 @@ func Expand(text string, lookup func(name string) (string, bool)) (string, error
 // that [Bind] has been through. A column that the row does not have is an
 // error.
 func ExpandData(text string, column func(name string) (string, bool)) (string, error) {
-	const open = "${data."
+	return expandLater(text, "${data.", "the data has no column %q", column)
+}
+
+// ExpandKept replaces ${kept.NAME} with what was kept of an answer, as
+// [ExpandData] does columns.
+func ExpandKept(text string, kept func(name string) (string, bool)) (string, error) {
+	return expandLater(text, "${kept.", "nothing was kept as %q", kept)
+}
+
+func expandLater(text, open, unknown string, lookup func(name string) (string, bool)) (string, error) {
 	var out strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, open)
@@ -154,9 +166,9 @@ func ExpandData(text string, column func(name string) (string, bool)) (string, e
 		if !closed {
 			return "", fmt.Errorf("%s%s: a placeholder is not closed", open, rest)
 		}
-		value, ok := column(name)
+		value, ok := lookup(name)
 		if !ok {
-			return "", fmt.Errorf("the data has no column %q", name)
+			return "", fmt.Errorf(unknown, name)
 		}
 		out.WriteString(before + value)
 		text = after

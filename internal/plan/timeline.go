@@ -161,10 +161,3 @@ func (p Phase) WarmupEnd() time.Duration {
 	}
 	return end
 }
-
-// Window gives the planned times of a disruption in its phase, after the
-// phase's start: in effect from, lifted at.
-func (p Phase) Window(d Disruption) (from, to time.Duration) {
-	from = p.WarmupEnd() + time.Duration(d.At)
-	return from, from + time.Duration(d.For)
-}

@@ -221,6 +221,7 @@ type Profile struct {
 	Timeout  Duration          `yaml:"timeout"`                                            // of one request without a script; default 30s
 	Data     string            `yaml:"data,omitempty"`                                     // CSV or JSON lines, a row for each iteration
 	Env      map[string]string `yaml:"env,omitempty" bind:"services,dependencies,secrets"` // for the script
+	Injects  Names             `yaml:"injects,omitempty"`                                  // disruptions that the script injects, by the names it gives them
 }
 
 // Stage changes the rate or number of VUs to a new value, linearly.

@@ -115,8 +115,5 @@ func TestPhaseTimeline(t *testing.T) {
 	phase := Phase{Tests: []Test{test(0, 10, 60), test(0, 20, 30), test(5, 100, 1)}}
 	require.Equal(t, s(106), phase.Length())
 	require.Equal(t, s(20), phase.WarmupEnd(), "the late test does not count")
-	from, to := phase.Window(Disruption{At: Duration(s(5)), For: Duration(s(15))})
-	require.Equal(t, s(25), from)
-	require.Equal(t, s(40), to)
 	require.Equal(t, s(9), Phase{Tests: []Test{test(7, 2, 1)}}.WarmupEnd(), "from the first test on")
 }

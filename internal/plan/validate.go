@@ -14,10 +14,10 @@ import (
 var (
 	planRules = []func(*checker, *Plan){
 		somePhases, validNames, uniquePhases, validEnv, validAllow, validSecrets, validServices, serviceOrder,
-		validTargets, validDependencies, listenOnce, distinctVariables,
+		validTargets, validDependencies, validRemotes, listenOnce, distinctVariables, validAlerts, validFailureModes,
 	}
 	phaseRules = []func(*checker, *Phase){
-		validPhase, uniqueTests, uniqueDisruptions, validGates,
+		validPhase, validAborts, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
 	}
 	testRules = []func(*checker, *Phase, *Test){
 		validTestName, oneKind,
@@ -29,10 +29,12 @@ var (
 		validRequest, validExpect,
 	}
 	disruptionRules = []func(*checker, *Phase, *Disruption){
-		validDisruption, oneFault, onePlace, validMatch, validLatency, validError, withinTests,
+		validDisruption, validDisruptionAborts, sparesUsers, fewerThanAll, validAfter, validRepeat, oneFault, onePlace, validMatch, validLatency, validError, withinTests,
+		validDependencyFault, validCertificate, validDNS, validModifiers, validDistribution, validGRPCError, validShapes, validGRPCMatch,
+		knownServices, validKubernetes, validDrop, validPodLife, validProcess, validContainer, validKill, validRestart, validCPU, validMemory, validDisk, validExec, validHTTP,
 	}
 	gateRules = []func(*checker, *Phase, *Gate){
-		knownDisruption, knownTest, validOptions,
+		knownDisruption, longEnough, knownTest, validOptions,
 	}
 )
 
@@ -69,8 +71,10 @@ func (c *checker) phase(p *Phase) {
 		c.under(".tests[%d]", i).test(p, &p.Tests[i])
 	}
 	for i := range p.Disruptions {
-		for _, rule := range disruptionRules {
-			rule(c.under(".disruptions[%d]", i), p, &p.Disruptions[i])
+		for _, part := range c.parts(&p.Disruptions[i]) {
+			for _, rule := range disruptionRules {
+				rule(c.under(".disruptions[%d]", i), p, part)
+			}
 		}
 	}
 	for i := range p.Gates {

@@ -12,6 +12,9 @@ func (d *decoder) text(n *node, path string) (string, bool) {
 	if n.resolved != nil {
 		return *n.resolved, true
 	}
+	if d.literal {
+		return n.text, true
+	}
 	before := len(d.errs)
 	text := d.substitute(n, n.text, 0, 0, path)
 	if len(d.errs) > before {
@@ -78,12 +81,16 @@ var scopes = map[string]string{
 	"dependencies": "${dependencies.NAME.url}, or .host or .port",
 	"secrets":      "${secrets.NAME}",
 	"data":         "${data.COLUMN}",
+	"kept":         "${kept.NAME}",
 	"port":         "${port}",
 }
 
 // placeholders checks those that stay in a text: that they may stand here, and
 // that they name something.
 func (d *decoder) placeholders(n *node, text, path, allowed string) {
+	if d.literal {
+		return
+	}
 	pieces, _ := split(text)
 	for _, p := range pieces {
 		if p.name == "" || p.name == escape {
@@ -121,7 +128,7 @@ func (d *decoder) placeholder(name, path, allowed string) (message, hint string)
 			return "${" + name + "} names nothing", "write " + form
 		}
 		rest = rest[:dot]
-	case "data", "port":
+	case "data", "kept", "port":
 		return "", ""
 	}
 	if d.root.get(scope).get(rest) == nil {
@@ -137,6 +144,8 @@ func notHere(scope, allowed string) string {
 		return "secrets go into headers, bodies, auth: and env:, never onto a command line or into a URL"
 	case scope == "data":
 		return "it stands in the path, headers and body of requests"
+	case scope == "kept":
+		return "it stands in what lifts and verifies a disruption by http"
 	case scope == "port":
 		return "it stands in command, env and ready of a service"
 	case allowed == "":

@@ -109,6 +109,9 @@ func rule(c gates.Check) string {
 	return c.Text
 }
 
+// fewNames is how many instances a table names; the JSON report has all.
+const fewNames = 3
+
 // touched says how much of the traffic a disruption touched, in words.
 func touched(d gates.Disrupted) string {
 	switch {
@@ -119,7 +122,10 @@ func touched(d gates.Disrupted) string {
 	case d.Matched == 0 && d.Touched == 0:
 		return "touched nothing"
 	}
-	text := fmt.Sprintf("touched %s of %s", grouped(d.Touched), plural(d.Matched, "request"))
+	text := fmt.Sprintf("touched %s of %s", grouped(d.Touched), d.Amount(d.Matched))
+	if n := len(d.Names); n > 0 && n <= fewNames {
+		text += " (" + printable(strings.Join(d.Names, ", ")) + ")"
+	}
 	if d.Share > 0 && d.Share < 1 {
 		text += ", asked for " + percent(d.Share)
 	}

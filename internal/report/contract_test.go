@@ -122,6 +122,9 @@ func TestGolden(t *testing.T) {
 			golden(t, format+"-"+name, render(t, format, documents[name]))
 		}
 	}
+	for _, format := range Names() {
+		golden(t, format+"-modes", render(t, format, documents["modes"]))
+	}
 	golden(t, "text-phases", render(t, "text", documents["phases"]))
 	var narrow, coloured bytes.Buffer
 	require.NoError(t, Write(&narrow, "text", documents["fail"], Options{Width: 80}))

@@ -16,16 +16,17 @@ const SchemaName = "resilience/report/v1"
 
 // Document is everything that a report may show.
 type Document struct {
-	Schema    string            `json:"schema"`
-	Outcome   gates.Outcome     `json:"outcome"`        // of all phases together
-	Cause     gates.Cause       `json:"cause,omitzero"` // why it is not a pass
-	Reason    string            `json:"reason"`         // one sentence or two
-	ExitCode  int               `json:"exit_code"`
-	Run       gates.Run         `json:"run"`
-	Phases    []gates.Verdict   `json:"phases"`              // in the order in which they ran
-	Examples  []measure.Example `json:"examples"`            // of failures, redacted
-	Record    string            `json:"record,omitempty"`    // path of the record, for the reader
-	Reproduce string            `json:"reproduce,omitempty"` // a command line that gives this document again
+	Schema       string            `json:"schema"`
+	Outcome      gates.Outcome     `json:"outcome"`        // of all phases together
+	Cause        gates.Cause       `json:"cause,omitzero"` // why it is not a pass
+	Reason       string            `json:"reason"`         // one sentence or two
+	ExitCode     int               `json:"exit_code"`
+	Run          gates.Run         `json:"run"`
+	Phases       []gates.Verdict   `json:"phases"`                  // in the order in which they ran
+	Examples     []measure.Example `json:"examples"`                // of failures, redacted
+	FailureModes *FailureModes     `json:"failure_modes,omitempty"` // how the run covers those of the plan; see Assess
+	Record       string            `json:"record,omitempty"`        // path of the record, for the reader
+	Reproduce    string            `json:"reproduce,omitempty"`     // a command line that gives this document again
 }
 
 // NewDocument puts together what a report of the run shows. The exit code is

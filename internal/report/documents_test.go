@@ -125,6 +125,7 @@ func hostileDocument(text string) Document {
 	run.Plan, run.ID = text, text
 	doc := NewDocument(run, []gates.Verdict{v}, []measure.Example{{Kind: text, Test: text, Request: text, Message: text, Status: text, TraceID: text}}, gates.ExitSystem)
 	doc.Record = text
+	doc.Assess([]FailureMode{{Name: text, Effect: text, Severity: 10, Likelihood: 10, Detection: 10, Disruptions: []string{text}}})
 	return doc
 }
 
@@ -136,6 +137,22 @@ func hugeDocument() Document {
 		v.Checks = append(v.Checks, c)
 	}
 	return NewDocument(testRun(), []gates.Verdict{v}, testExamples(), gates.ExitSystem)
+}
+
+// testModes are failure modes that the run withstood, failed, left untested and
+// did not bite.
+func testModes() []FailureMode {
+	return []FailureMode{
+		{Name: "payments slow", Effect: "orders take longer", Severity: 5, Likelihood: 6, Detection: 8, Disruptions: []string{"payments-slow"}},
+		{Name: "catalog fails", Effect: "no prices", Severity: 8, Likelihood: 3, Detection: 10, Disruptions: []string{"catalog-errors"}},
+		{Name: "payments gone", Effect: "no orders", Severity: 9, Likelihood: 2, Detection: 10, Disruptions: []string{"payments-gone"}},
+		{Name: "a pod dies", Effect: "orders in flight are lost", Severity: 7, Likelihood: 5, Detection: 4},
+	}
+}
+
+func withModes(doc Document, modes []FailureMode) Document {
+	doc.Assess(modes)
+	return doc
 }
 
 // testDocuments are what every format is tried on.
@@ -155,6 +172,8 @@ func testDocuments() map[string]Document {
 		"fault stays": one(failing(), gates.ExitFault),
 		"phases":      NewDocument(testRun(), []gates.Verdict{passing(), failing()}, testExamples(), gates.ExitSystem),
 		"no gates":    one(gates.Verdict{Phase: "beta", Cause: gates.Evidence, Reason: "no gates"}, gates.ExitEvidence),
+		"modes":       withModes(one(failing(), gates.ExitSystem), testModes()),
+		"withstood":   withModes(one(passing(), gates.ExitPass), testModes()[:1]),
 		"empty":       NewDocument(gates.Run{}, nil, nil, gates.ExitError),
 		"huge":        hugeDocument(),
 		"hostile":     hostileDocument(hostile),

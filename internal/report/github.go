@@ -59,11 +59,14 @@ func githubCommands(w io.Writer, doc Document) error {
 		}
 	}
 	var b bytes.Buffer
+	notices, warnings := githubFailureModes(doc.FailureModes)
+	doubtful = append(warnings, doubtful...) // first: the last ones over the limit are dropped
 	if doc.Outcome == gates.Pass {
-		annotate(&b, "notice", []annotation{verdict})
+		notices = append([]annotation{verdict}, notices...)
 	} else {
 		failed = append([]annotation{verdict}, failed...)
 	}
+	annotate(&b, "notice", notices)
 	annotate(&b, "error", failed)
 	annotate(&b, "warning", doubtful)
 	_, err := w.Write(b.Bytes())

@@ -74,6 +74,9 @@ func TestSchemaDocumentsEveryField(t *testing.T) {
 		"traffic":   reflect.TypeFor[gates.Traffic](),
 		"disrupted": reflect.TypeFor[gates.Disrupted](),
 		"example":   reflect.TypeFor[measure.Example](),
+		"mode":      reflect.TypeFor[AssessedMode](),
+
+		"failure_modes": reflect.TypeFor[FailureModes](),
 	} {
 		described := &root
 		if name != "" {
@@ -81,8 +84,8 @@ func TestSchemaDocumentsEveryField(t *testing.T) {
 		}
 		require.NotEmpty(t, described.Description, name)
 		var want []string
-		for i := range fields.NumField() {
-			if tag, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ","); tag != "-" {
+		for _, field := range reflect.VisibleFields(fields) {
+			if tag, _, _ := strings.Cut(field.Tag.Get("json"), ","); tag != "-" && !field.Anonymous {
 				want = append(want, tag)
 			}
 		}

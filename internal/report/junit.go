@@ -74,6 +74,9 @@ func writeJUnit(w io.Writer, doc Document, _ Options) error {
 	for _, v := range doc.Phases {
 		all.Suites = append(all.Suites, junitPhase(doc, v, budget))
 	}
+	if doc.FailureModes != nil {
+		all.Suites = append(all.Suites, junitFailureModes(doc))
+	}
 	for i := range all.Suites {
 		s := &all.Suites[i]
 		s.count()

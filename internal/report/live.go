@@ -31,6 +31,7 @@ type LiveOptions struct {
 	Width     func() int       // columns of the terminal, asked for at each drawing; nil means 80
 	Now       func() time.Time // nil means time.Now
 	Schedules []Schedule       // of the phases that will run
+	Secret    bool             // disruptions are not shown before they were detected or lifted
 }
 
 const (
@@ -69,7 +70,7 @@ func NewLive(w io.Writer, options LiveOptions) *Live {
 		options.Width = func() int { return 80 }
 	}
 	l := &Live{
-		w: w, options: options, view: newView(options.Now(), options.Schedules),
+		w: w, options: options, view: newView(options.Now(), options.Schedules, options.Secret),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go l.draw()
@@ -84,8 +85,10 @@ func (l *Live) Heard(batch measure.Batch) {
 		return
 	}
 	for _, e := range batch.Events {
-		if line := l.view.happened(e, l.options.Now()); line != "" {
-			l.say(line)
+		for _, e := range l.view.reveal(e) {
+			if line := l.view.happened(e, l.options.Now()); line != "" {
+				l.say(line)
+			}
 		}
 	}
 	for _, w := range batch.Windows {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"resilience/internal/measure"
@@ -52,6 +53,21 @@ var tales = map[string]func(v *view, e measure.Event, at time.Time) string{
 	measure.EventException: func(_ *view, e measure.Event, _ time.Time) string {
 		return withDetail("! "+cmp.Or(e.Test, "a script")+" threw", e.Attrs["message"])
 	},
+	measure.EventListening: func(_ *view, e measure.Event, _ time.Time) string {
+		if e.Attrs["url"] == "" {
+			return ""
+		}
+		return "alerts are heard at " + e.Attrs["url"]
+	},
+	measure.EventAlert: func(_ *view, e measure.Event, _ time.Time) string {
+		if e.Attrs["state"] == "resolved" {
+			return "alert " + e.Name + " resolved"
+		}
+		return "alert " + e.Name + " fires"
+	},
+	measure.EventAck: func(_ *view, e measure.Event, _ time.Time) string {
+		return cmp.Or(e.Attrs["by"], "somebody") + " acknowledged" + strings.TrimRight(" "+e.Name, " ")
+	},
 	measure.EventOverflow: func(_ *view, e measure.Event, _ time.Time) string {
 		return withDetail("! too many different series; more are counted together", e.Attrs["limit"])
 	},
@@ -59,6 +75,9 @@ var tales = map[string]func(v *view, e measure.Event, at time.Time) string{
 		return withDetail("! the load generator: "+e.Name, e.Attrs["detail"])
 	},
 	measure.EventService: tellService,
+	measure.EventAbort: func(_ *view, e measure.Event, _ time.Time) string {
+		return withDetail(fmt.Sprintf("! abort: %s held, which ends %s", e.Attrs["condition"], cmp.Or(e.Name, "the phase")), e.Attrs["detail"])
+	},
 	measure.EventInterrupt: func(*view, measure.Event, time.Time) string {
 		return "! interrupted; faults are lifted first"
 	},
@@ -73,6 +92,41 @@ var tales = map[string]func(v *view, e measure.Event, at time.Time) string{
 	},
 }
 
+// different counts the names in a schedule: what is repeated has several spans.
+func different(spans []Span) int {
+	names := map[string]bool{}
+	for _, s := range spans {
+		names[s.Name] = true
+	}
+	return len(names)
+}
+
+// reveal gives the events to tell now. On a game day a disruption is held back
+// until an alert told of it or it is lifted, whichever is first; then it is
+// told with the time at which it came.
+func (v *view) reveal(e measure.Event) []measure.Event {
+	if !v.secret {
+		return []measure.Event{e}
+	}
+	switch told := v.held; e.Kind {
+	case measure.EventDisruption:
+		v.held = append(v.held, e)
+		return nil
+	case measure.EventAlert:
+		if e.Attrs["state"] != "resolved" {
+			v.held = nil
+			return append(told, e)
+		}
+	case measure.EventAbort, measure.EventLifted:
+		of := func(d measure.Event) bool { return d.Name == e.Name }
+		if i := slices.IndexFunc(v.held, of); i >= 0 {
+			v.held = slices.Delete(slices.Clone(v.held), i, i+1)
+			return []measure.Event{told[i], e}
+		}
+	}
+	return []measure.Event{e}
+}
+
 func tellPhase(v *view, e measure.Event, _ time.Time) string {
 	line := "phase " + e.Phase
 	if candidate := e.Attrs["candidate"]; candidate != "" {
@@ -82,8 +136,11 @@ func tellPhase(v *view, e measure.Event, _ time.Time) string {
 		line += " against " + baseline
 	}
 	if s := v.schedule(); s.Length > 0 {
-		line += fmt.Sprintf(": %s, %s, about %s", plural(uint64(len(s.Tests)), "test"),
-			plural(uint64(len(s.Disruptions)), "disruption"), span(s.Length))
+		disruptions := plural(uint64(different(s.Disruptions)), "disruption")
+		if v.secret {
+			disruptions = "disruptions that are not announced"
+		}
+		line += fmt.Sprintf(": %s, %s, about %s", plural(uint64(len(s.Tests)), "test"), disruptions, span(s.Length))
 	}
 	return line
 }
@@ -131,7 +188,11 @@ func tellLifted(v *view, e measure.Event, _ time.Time) string {
 	line := e.Name + " lifted"
 	touched, err1 := strconv.ParseUint(e.Attrs["touched"], 10, 64)
 	matched, err2 := strconv.ParseUint(e.Attrs["matched"], 10, 64)
-	if err1 == nil && err2 == nil {
+	switch unit := e.Attrs["unit"]; {
+	case err1 != nil || err2 != nil:
+	case unit != "":
+		line += fmt.Sprintf(": touched %s of %s %s", grouped(touched), grouped(matched), unit)
+	default:
 		line += fmt.Sprintf(": touched %s of %s", grouped(touched), plural(matched, "request"))
 	}
 	return line

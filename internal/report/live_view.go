@@ -21,6 +21,8 @@ type view struct {
 	active    []running       // disruptions in effect, oldest first
 	seen      map[string]bool // tests and disruptions that have begun
 	said      map[string]bool // lines that need not be said again
+	secret    bool            // disruptions are held back
+	held      []measure.Event // that are in effect, or became so
 }
 
 // running is a disruption in effect.
@@ -29,13 +31,13 @@ type running struct {
 	since      time.Time
 }
 
-func newView(now time.Time, schedules []Schedule) view {
-	return view{schedules: schedules, began: now, pulse: newPulse(), seen: map[string]bool{}, said: map[string]bool{}}
+func newView(now time.Time, schedules []Schedule, secret bool) view {
+	return view{schedules: schedules, secret: secret, began: now, pulse: newPulse(), seen: map[string]bool{}, said: map[string]bool{}}
 }
 
 // begin forgets the last phase.
 func (v *view) begin(phase string, at time.Time) {
-	*v = newView(at, v.schedules)
+	*v = newView(at, v.schedules, v.secret)
 	v.phase, v.going = phase, true
 }
 
@@ -69,7 +71,11 @@ func (v *view) schedule() Schedule {
 func (v *view) next(now time.Time) string {
 	schedule, elapsed := v.schedule(), now.Sub(v.began)
 	var soonest *Span
-	for _, spans := range [][]Span{schedule.Tests, schedule.Disruptions} {
+	parts := [][]Span{schedule.Tests, schedule.Disruptions}
+	if v.secret {
+		parts = parts[:1]
+	}
+	for _, spans := range parts {
 		for i, s := range spans {
 			if !v.seen[s.Name] && s.At > elapsed && (soonest == nil || s.At < soonest.At) {
 				soonest = &spans[i]

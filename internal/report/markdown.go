@@ -24,6 +24,7 @@ func writeMarkdown(w io.Writer, doc Document, _ Options) error {
 	for _, v := range doc.Phases {
 		markdownPhase(&b, v, len(doc.Phases) > 1)
 	}
+	markdownFailureModes(&b, doc.FailureModes)
 	markdownExamples(&b, doc.Examples)
 	markdownFooter(&b, doc)
 	_, err := w.Write(b.Bytes())
@@ -60,6 +61,7 @@ func markdownPhase(b *bytes.Buffer, v gates.Verdict, named bool) {
 		}
 		folded(b, "Disruptions", []string{"", "disruption", "fault", "in effect (UTC)", "proof"}, rows)
 	}
+	markdownNoticed(b, v.Disruptions)
 	if len(v.Traffic) > 0 {
 		rows := make([][]string, 0, len(v.Traffic))
 		for _, t := range v.Traffic {

@@ -27,6 +27,7 @@ func writeText(w io.Writer, doc Document, options Options) error {
 	for _, v := range doc.Phases {
 		p.phase(v, len(doc.Phases) > 1)
 	}
+	p.failureModes(doc.FailureModes)
 	if doc.Outcome != gates.Pass {
 		p.examples(doc.Examples)
 	}
@@ -150,6 +151,7 @@ func (p *page) phase(v gates.Verdict, named bool) {
 	p.gates(v.Checks)
 	p.reasons(v.Checks)
 	p.disruptions(v.Disruptions)
+	p.noticed(v.Disruptions)
 	p.traffic(v.Traffic)
 	p.warnings(v.Warnings)
 }

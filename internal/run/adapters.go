@@ -68,6 +68,11 @@ type Adapters struct {
 	// handed to keep. It may be called for a fault that is gone already, and
 	// returns nil once that was verified.
 	Undo func(ctx context.Context, d plan.Disruption, undo json.RawMessage, site Site) error
+
+	// Control takes orders for proxies of this process from k6's scripts, on
+	// loopback and with a token of its own, until it is stopped: that lifts
+	// what they injected. Nil: scripts can not reach proxies.
+	Control func(proxies map[string]Dependency) (where plan.Control, stop func() error, err error)
 }
 
 // Site is what a disruption may need to know of the run around it.

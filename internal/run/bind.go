@@ -18,19 +18,24 @@ type bound struct {
 	phase    plan.Phase
 	ports    map[string]int // of services
 	proxies  map[string]Dependency
+	services map[string]Service // that were started
 	targets  map[string]plan.Target
 	lookup   func(name string) (string, bool)
 	upstream map[string]plan.Dependency
 	env      map[string]string // the plan's own
 	missing  map[string]error  // why secrets could not be read
-	held     []net.Listener    // keep the services' ports until the proxies have theirs
+	alerts   string            // where alerts are heard; "" when they are not
+	lifting  *lifting
+	control  *plan.Control           // of the proxies, for scripts; nil where there is none
+	stop     context.CancelCauseFunc // ends the traffic
+	held     []net.Listener          // keep the services' ports until the proxies have theirs
 }
 
 // bind chooses a port for each service, and replaces what the phase's targets
 // refer to once proxies are there to be referred to.
 func (c *Conductor) bind(phase plan.Phase) (*bound, error) {
 	b := &bound{
-		phase: phase, ports: map[string]int{}, proxies: map[string]Dependency{},
+		phase: phase, ports: map[string]int{}, proxies: map[string]Dependency{}, services: map[string]Service{},
 		targets: map[string]plan.Target{}, upstream: map[string]plan.Dependency{}, missing: map[string]error{},
 	}
 	b.lookup = func(name string) (string, bool) { return c.lookup(b, name) }
@@ -183,6 +188,7 @@ func (c *Conductor) streams(b *bound) ([]plan.Stream, error) {
 			streams = append(streams, plan.Stream{
 				Phase: b.phase.Name, Arm: a.arm, Test: test, Target: b.targets[a.target],
 				Dir: c.Plan.Dir, Env: env, Hosts: hosts, Seed: c.Seed,
+				Run: c.ID, Control: b.control, Production: b.phase.Production, Disrupt: b.phase.Disrupt,
 			})
 		}
 	}

@@ -15,7 +15,7 @@ import (
 	"resilience/internal/plan"
 )
 
-// Conductor runs phases of one plan. All fields but Hurry and Listener
+// Conductor runs phases of one plan. All fields but Hurry, Listener, Guard and Socket
 // must be set.
 type Conductor struct {
 	Plan     plan.Plan
@@ -25,12 +25,16 @@ type Conductor struct {
 	Hurry    <-chan struct{} // closed when somebody can not wait for graceful ends
 	ID       string          // of the run
 	Seed     int64
+	Socket   string                                    // path, where acknowledgements are heard while a phase runs; "" for nowhere
 	Logs     string                                    // folder for the output of services and hooks
 	Getenv   func(name string) (value string, ok bool) // where secrets are looked up
+	Guard    *Guard                                    // nil: no fault is injected that would outlive this process
 
 	events atomic.Uint64
 	fault  atomic.Bool
+	health atomic.Pointer[health] // while there is traffic
 
+	warned   sync.Once
 	hide     sync.Once
 	replacer *strings.Replacer // of secrets
 }
@@ -73,26 +77,36 @@ func (c *Conductor) runPhase(ctx context.Context, phase plan.Phase) (err error) 
 		return err
 	}
 	undo := &undoing{}
+	lifting := &lifting{}
+	defer context.AfterFunc(ctx, lifting.begin)()
 	defer func() {
 		err = errors.Join(err, undo.all())
 		if c.fault.Load() {
-			err = errors.Join(err, ErrFaultLeft)
+			err = errors.Join(err, fmt.Errorf("%w: undo it with: resilience lift %s", ErrFaultLeft, c.ID))
 		}
 		if ctx.Err() != nil && !errors.Is(err, ctx.Err()) { // also when it came during the undoing
 			err = errors.Join(err, ctx.Err())
 		}
-		err = errors.Join(err, c.ended(ctx, phase, err))
+		err = errors.Join(err, c.ended(ctx, phase, lifting, err))
 	}()
 	b, err := c.bind(phase)
 	if err != nil {
 		return err
 	}
+	b.lifting = lifting
 	return b.explained(c.conduct(ctx, b, undo))
 }
 
 // conduct does all that a phase consists of, in order.
-func (c *Conductor) conduct(ctx context.Context, b *bound, undo *undoing) error {
+func (c *Conductor) conduct(ctx context.Context, b *bound, undo *undoing) (err error) {
+	defer recovered(&err, "phase "+b.phase.Name)
+	if err := c.hear(b, undo); err != nil {
+		return err
+	}
 	if err := c.startProxies(ctx, b, undo); err != nil {
+		return err
+	}
+	if err := c.serveScripts(b, undo); err != nil {
 		return err
 	}
 	if b.phase.After != "" { // while the services are still there
@@ -110,10 +124,10 @@ func (c *Conductor) conduct(ctx context.Context, b *bound, undo *undoing) error 
 }
 
 // ended records how a phase ended.
-func (c *Conductor) ended(ctx context.Context, phase plan.Phase, cause error) error {
+func (c *Conductor) ended(ctx context.Context, phase plan.Phase, lifting *lifting, cause error) error {
 	attrs := map[string]string{}
 	if ctx.Err() != nil {
-		if err := c.event(measure.Event{Kind: measure.EventInterrupt, Phase: phase.Name}); err != nil {
+		if err := c.event(lifting.event(phase.Name)); err != nil {
 			return err
 		}
 		attrs["reason"] = "interrupted"
@@ -135,6 +149,9 @@ func (c *Conductor) event(e measure.Event) error {
 // emit keeps a batch, without secrets, and then tells the listener.
 func (c *Conductor) emit(batch measure.Batch) error {
 	batch = c.redacted(batch)
+	if health := c.health.Load(); health != nil {
+		health.heard(batch)
+	}
 	if err := c.Recorder.Append(batch); err != nil {
 		return fmt.Errorf("keep what was measured: %w", err)
 	}

@@ -163,9 +163,9 @@ func TestDisruptionsThatDoNotHappen(t *testing.T) {
 		at     time.Duration
 		reason string
 	}{
-		"the system is sick":       {func(s *stage) { s.load.failed = 6 }, 7500 * time.Millisecond, "the system was sick already: 42 of the last 70 requests failed"},
-		"injection fails":          {func(s *stage) { s.fault.injectErr = errors.New("no rights") }, 0, "could not be injected: no rights"},
-		"the tests ended too soon": {func(*stage) {}, time.Minute, "the tests ended before its time"},
+		"the system is sick":     {func(s *stage) { s.load.failed = 6 }, 7500 * time.Millisecond, "the system was sick already: 42 of the last 70 requests failed"},
+		"injection fails":        {func(s *stage) { s.fault.injectErr = errors.New("no rights") }, 0, "could not be injected: no rights"},
+		"it would come too late": {func(*stage) {}, time.Minute, "it would not be over before the tests are, but 41s later"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -2,181 +2,215 @@ package run
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
 	"strconv"
-	"sync"
+	"strings"
 	"time"
 
 	"resilience/internal/measure"
 	"resilience/internal/plan"
 )
 
-// liftTimeout is how long lifting may take: the grace that a cancelled job of
-// a pipeline gets.
-const liftTimeout = 5 * time.Second
+const (
+	// liftTimeout is how long lifting may take once a run is to end: the grace
+	// that a cancelled job of a pipeline gets.
+	liftTimeout = 5 * time.Second
+	// liftPatience is how long it may take while the run goes on.
+	liftPatience = 2 * time.Minute
+)
 
 // scheduled is a disruption that is ready to be injected.
 type scheduled struct {
-	plan  plan.Disruption
+	plan  plan.Disruption // with the name that it is recorded under
 	fault Disruption
+	sweep string        // the disruption that this is one instance of; "" when it is none
+	reach measure.Reach // what it would act on, as far as is known before
 }
 
 // disruptions makes all faults of a phase before any traffic starts, so that
 // what is wrong with one shows early.
-func (c *Conductor) disruptions(b *bound) ([]scheduled, error) {
+func (c *Conductor) disruptions(ctx context.Context, b *bound) ([]scheduled, error) {
 	var out []scheduled
-	for _, d := range b.phase.Disruptions {
-		d, err := plan.Bind(d, b.lookup)
+	for _, planned := range b.phase.Disruptions {
+		each, err := c.instances(ctx, b, planned)
 		if err != nil {
-			return nil, fmt.Errorf("disruption %s: %w", d.Name, err)
+			return nil, err
 		}
-		fault, err := c.Adapters.Disruption(d, c.site(b))
-		if err != nil {
-			return nil, fmt.Errorf("disruption %s: %w", d.Name, err)
+		for _, d := range each {
+			one, err := c.ready(b, d)
+			if err != nil {
+				return nil, fmt.Errorf("disruption %s: %w", d.Name, err)
+			}
+			if planned.Sweep {
+				one.sweep = planned.Name
+			}
+			out = append(out, one)
 		}
-		out = append(out, scheduled{plan: d, fault: fault})
 	}
 	return out, nil
+}
+
+// ready makes the fault of one disruption.
+func (c *Conductor) ready(b *bound, d plan.Disruption) (scheduled, error) {
+	d, err := plan.Bind(d, b.lookup)
+	if err != nil {
+		return scheduled{}, err
+	}
+	fault, err := c.Adapters.Disruption(d, c.site(b))
+	return scheduled{plan: d, fault: fault}, err
 }
 
 // site is what the disruptions of a phase may need to know.
 func (c *Conductor) site(b *bound) Site {
 	return Site{
-		Run: c.ID, Phase: b.phase.Name, Dir: c.Plan.Dir, Env: c.environment(b), Seed: c.Seed, Dependencies: b.proxies,
+		Run: c.ID, Phase: b.phase.Name, Dir: c.Plan.Dir, Env: append(c.environment(b), "TARGET_URL="+b.targets[b.phase.Candidate].URL), Seed: c.Seed, Dependencies: b.proxies, Services: b.services,
 		Note: func(kind, name string, attrs map[string]string) {
 			_ = c.event(measure.Event{Kind: kind, Phase: b.phase.Name, Name: name, Attrs: attrs}) // as in note
 		},
 	}
 }
 
-// disrupt injects one disruption at its time and lifts it when its time is
-// over or the context ends, whichever is first.
-func (c *Conductor) disrupt(ctx context.Context, b *bound, d scheduled, clock *clock, health *health) {
-	if err := clock.until(ctx, time.Duration(d.plan.At)); err != nil {
-		c.note(b, d, measure.EventSkipped, 0, map[string]string{"reason": "the tests ended before its time"})
-		return
+// disrupt injects a disruption now and lifts it when its time is over, a
+// condition of its abort_if holds or the context ends, whichever is first. It
+// may be called again once it has returned: a disruption that repeats is the
+// same one each time. When that is, [Conductor.schedule] decides.
+func (c *Conductor) disrupt(ctx context.Context, b *bound, d scheduled, health *health) (became outcome) {
+	defer c.defect(b, d, &became)
+	watched, err := conditions(d.plan.AbortIf)
+	if err != nil {
+		return c.skip(b, d, err.Error())
 	}
 	if reason := health.sick(time.Now()); reason != "" {
-		c.note(b, d, measure.EventSkipped, 0, map[string]string{"reason": reason})
-		return
+		return c.skip(b, d, reason)
 	}
-	lift, err := d.fault.Inject(ctx, func(json.RawMessage) error { return nil })
+	keeper := &keeper{c: c, b: b, d: d.plan}
+	lift, err := inject(ctx, d.fault, keeper)
+	if defect := (*panicError)(nil); errors.Is(err, errStuck) || errors.As(err, &defect) {
+		if defect != nil {
+			b.stop(err)
+		}
+		return c.left(b, d, err)
+	}
 	if err != nil {
-		c.note(b, d, measure.EventSkipped, 0, map[string]string{"reason": "could not be injected: " + err.Error()})
-		return
+		return c.skip(b, d, "could not be injected: "+errors.Join(err, keeper.lifted(nil)).Error())
 	}
+	end := health.disrupted(time.Now())
+	c.inEffect(b, d)
+	limited, cancel := context.WithTimeout(ctx, time.Duration(d.plan.For)) // an early end lifts early
+	defer cancel()
+	abort := false
+	if keeper.injected() == nil { // or the journal can not be written any more
+		_, abort = c.watch(limited, b, health, d.plan.Name, watched)
+	}
+	c.lift(ctx, b, d, keeper, lift)
+	end(time.Now())
+	return outcome{took: true, aborted: abort, lifted: time.Now()}
+}
+
+// inEffect records that a fault is.
+func (c *Conductor) inEffect(b *bound, d scheduled) {
+	at := time.Now().UnixNano()
 	fault, share := d.plan.Fault()
 	_, on := d.plan.On()
-	end := health.disrupted(time.Now())
-	c.note(b, d, measure.EventDisruption, time.Now().UnixNano(), map[string]string{
+	attrs := map[string]string{
 		"fault": fault, "on": on, "settle": time.Duration(*d.plan.Settle).String(),
 		"share": strconv.FormatFloat(share, 'g', -1, 64),
-	})
-	_ = wait(ctx, time.Duration(d.plan.For)) // an early end lifts early
-	c.lift(ctx, b, d, lift)
-	end(time.Now())
+	}
+	if len(d.reach.Selected) > 0 {
+		attrs["names"], attrs["unit"] = strings.Join(d.reach.Selected, ", "), d.reach.Unit
+	}
+	c.note(b, d, measure.EventDisruption, at, d.attrs(attrs))
 }
 
 // lift ends a disruption with a context of its own, so that what ended the run
-// can not keep the fault in place.
-func (c *Conductor) lift(ctx context.Context, b *bound, d scheduled, lift func(context.Context) (measure.Touch, error)) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), liftTimeout)
+// can not keep the fault in place. Once the run is to end it takes no longer
+// than a pipeline waits.
+func (c *Conductor) lift(ctx context.Context, b *bound, d scheduled, keeper *keeper, lift func(context.Context) (measure.Touch, error)) {
+	alone, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	touch, err := lift(ctx)
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(liftTimeout, cancel) })()
+	var touch measure.Touch
+	err := within(alone, liftPatience, func(ctx context.Context) (err error) {
+		touch, err = lift(ctx)
+		return err
+	})
 	at := time.Now().UnixNano()
 	attrs := map[string]string{
 		"touched": strconv.FormatUint(touch.Touched, 10), "matched": strconv.FormatUint(touch.Matched, 10),
 	}
-	if err != nil {
+	if touch.Unit != "" {
+		attrs["unit"] = touch.Unit
+	}
+	if len(touch.Names) > 0 {
+		attrs["names"] = strings.Join(touch.Names, ", ")
+	}
+	if err = errors.Join(err, keeper.lifted(err)); err != nil {
 		c.fault.Store(true)
 		attrs["error"] = err.Error()
 	}
-	c.note(b, d, measure.EventLifted, at, attrs)
+	c.note(b, d, measure.EventLifted, at, d.attrs(attrs))
+}
+
+// errStuck says that an injection did not end when it should have.
+var errStuck = errors.New("injecting it did not come to its end")
+
+// inject injects a fault. Should that not end although the run does, nobody
+// waits for it any longer; what it injects after all is lifted at once.
+func inject(ctx context.Context, fault Disruption, keeper *keeper) (lift func(context.Context) (measure.Touch, error), err error) {
+	type result struct {
+		lift func(context.Context) (measure.Touch, error)
+		err  error
+	}
+	done, gone := make(chan result), make(chan struct{})
+	go func() {
+		var r result
+		defer func() {
+			select {
+			case done <- r:
+			case <-gone:
+				if r.err == nil {
+					_, err := r.lift(context.Background())
+					_ = keeper.lifted(err) // the watchdog goes by what it reads
+				}
+			}
+		}()
+		defer recovered(&r.err, "inject")
+		r.lift, r.err = fault.Inject(ctx, keeper.keep)
+	}()
+	patience := make(chan struct{})
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(liftTimeout+letGo, func() { close(patience) }) })()
+	select {
+	case r := <-done:
+		return r.lift, r.err
+	case <-patience:
+		close(gone)
+		return nil, errStuck
+	}
+}
+
+// left records that a fault may be in effect, and nobody here can lift it.
+func (c *Conductor) left(b *bound, d scheduled, err error) outcome {
+	c.fault.Store(true)
+	c.inEffect(b, d)
+	c.note(b, d, measure.EventLifted, 0, d.attrs(map[string]string{"error": firstLine(err)}))
+	return outcome{took: true, lifted: time.Now()}
+}
+
+// defect is deferred: should this program panic while a fault is in effect, it
+// counts as left, and the run ends.
+func (c *Conductor) defect(b *bound, d scheduled, became *outcome) {
+	problem := recover()
+	if problem == nil {
+		return
+	}
+	err := panicked("disruption "+d.plan.Name, problem)
+	*became = c.left(b, d, err)
+	b.stop(err)
 }
 
 // note records what became of a disruption. A record that can not be written
 // stops the traffic, whose batches fail the same way.
 func (c *Conductor) note(b *bound, d scheduled, kind string, at int64, attrs map[string]string) {
 	_ = c.event(measure.Event{At: at, Kind: kind, Phase: b.phase.Name, Name: d.plan.Name, Attrs: attrs})
-}
-
-// health watches whether the system is well enough to be disrupted. It looks
-// at the seconds without a fault, whenever their windows come in.
-type health struct {
-	mu      sync.Mutex
-	faults  []*stretch
-	seconds map[int64]*tally // by their start
-}
-
-// stretch is when a fault was in effect; until is zero while it is.
-type stretch struct{ from, until time.Time }
-
-type tally struct{ count, failed uint64 }
-
-const (
-	healthSeconds = 10 // looked back
-	healthSamples = 10 // fewer say nothing
-)
-
-func newHealth() *health { return &health{seconds: map[int64]*tally{}} }
-
-func (h *health) heard(batch measure.Batch) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, w := range batch.Windows {
-		if w.Series.Metric != measure.MetricRequest || w.Series.Arm == measure.Baseline {
-			continue
-		}
-		t := h.seconds[w.Start]
-		if t == nil {
-			t = &tally{}
-			h.seconds[w.Start] = t
-		}
-		t.count += w.Count
-		t.failed += w.Failed
-	}
-}
-
-// disrupted notes that a fault is in effect, until end is called.
-func (h *health) disrupted(from time.Time) (end func(time.Time)) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := &stretch{from: from}
-	h.faults = append(h.faults, s)
-	return func(until time.Time) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		s.until = until
-	}
-}
-
-// sick says why a fault should not go in now: more than half of the latest
-// requests failed without one. "" when the system is well, or nothing is known.
-func (h *health) sick(now time.Time) string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var count, failed uint64
-	for start, t := range h.seconds {
-		begin := time.Unix(0, start)
-		switch {
-		case now.Sub(begin) > (healthSeconds+1)*time.Second:
-			delete(h.seconds, start)
-		case !h.faulty(begin, begin.Add(time.Second)):
-			count += t.count
-			failed += t.failed
-		}
-	}
-	if count < healthSamples || 2*failed <= count {
-		return ""
-	}
-	return fmt.Sprintf("the system was sick already: %d of the last %d requests failed", failed, count)
-}
-
-// faulty reports whether any fault was in effect between two moments.
-func (h *health) faulty(from, to time.Time) bool {
-	return slices.ContainsFunc(h.faults, func(s *stretch) bool {
-		return s.from.Before(to) && (s.until.IsZero() || s.until.After(from))
-	})
 }

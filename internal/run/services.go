@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -33,7 +31,7 @@ const readyPoll = 50 * time.Millisecond
 // startServices starts the plan's services, each after those it names.
 func (c *Conductor) startServices(ctx context.Context, b *bound, undo *undoing) error {
 	for _, name := range c.serviceOrder() {
-		service, err := plan.Bind(c.Plan.Services[name], func(key string) (string, bool) {
+		bound, err := plan.Bind(c.Plan.Services[name], func(key string) (string, bool) {
 			if key == "port" {
 				return strconv.Itoa(b.ports[name]), true
 			}
@@ -42,22 +40,12 @@ func (c *Conductor) startServices(ctx context.Context, b *bound, undo *undoing) 
 		if err != nil {
 			return fmt.Errorf("service %s: %w", name, err)
 		}
-		p, err := c.spawn(name, service.Command, plan.Locate(c.Plan.Dir, service.Dir), c.serviceEnv(b, name, service))
-		if err != nil {
+		s := c.newControl(b, name, bound)
+		undo.add(s.close)
+		if err := s.Start(ctx); err != nil {
 			return err
 		}
-		stopping := make(chan struct{})
-		var watching sync.WaitGroup
-		undo.add(func() error {
-			close(stopping)
-			watching.Wait()
-			c.stop(p, time.Duration(service.StopTimeout))
-			return c.serviceEvent(b, name, "stopped", "")
-		})
-		if err := c.awaitReady(ctx, b, p, service); err != nil {
-			return err
-		}
-		watching.Go(func() { c.watch(b, p, stopping) })
+		b.services[name] = s
 	}
 	return nil
 }
@@ -102,6 +90,12 @@ func (c *Conductor) environment(b *bound) []string {
 	}
 	for name, proxy := range b.proxies {
 		env = append(env, plan.DependencyVariable(name)+"="+proxy.URL())
+		if secure, ok := proxy.(interface{ CA() string }); ok && secure.CA() != "" {
+			env = append(env, plan.AuthorityVariable(name)+"="+secure.CA())
+		}
+	}
+	if b.alerts != "" {
+		env = append(env, alertsVariable+"="+b.alerts)
 	}
 	return env
 }
@@ -123,8 +117,13 @@ func (c *Conductor) spawn(name, command, dir string, env []string) (*process, er
 		return nil, errors.Join(fmt.Errorf("%s: start %q: %w", name, command, err), log.close())
 	}
 	p := &process{name: name, cmd: cmd, log: log, exited: make(chan struct{})}
+	ended, err := c.Guard.started(cmd.Process.Pid, name)
+	if err != nil {
+		c.unguarded(name, err)
+	}
 	go func() {
 		defer close(p.exited)
+		defer ended()
 		p.err = cmd.Wait()
 		if errors.Is(p.err, exec.ErrWaitDelay) {
 			p.err = nil
@@ -132,40 +131,6 @@ func (c *Conductor) spawn(name, command, dir string, env []string) (*process, er
 		p.err = errors.Join(p.err, log.close())
 	}()
 	return p, nil
-}
-
-// awaitReady waits until the service's readiness URL answers 2xx.
-func (c *Conductor) awaitReady(ctx context.Context, b *bound, p *process, service plan.Service) error {
-	if service.Ready == "" {
-		return c.serviceEvent(b, p.name, "started", "")
-	}
-	url := service.Ready
-	if strings.HasPrefix(url, "/") {
-		url = "http://127.0.0.1:" + strconv.Itoa(b.ports[p.name]) + url
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(service.ReadyTimeout), errNotReady)
-	defer cancel()
-	last := errors.New("no answer")
-	for {
-		err := ask(ctx, url)
-		if err == nil {
-			return c.serviceEvent(b, p.name, "ready", "")
-		}
-		if ctx.Err() == nil { // or the end of the wait would hide what it waited for
-			last = err
-		}
-		select {
-		case <-p.exited:
-			return fmt.Errorf("service %s died before it was ready (%s):\n%s", p.name, ending(p.err), p.log.tail())
-		case <-ctx.Done():
-			if !errors.Is(context.Cause(ctx), errNotReady) {
-				return ctx.Err()
-			}
-			return fmt.Errorf("service %s was not ready after %s: %s: %w:\n%s",
-				p.name, time.Duration(service.ReadyTimeout), url, last, p.log.tail())
-		case <-time.After(readyPoll):
-		}
-	}
 }
 
 var errNotReady = errors.New("not ready in time")
@@ -190,22 +155,19 @@ func ask(ctx context.Context, url string) error {
 	return nil
 }
 
-// watch notes when a service dies in the middle of a phase.
-func (c *Conductor) watch(b *bound, p *process, stopping <-chan struct{}) {
-	select {
-	case <-stopping:
-	case <-p.exited:
-		_ = c.serviceEvent(b, p.name, "died", ending(p.err)) // the next batch fails the same way
-	}
-}
-
 // stop ends a process and everything in its group: asked first, then told.
 func (c *Conductor) stop(p *process, grace time.Duration) {
+	c.stopWithin(context.Background(), p, grace)
+}
+
+// stopWithin is stop that asks for no longer than the context lasts.
+func (c *Conductor) stopWithin(ctx context.Context, p *process, grace time.Duration) {
 	group := -p.cmd.Process.Pid
 	_ = syscall.Kill(group, syscall.SIGTERM) // it may be gone already
 	select {
 	case <-p.exited:
 	case <-c.Hurry:
+	case <-ctx.Done():
 	case <-time.After(grace):
 	}
 	_ = syscall.Kill(group, syscall.SIGKILL) // also what it started and left

@@ -86,7 +86,7 @@ func (l load) Run(ctx context.Context, emit func(measure.Batch) error) error {
 		if l.faulty != nil && l.faulty(begin) {
 			failed = 10
 		}
-		w := measure.Window{Series: measure.Series{Metric: measure.MetricRequest, Arm: l.stream.Arm}, Start: begin.UnixNano(), Count: 10, Failed: failed}
+		w := measure.Window{Series: measure.Series{Metric: measure.MetricRequest, Test: l.stream.Test.Name, Arm: l.stream.Arm}, Start: begin.UnixNano(), Width: int64(time.Second), Count: 10, Failed: failed}
 		time.AfterFunc(l.late, func() { _ = emit(measure.Batch{Windows: []measure.Window{w}}) })
 		if l.err != nil {
 			return l.err

@@ -24,35 +24,61 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 			return err
 		}
 	}
-	disruptions, err := c.disruptions(b)
+	disruptions, err := c.disruptions(ctx, b)
+	if err != nil {
+		return err
+	}
+	if err := c.prepare(ctx, b, disruptions); err != nil {
+		return err
+	}
+	watched, err := conditions(b.phase.AbortIf)
 	if err != nil {
 		return err
 	}
 	if err := c.preflight(ctx, b); err != nil {
 		return err
 	}
-	clock, health := newClock(streams), newHealth()
+	clock, health := newClock(streams), newHealth(b.phase)
+	c.health.Store(health)
+	defer c.health.Store(nil)
 	emit := func(batch measure.Batch) error {
 		clock.heard(batch)
-		health.heard(batch)
 		return c.emit(batch)
 	}
 	// Whatever ends the traffic lifts the disruptions at once.
-	together, stop := context.WithCancel(ctx)
-	defer stop()
-	var faults sync.WaitGroup
-	for _, d := range disruptions {
-		faults.Go(func() { c.disrupt(together, b, d, clock, health) })
-	}
+	together, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	b.stop = stop
+	var faults, watching sync.WaitGroup
+	faults.Go(func() {
+		defer c.calm(b)
+		defer guarded(stop, "schedule")
+		c.schedule(together, b, disruptions, clock, health)
+	})
+	watching.Go(func() {
+		defer guarded(stop, "abort_if")
+		c.watchPhase(together, stop, b, health, watched)
+	})
 	err = c.send(together, stop, streams, engines, clock, emit)
-	stop()
+	stop(nil)
 	faults.Wait()
-	return errors.Join(err, ctx.Err())
+	watching.Wait()
+	return errors.Join(err, broke(together), ctx.Err())
+}
+
+// broke gives the defect of this program that ended the traffic, if one did.
+func broke(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	var abort *aborted
+	if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) || errors.As(cause, &abort) {
+		return nil
+	}
+	return cause
 }
 
 // send runs all streams side by side until each has ended. The first error
 // stops the others.
-func (c *Conductor) send(ctx context.Context, stop func(), streams []plan.Stream, engines []Traffic, clock *clock, emit func(measure.Batch) error) error {
+func (c *Conductor) send(ctx context.Context, stop context.CancelCauseFunc, streams []plan.Stream, engines []Traffic, clock *clock, emit func(measure.Batch) error) error {
 	errs := make([]error, len(streams))
 	var all sync.WaitGroup
 	for i, s := range streams {
@@ -61,12 +87,13 @@ func (c *Conductor) send(ctx context.Context, stop func(), streams []plan.Stream
 			if wait(ctx, time.Duration(s.Test.Start)) != nil {
 				return
 			}
+			defer guarded(stop, "test "+s.Test.Name)
 			err := c.bounded(ctx, s, engines[i], emit)
 			if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 				return // an engine that was stopped is not what went wrong
 			}
 			errs[i] = err
-			stop()
+			stop(nil)
 		})
 	}
 	all.Wait()
@@ -187,16 +214,6 @@ func (k *clock) check() {
 		k.warm = time.Now()
 	}
 	close(k.ready)
-}
-
-// until waits for a moment counted from the end of warm-up.
-func (k *clock) until(ctx context.Context, offset time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-k.ready:
-	}
-	return wait(ctx, time.Until(k.warm.Add(offset)))
 }
 
 func wait(ctx context.Context, d time.Duration) error {

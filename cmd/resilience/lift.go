@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"resilience/gates"
+	conduct "resilience/internal/run"
+)
+
+func liftCommand(s *streams) *cobra.Command {
+	var force bool
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "lift [RUN]",
+		Short: "Undo faults and processes that killed runs left behind",
+		Long: `lift undoes what is left of runs that could not do it themselves, of all runs
+here or of one, and verifies that it is gone. Secrets are read from where the
+plan says. It may be called again and again.
+
+Exit codes: 0 nothing is left, 6 a fault may still be active.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return &usageError{"lift wants one run, or none for all of them"}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return lift(cmd.Context(), s, strings.Join(args, ""), force, timeout)
+		},
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "also of a run that seems to go on")
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long undoing one fault may take")
+	return cmd
+}
+
+func lift(ctx context.Context, s *streams, ref string, force bool, timeout time.Duration) error {
+	paths, err := journals(ref)
+	if err != nil {
+		return err
+	}
+	var all []conduct.Undone
+	var problems []error
+	alive := false
+	for _, path := range paths {
+		lifter := lifter("lift", path)
+		lifter.Force, lifter.Timeout = force, timeout
+		done, err := lifter.Lift(ctx, path)
+		switch {
+		case errors.Is(err, conduct.ErrAlive):
+			alive = true
+			fmt.Fprintf(s.err, "the run %s is still going on: stop it, which lifts its faults, or say --force\n", runOf(path))
+		case errors.Is(err, fs.ErrNotExist): // its watchdog was faster
+		case err != nil:
+			problems = append(problems, err)
+		}
+		all = append(all, done...)
+	}
+	return concludeLift(s, all, alive, ref, errors.Join(problems...))
+}
+
+// concludeLift says what was done, and what is left to do.
+func concludeLift(s *streams, done []conduct.Undone, alive bool, ref string, problems error) error {
+	if len(done) > 0 {
+		if err := liftTable(s.out, done); err != nil {
+			return err
+		}
+	}
+	failed := conduct.Failed(done)
+	for _, u := range failed {
+		fmt.Fprintf(s.err, "%s may still be there: %v\n  by hand: %s\n", u.Name, u.Err, u.ByHand)
+	}
+	if problems != nil {
+		fmt.Fprintln(s.err, problems)
+	}
+	switch {
+	case len(failed) > 0 || problems != nil:
+		return &exitError{gates.ExitFault}
+	case alive && ref != "":
+		return &exitError{gates.ExitUsage}
+	case len(done) == 0 && !alive:
+		fmt.Fprintln(s.out, "nothing is left to lift")
+	}
+	return nil
+}
+
+func liftTable(out io.Writer, done []conduct.Undone) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "RUN\tPHASE\tWHAT\tON\tNOW")
+	for _, u := range done {
+		now := "lifted"
+		switch {
+		case u.Err != nil:
+			now = "may still be there"
+		case u.Fault == "":
+			now = "ended"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", u.Run, dash(u.Phase), strings.TrimSpace(u.Name+" "+parenthesised(u.Fault)), u.On, now)
+	}
+	return w.Flush()
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+func parenthesised(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "(" + text + ")"
+}
+
+func runOf(journal string) string {
+	return strings.TrimSuffix(filepath.Base(journal), conduct.JournalExtension)
+}

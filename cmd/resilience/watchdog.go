@@ -1,0 +1,98 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"resilience/gates"
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+	conduct "resilience/internal/run"
+	"resilience/internal/store"
+)
+
+// watchdogCommand is the other process of a run, which undoes what is left when
+// the first one dies. Nobody starts it by hand.
+func watchdogCommand(s *streams) *cobra.Command {
+	return &cobra.Command{
+		Use:    "watchdog JOURNAL",
+		Short:  "Undo what a run leaves when its process dies",
+		Hidden: true,
+		Args:   exactly(1, "a journal"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// It ends by itself soon after its run; no signal makes it end earlier.
+			signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGTSTP)
+			err := lifter("watchdog", args[0]).Watch(cmd.Context(), args[0], cmd.InOrStdin(), s.out)
+			if err != nil {
+				fmt.Fprintln(s.err, time.Now().UTC().Format(time.RFC3339), err)
+				return &exitError{gates.ExitFault}
+			}
+			return nil
+		},
+	}
+}
+
+// lifter undoes what a journal says, and says so in the record beside it.
+func lifter(by, journal string) conduct.Lifter {
+	record := strings.TrimSuffix(journal, conduct.JournalExtension) + store.Extension
+	return conduct.Lifter{
+		Adapters: func(p plan.Plan) conduct.Adapters { return adapters(p) },
+		Getenv:   os.LookupEnv, By: by,
+		Done: func(done []conduct.Undone) error { return amend(record, by, done) },
+	}
+}
+
+// amend adds to the record of a run that its faults were lifted later. A record
+// that is gone needs none.
+func amend(path, by string, done []conduct.Undone) error {
+	var events []measure.Event
+	now := time.Now().UnixNano()
+	for i, u := range done {
+		if u.Fault == "" {
+			continue
+		}
+		e := measure.Event{
+			Source: by, Seq: uint64(now) + uint64(i), At: now, Kind: measure.EventLifted, Phase: u.Phase, Name: u.Name,
+			Attrs: map[string]string{"by": by},
+		}
+		if u.Err != nil {
+			e.Attrs["error"] = u.Err.Error()
+		}
+		events = append(events, e)
+	}
+	if _, err := os.Stat(path); err != nil || len(events) == 0 {
+		return nil //nolint:nilerr // nobody reads a record that is not there
+	}
+	return store.Amend(path, events)
+}
+
+// journals are the paths of the journals of a run, or of all runs without a
+// name. A run without a journal has left nothing.
+func journals(ref string) ([]string, error) {
+	if ref == "" {
+		return filepath.Glob(filepath.Join(runsDir, "*"+conduct.JournalExtension))
+	}
+	path := ref
+	if !strings.HasSuffix(ref, conduct.JournalExtension) {
+		record, err := store.Find(runsDir, ref)
+		if err != nil {
+			return nil, &usageError{err.Error()}
+		}
+		path = strings.TrimSuffix(record, store.Extension) + conduct.JournalExtension
+	}
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, os.ErrNotExist) && path != ref:
+		return nil, nil
+	case err != nil:
+		return nil, &usageError{err.Error()}
+	}
+	return []string{path}, nil
+}

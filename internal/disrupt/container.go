@@ -1,0 +1,212 @@
+package disrupt
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"resilience/internal/plan"
+)
+
+// onContainer makes disruptions of containers of Docker or Podman.
+func onContainer(d plan.Disruption, s Site) (Disruption, error) {
+	return newLifecycle(d, s, "containers", func(ctx context.Context) ([]life, bool, error) {
+		e, err := findEngine(ctx, d.Container.Engine, s.getenv)
+		if err != nil {
+			return nil, false, err
+		}
+		group, err := selectContainers(ctx, e, *d.Container)
+		if err == nil && d.Pause == nil {
+			err = startable(ctx, group)
+		}
+		return group, d.Container.Name != "" && !isPattern(d.Container.Name), err
+	})
+}
+
+// getenv looks a variable up in what commands see.
+func (s Site) getenv(name string) string {
+	for _, entry := range slices.Backward(s.Env) {
+		if value, is := strings.CutPrefix(entry, name+"="); is {
+			return value
+		}
+	}
+	return os.Getenv(name)
+}
+
+// selectContainers gives the containers that a plan means, of those that run or
+// that another fault of this process ended: never the one that this program
+// runs in.
+func selectContainers(ctx context.Context, e *engine, c plan.Container) ([]life, error) {
+	all, err := e.list(ctx, c.Label)
+	if err != nil {
+		return nil, err
+	}
+	self := ownContainer()
+	var group []life
+	for _, is := range all {
+		if len(is.Names) == 0 {
+			is.Names = []string{is.ID}
+		}
+		name := strings.TrimPrefix(is.Names[0], "/")
+		if c.Name != "" && !slices.ContainsFunc(is.Names, func(n string) bool { return fits(c.Name, strings.TrimPrefix(n, "/")) }) {
+			continue
+		}
+		if self(is.ID) {
+			if len(all) == 1 || c.Name == name {
+				return nil, fmt.Errorf("the container %s is the one that this program runs in", name)
+			}
+			continue
+		}
+		l := &containerLife{engine: e, id: is.ID, named: name}
+		if is.State == "running" || is.State == "paused" || harmed(l) {
+			group = append(group, l)
+		}
+	}
+	if len(group) == 0 {
+		return nil, fmt.Errorf("no container that runs has the name or label %s", c.Name+c.Label)
+	}
+	return group, nil
+}
+
+// startable refuses containers that are gone once they end.
+func startable(ctx context.Context, group []life) error {
+	for _, l := range group {
+		c := l.(*containerLife)
+		is, err := c.engine.inspect(ctx, c.id)
+		if err != nil {
+			return err
+		}
+		if is.HostConfig.AutoRemove {
+			return fmt.Errorf("the container %s is removed when it ends and could not be started again: run it without --rm", c.named)
+		}
+	}
+	return nil
+}
+
+// containerID is what engines call containers.
+var containerID = regexp.MustCompile(`[0-9a-f]{64}`)
+
+// ownContainer tells the container that this program runs in: its id is in the
+// control groups or among the mounts, and its beginning is the host's name.
+func ownContainer() (is func(id string) bool) {
+	var seen []string
+	for _, path := range []string{"/proc/self/cgroup", "/proc/self/mountinfo"} {
+		if text, err := os.ReadFile(path); err == nil { // other systems run no containers
+			seen = append(seen, containerID.FindAllString(string(text), -1)...)
+		}
+	}
+	host, err := os.Hostname()
+	return func(id string) bool {
+		return slices.Contains(seen, id) || err == nil && len(host) == 12 && strings.HasPrefix(id, host)
+	}
+}
+
+// containerLife is the life of one container.
+type containerLife struct {
+	engine *engine
+	id     string
+	named  string
+}
+
+func (c *containerLife) name() string { return c.named }
+func (c *containerLife) key() any     { return "container " + c.engine.socket + " " + c.id }
+
+func (c *containerLife) look(ctx context.Context) (vitals, error) {
+	is, err := c.engine.inspect(ctx, c.id)
+	if err != nil || !is.State.Running {
+		return vitals{}, err
+	}
+	return vitals{id: fmt.Sprintf("%d since %s", is.State.Pid, is.State.StartedAt), running: true, paused: is.State.Paused}, nil
+}
+
+// until waits for a container to be as it should, or another than before.
+func (c *containerLife) until(ctx context.Context, limit time.Duration, what string, so func(vitals) bool) error {
+	return eventually(ctx, limit, fmt.Sprintf("container %s %s", c.named, what), func() (bool, error) {
+		now, err := c.look(ctx)
+		return err == nil && so(now), err
+	})
+}
+
+func (c *containerLife) kill(ctx context.Context, signal string) error {
+	before, err := c.look(ctx)
+	if err != nil {
+		return err
+	}
+	if signal == "" {
+		signal = "KILL"
+	}
+	query := url.Values{"signal": {"SIG" + strings.TrimPrefix(signal, "SIG")}}
+	if err := c.engine.tell(ctx, c.id, "kill", query); err != nil {
+		return err
+	}
+	return c.until(ctx, signalLimit, "was killed but runs on", func(now vitals) bool { return now.id != before.id })
+}
+
+func (c *containerLife) stop(ctx context.Context) error {
+	before, err := c.look(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.engine.tell(ctx, c.id, "stop", url.Values{"t": {"3"}}); err != nil {
+		return err
+	}
+	return c.until(ctx, signalLimit, "was stopped but runs on", func(now vitals) bool { return now.id != before.id })
+}
+
+// start also waits for a container that a restart policy started already.
+func (c *containerLife) start(ctx context.Context) error {
+	if err := c.engine.tell(ctx, c.id, "start", nil); err != nil {
+		return err
+	}
+	return c.until(ctx, lifeLimit, "was started but does not run", func(now vitals) bool { return now.running && !now.paused })
+}
+
+func (c *containerLife) freeze(ctx context.Context) error {
+	now, err := c.look(ctx)
+	if err != nil || now.paused {
+		return err
+	}
+	if err := c.engine.tell(ctx, c.id, "pause", nil); err != nil {
+		return err
+	}
+	return c.until(ctx, signalLimit, "was paused but goes on", func(now vitals) bool { return now.paused })
+}
+
+// thaw leaves alone what is not paused or has ended.
+func (c *containerLife) thaw(ctx context.Context) error {
+	now, err := c.look(ctx)
+	if err != nil || !now.paused {
+		return err
+	}
+	if err := c.engine.tell(ctx, c.id, "unpause", nil); err != nil {
+		return err
+	}
+	return c.until(ctx, signalLimit, "is still paused", func(now vitals) bool { return !now.paused })
+}
+
+// containerTrace finds the container when the harness is gone.
+type containerTrace struct {
+	Socket string `json:"socket"`
+	ID     string `json:"id"`
+	Name   string `json:"name"`
+}
+
+func (c *containerLife) trace(context.Context, string) (any, error) {
+	return containerTrace{c.engine.socket, c.id, c.named}, nil
+}
+
+func undoContainer(ctx context.Context, d plan.Disruption, undo json.RawMessage, _ Site) error {
+	return undoEach(d, undo, func(fault string, t containerTrace) error {
+		c := &containerLife{engine: newEngine(t.Socket), id: t.ID, named: t.Name}
+		if err := c.thaw(ctx); err != nil || fault == "pause" {
+			return err
+		}
+		return c.start(ctx)
+	})
+}

@@ -1,0 +1,178 @@
+package disrupt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"resilience/internal/measure"
+)
+
+// draining evicts the pods of a node and keeps others away.
+type draining struct{ onCluster }
+
+func newDraining(o onCluster) (Disruption, error) {
+	if o.on.Node == "" {
+		return nil, errors.New("kubernetes: drain wants the name of a node")
+	}
+	return &draining{o}, nil
+}
+
+// Prepare finds out what would have to leave the node. A node that is the only
+// one to take pods is only drained when the plan says at_most: all.
+func (d *draining) Prepare(ctx context.Context) (measure.Reach, error) {
+	err := d.need(
+		ctx, right{verb: "list", resource: "nodes"}, right{verb: "get", resource: "nodes"}, right{verb: "patch", resource: "nodes"},
+		right{verb: "list", resource: "pods"}, right{verb: "get", resource: "pods"},
+		right{verb: "create", resource: "pods", subresource: "eviction"}, right{verb: "get", group: "apps", resource: "daemonsets"},
+	)
+	if err != nil {
+		return measure.Reach{}, err
+	}
+	_, reach, err := d.look(ctx)
+	return reach, err
+}
+
+func (d *draining) look(ctx context.Context) ([]nodePod, measure.Reach, error) {
+	reach := measure.Reach{Unit: "nodes", Selected: []string{d.on.Node}}
+	all, err := d.api.nodes(ctx)
+	if err != nil {
+		return nil, reach, err
+	}
+	reach.Of = sortedKeys(all)
+	open, there := all[d.on.Node]
+	others := 0
+	for name, takes := range all {
+		if takes && name != d.on.Node {
+			others++
+		}
+	}
+	switch {
+	case !there:
+		return nil, reach, fmt.Errorf("there is no node %s: there is %v", d.on.Node, reach.Of)
+	case !open:
+		return nil, reach, fmt.Errorf("node %s is closed for pods (cordoned) already", d.on.Node)
+	case others == 0 && !meansAll(d.plan):
+		return nil, reach, fmt.Errorf("node %s is the only one that takes pods: say at_most: all if that is meant", d.on.Node)
+	}
+	pods, err := d.api.evictable(ctx, d.on.Node)
+	if err == nil && len(pods) == 0 {
+		err = fmt.Errorf("node %s has no pods that could be evicted", d.on.Node)
+	}
+	return pods, reach, err
+}
+
+// drained is what undoing needs.
+type drained struct {
+	Node string `json:"node"`
+}
+
+// Inject closes the node and returns when the first pod has left it; the others
+// follow as their disruption budgets allow, until it is lifted.
+func (d *draining) Inject(ctx context.Context, keep func(json.RawMessage) error) (func(context.Context) (measure.Touch, error), error) {
+	pods, _, err := d.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	undo, err := json.Marshal(drained{d.on.Node})
+	if err != nil {
+		return nil, err
+	}
+	if err := keep(undo); err != nil {
+		return nil, err
+	}
+	if err := d.api.cordon(ctx, d.on.Node, true); err != nil {
+		return nil, errors.Join(err, d.open(context.WithoutCancel(ctx)))
+	}
+	e := d.begin(pods)
+	select {
+	case <-e.first:
+	case <-e.done:
+	case <-ctx.Done():
+	}
+	if n, err := e.soFar(); n.Touched == 0 {
+		e.cancel()
+		return nil, errors.Join(fmt.Errorf("no pod left node %s", d.on.Node), err, ctx.Err(), d.open(context.WithoutCancel(ctx)))
+	}
+	return once(func(ctx context.Context) (measure.Touch, error) {
+		e.cancel()
+		err := d.open(ctx)
+		touch, left := e.soFar()
+		if left != nil {
+			d.site.Note(measure.EventWarning, d.plan.Name, map[string]string{"detail": left.Error()})
+		}
+		return touch, err
+	}), nil
+}
+
+// eviction is a node on its way to be empty.
+type eviction struct {
+	cancel      context.CancelFunc
+	first, done chan struct{}
+
+	mu    sync.Mutex
+	touch measure.Touch
+	err   error
+}
+
+func (d *draining) begin(pods []nodePod) *eviction {
+	ctx, cancel := context.WithCancel(context.Background())
+	e := &eviction{
+		cancel: cancel, first: make(chan struct{}), done: make(chan struct{}),
+		touch: measure.Touch{Matched: uint64(len(pods)), Unit: "pods"},
+	}
+	var once sync.Once
+	go func() {
+		defer close(e.done)
+		err := d.api.evict(ctx, d.on.Node, time.Duration(d.plan.Drain.Grace), func(p nodePod) {
+			e.mu.Lock()
+			e.touch.Touched++
+			e.touch.Names = append(e.touch.Names, p.namespace+"/"+p.name)
+			e.mu.Unlock()
+			once.Do(func() { close(e.first) })
+		})
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.err = err
+	}()
+	return e
+}
+
+func (e *eviction) soFar() (measure.Touch, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	t := e.touch
+	t.Names = append([]string(nil), t.Names...)
+	return sortedTouch(t), e.err
+}
+
+// open lets pods come to the node again, and sees that they can.
+func (d *draining) open(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, liftPatience)
+	defer cancel()
+	var last error
+	err := until(ctx, pollAgent, func() (bool, error) {
+		if last = d.api.cordon(ctx, d.on.Node, false); last != nil {
+			return errors.Is(last, errNotThere), nil
+		}
+		var all map[string]bool
+		all, last = d.api.nodes(ctx)
+		return all[d.on.Node], nil
+	})
+	if err != nil {
+		return fmt.Errorf("node %s may still be closed for pods (kubectl uncordon %s): %w", d.on.Node, d.on.Node, errors.Join(err, last))
+	}
+	return nil
+}
+
+func undoDraining(ctx context.Context, o onCluster, undo json.RawMessage) error {
+	var left drained
+	if err := json.Unmarshal(undo, &left); err != nil {
+		return fmt.Errorf("what was kept to undo it can not be read: %w", err)
+	}
+	o.on.Node = left.Node
+	return (&draining{o}).open(ctx)
+}

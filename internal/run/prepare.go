@@ -1,0 +1,51 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"resilience/internal/measure"
+)
+
+// prepareTimeout is how long a disruption may take to find out whether it could
+// be injected.
+const prepareTimeout = time.Minute
+
+// prepare asks all disruptions before there is any load whether they could be
+// injected, and records on what.
+func (c *Conductor) prepare(ctx context.Context, b *bound, all []scheduled) error {
+	errs := make([]error, len(all))
+	var asked sync.WaitGroup
+	for i := range all {
+		d := &all[i]
+		asked.Go(func() {
+			errs[i] = within(ctx, prepareTimeout, func(ctx context.Context) (err error) {
+				d.reach, err = d.fault.Prepare(ctx)
+				return err
+			})
+			if errs[i] != nil && !strings.Contains(errs[i].Error(), d.plan.Name) {
+				errs[i] = fmt.Errorf("disruption %s: %w", d.plan.Name, errs[i])
+			}
+		})
+	}
+	asked.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, d := range all {
+		if len(d.reach.Of) == 0 && len(d.reach.Selected) == 0 {
+			continue
+		}
+		err := c.event(measure.Event{Kind: measure.EventReach, Phase: b.phase.Name, Name: d.plan.Name, Attrs: d.attrs(map[string]string{
+			"unit": d.reach.Unit, "of": strings.Join(d.reach.Of, ", "), "names": strings.Join(d.reach.Selected, ", "),
+		})})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package run
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilience/internal/plan"
+)
+
+// hands undo faults, and remember which.
+type hands struct {
+	mu     sync.Mutex
+	undone []string
+	err    error
+	site   Site
+}
+
+func (h *hands) lifter() Lifter {
+	undo := func(_ context.Context, d plan.Disruption, undo json.RawMessage, s Site) error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.undone, h.site = append(h.undone, d.Name+" "+string(undo)), s
+		return h.err
+	}
+	return Lifter{
+		Adapters: func(plan.Plan) Adapters { return Adapters{Undo: undo} }, Getenv: noEnv, By: "lift", Timeout: 5 * time.Second,
+	}
+}
+
+func (h *hands) did() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]string{}, h.undone...)
+}
+
+func TestLiftUndoesOnceAndForAll(t *testing.T) {
+	h := &hands{err: errors.New("no answer")}
+	e := faultEntry(t, 1, plan.Disruption{Name: "slow", Exec: &plan.Exec{Lift: "./lift.sh"}})
+	e.Fault.Env = map[string]string{"TARGET_URL": "http://a"}
+	path := journalWith(t, plan.Plan{Dir: "/plan"}, e)
+
+	done, err := h.lifter().Lift(t.Context(), path)
+	require.NoError(t, err)
+	require.ErrorContains(t, done[0].Err, "no answer")
+	require.Equal(t, "run in /plan: ./lift.sh", done[0].ByHand)
+	require.Equal(t, "exec", done[0].Fault)
+	require.Len(t, Failed(done), 1)
+	require.FileExists(t, path, "something is left")
+
+	h.err = nil
+	var told []Undone
+	lifter := h.lifter()
+	lifter.Done = func(done []Undone) error { told = done; return nil }
+	done, err = lifter.Lift(t.Context(), path)
+	require.NoError(t, err)
+	require.Empty(t, Failed(done))
+	require.Equal(t, done, told)
+	require.Equal(t, []string{`slow {"pid":7}`, `slow {"pid":7}`}, h.did())
+	require.Contains(t, h.site.Env, "TARGET_URL=http://a")
+	require.Equal(t, "/plan", h.site.Dir)
+	require.NoFileExists(t, path)
+	_, err = lifter.Lift(t.Context(), path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestARunThatGoesOnIsLeftAlone(t *testing.T) {
+	path := journalWith(t, plan.Plan{}, faultEntry(t, 1, plan.Disruption{Name: "slow"}))
+	alive, err := os.Open(path)
+	require.NoError(t, err)
+	defer alive.Close()
+	require.NoError(t, syscall.Flock(int(alive.Fd()), syscall.LOCK_EX))
+	h := &hands{}
+	_, err = h.lifter().Lift(t.Context(), path)
+	require.ErrorIs(t, err, ErrAlive)
+	require.Empty(t, h.did())
+	forced := h.lifter()
+	forced.Force = true
+	_, err = forced.Lift(t.Context(), path)
+	require.NoError(t, err)
+	require.Len(t, h.did(), 1)
+}
+
+// startGroup starts a process group whose leader ends and leaves a child, whose
+// id it gives.
+func startGroup(t *testing.T) (leader group, child int) {
+	t.Helper()
+	cmd := exec.Command("/bin/sh", "-c", "sleep 600 & echo $!; read wait")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	line := make([]byte, 32)
+	n, err := out.Read(line)
+	require.NoError(t, err)
+	child, err = strconv.Atoi(strings.TrimSpace(string(line[:n])))
+	require.NoError(t, err)
+	leader = groupOf(cmd.Process.Pid, "web")
+	require.NotEmpty(t, leader.Started)
+	require.NoError(t, in.Close())
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	return leader, child
+}
+
+func TestLiftEndsWhatServicesLeft(t *testing.T) {
+	leader, child := startGroup(t)
+	require.True(t, leader.alive())
+	path := journalWith(t, plan.Plan{}, entry{Process: &leader})
+	done, err := (&hands{}).lifter().Lift(t.Context(), path)
+	require.NoError(t, err)
+	require.Len(t, done, 1)
+	require.NoError(t, done[0].Err)
+	require.False(t, leader.alive())
+	require.Empty(t, startedUnlessZombie(child))
+	require.NoFileExists(t, path)
+}
+
+// startedUnlessZombie gives when a process that still does something started.
+func startedUnlessZombie(pid int) string {
+	if allZombies(pid) || syscall.Kill(pid, 0) != nil {
+		return ""
+	}
+	if fields := statOf(strconv.Itoa(pid)); len(fields) > 0 && string(fields[0]) == "Z" {
+		return ""
+	}
+	return startOf(pid)
+}
+
+func TestTheProcessOfAnotherIsLeftAlone(t *testing.T) {
+	cmd := exec.Command("sleep", "600")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, cmd.Start())
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	path := journalWith(t, plan.Plan{}, entry{Process: &group{Pid: cmd.Process.Pid, Started: "12"}})
+	_, err := (&hands{}).lifter().Lift(t.Context(), path)
+	require.NoError(t, err)
+	require.NotEmpty(t, startedUnlessZombie(cmd.Process.Pid))
+}
+
+func TestTheWatchdogUndoesWhatADeadRunLeft(t *testing.T) {
+	path := journalWith(t, plan.Plan{}, faultEntry(t, 1, plan.Disruption{Name: "slow"}))
+	read, write := io.Pipe()
+	h, said := &hands{}, &bytes.Buffer{}
+	ended := make(chan error, 1)
+	go func() { ended <- h.lifter().Watch(t.Context(), path, read, said) }()
+	require.Never(t, func() bool { return len(h.did()) > 0 }, 50*time.Millisecond, 10*time.Millisecond)
+	require.NoError(t, write.Close())
+	require.NoError(t, <-ended)
+	require.Equal(t, []string{`slow {"pid":7}`}, h.did())
+	require.Contains(t, said.String(), "slow  on")
+	require.NoFileExists(t, path)
+}
+
+func TestTheWatchdogLiftsForARunThatIsStuck(t *testing.T) {
+	late := faultEntry(t, 1, plan.Disruption{Name: "late"})
+	late.Fault.Deadline = time.Now().Add(-2 * overdue)
+	path := journalWith(t, plan.Plan{}, late, faultEntry(t, 2, plan.Disruption{Name: "in time"}))
+	alive, err := os.Open(path)
+	require.NoError(t, err)
+	defer alive.Close()
+	require.NoError(t, syscall.Flock(int(alive.Fd()), syscall.LOCK_EX))
+	read, write := io.Pipe()
+	h := &hands{}
+	ended := make(chan error, 1)
+	go func() { ended <- h.lifter().Watch(t.Context(), path, read, io.Discard) }()
+	require.Eventually(t, func() bool { return len(h.did()) > 0 }, 10*time.Second, 20*time.Millisecond)
+	require.Equal(t, []string{`late {"pid":7}`}, h.did())
+	require.NoError(t, alive.Close())
+	require.NoError(t, write.Close())
+	require.NoError(t, <-ended)
+	require.Equal(t, []string{`late {"pid":7}`, `in time {"pid":7}`}, h.did())
+}
+
+func TestUndoingThatHangsIsBounded(t *testing.T) {
+	path := journalWith(t, plan.Plan{}, faultEntry(t, 1, plan.Disruption{Name: "slow"}))
+	lifter := (&hands{}).lifter()
+	lifter.Timeout = 10 * time.Millisecond
+	never := make(chan struct{})
+	t.Cleanup(func() { close(never) })
+	lifter.Adapters = func(plan.Plan) Adapters {
+		return Adapters{Undo: func(context.Context, plan.Disruption, json.RawMessage, Site) error { <-never; return nil }}
+	}
+	done, err := lifter.Lift(t.Context(), path)
+	require.NoError(t, err)
+	require.ErrorContains(t, done[0].Err, "did not come to its end")
+}
