@@ -104,11 +104,11 @@ func (d Disrupted) Amount(n uint64) string { return countText(n) + " " + d.noun(
 // noun is what the disruption touches, in the singular for 1.
 func (d Disrupted) noun(n uint64) string {
 	plural := cmp.Or(d.Unit, "requests")
-	switch {
-	case n != 1:
+	if n != 1 {
 		return plural
-	case strings.HasSuffix(plural, "ies"): // queries, proxies
-		return strings.NewReplacer("ueries", "uery", "oxies", "oxy").Replace(plural)
+	}
+	if stem, ok := strings.CutSuffix(plural, "ies"); ok { // queries, proxies
+		return stem + "y"
 	}
 	return strings.TrimSuffix(plural, "s")
 }

@@ -259,7 +259,7 @@ func (s *sheet) disruption(name string, from, to int64, opts map[string]string) 
 	if opts["end"] == "no" {
 		return
 	}
-	attrs := map[string]string{"error": opts["error"]}
+	attrs := map[string]string{"error": opts["error"], "unit": opts["unit"]}
 	if touched, matched, ok := strings.Cut(opts["touched"], "/"); ok {
 		attrs["touched"], attrs["matched"] = touched, matched
 	} else if opts["touched"] == "" {

@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 			crashLater()
 			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 		},
-		"testserver": func() { os.Exit(testServer(os.Args[1:])) },
+		"testserver":       func() { os.Exit(testServer(os.Args[1:])) },
+		"toxiproxy-server": func() { os.Exit(toxiproxyServer(os.Args[1:])) },
 	})
 }
 
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "nowhere": nowhere, "serve": serve, "proxy": proxy, "upstream": upstream,
+			"exits": exits, "nowhere": nowhere, "serve": serve, "proxy": proxy, "upstream": upstream, "toxiproxy": toxiproxy, "fetch": fetch,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

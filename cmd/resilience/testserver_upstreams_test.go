@@ -12,14 +12,17 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/miekg/dns"
 	"github.com/rogpeppe/go-internal/testscript"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	grpcstatus "google.golang.org/grpc/status"
 )
 
 // upstreams are what `upstream` starts: each serves on a listener and gives how
@@ -96,7 +99,8 @@ var asks = map[string]func(ctx context.Context, at *url.URL, authority string) e
 	"retry": askThrice,
 }
 
-// ask answers with 200 if the dependency did as it should: /ask/PROTOCOL/NAME.
+// ask answers with 200 if the dependency did as it should, and otherwise with
+// the status of the cause: /ask/PROTOCOL/NAME.
 func ask(w http.ResponseWriter, r *http.Request) {
 	at, err := url.Parse(os.Getenv("RESILIENCE_DEP_" + r.PathValue("name") + "_URL"))
 	by := asks[r.PathValue("protocol")]
@@ -107,8 +111,27 @@ func ask(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), askLimit)
 	defer cancel()
 	if err := by(ctx, at, os.Getenv("RESILIENCE_DEP_"+r.PathValue("name")+"_CA")); err != nil {
-		http.Error(w, err.Error(), http.StatusBadGateway)
+		http.Error(w, err.Error(), statusOf(err))
 	}
+}
+
+// statusOf lets a report tell the causes apart.
+func statusOf(err error) int {
+	var name *net.DNSError
+	var certificate x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &name) && name.IsNotFound:
+		return 561
+	case errors.As(err, &certificate) && certificate.Reason == x509.Expired:
+		return 562
+	case grpcstatus.Code(err) == codes.Unavailable:
+		return 563
+	case errors.Is(err, syscall.ECONNRESET):
+		return 564
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return 565
+	}
+	return http.StatusBadGateway
 }
 
 func askEcho(ctx context.Context, at *url.URL, _ string) error {

@@ -22,17 +22,12 @@ func readBandwidth(d plan.Disruption) (effect, error) {
 	return bandwidth{perSecond: d.Bandwidth.PerSecond}, nil
 }
 
-func (f bandwidth) touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc) {
-	p := bodyPace{ctx: r.Context(), turn: t, piece: f.piece(), pause: f.pause}
-	body := r.ContentLength != 0
-	if body {
+func (f bandwidth) touch(w http.ResponseWriter, r *http.Request, c *chance, next http.HandlerFunc) {
+	p := bodyPace{ctx: r.Context(), chance: c, piece: f.piece(), pause: f.pause}
+	if r.ContentLength != 0 {
 		r.Body = &pacedReader{ReadCloser: r.Body, bodyPace: p}
 	}
-	out := &pacedWriter{ResponseWriter: w, bodyPace: p}
-	next(out, r)
-	if out.pieces == 0 && !body {
-		t.spare()
-	}
+	next(&pacedWriter{ResponseWriter: w, least: 1, bodyPace: p}, r)
 }
 
 // piece is what passes in 20 ms, at least a byte and at most what is copied at

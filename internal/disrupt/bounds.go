@@ -73,7 +73,7 @@ func (t *tally) take() (turn, bool) {
 		return turn{}, false
 	}
 	t.count.Touched++
-	return turn{draw: uniform(mix(draw + golden)), lifted: t.turn, tally: t}, true
+	return turn{draw: uniform(mix(draw + golden)), lifted: t.turn}, true
 }
 
 // inTurn tells whether a flapping fault is on now. What it touches is let go

@@ -10,7 +10,7 @@ import (
 )
 
 // clock shifts the times in the headers of answers, as if the dependency's
-// clock were wrong.
+// clock were wrong. An answer without any does not match.
 type clock struct{ skew time.Duration }
 
 func readClock(d plan.Disruption) (effect, error) {
@@ -24,25 +24,20 @@ func readClock(d plan.Disruption) (effect, error) {
 	return clock{skew: skew}, nil
 }
 
-func (f clock) touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc) {
-	out := &skewed{ResponseWriter: w, turn: t, skew: f.skew}
-	next(out, r)
-	if !out.shifted {
-		t.spare()
-	}
+func (f clock) touch(w http.ResponseWriter, r *http.Request, c *chance, next http.HandlerFunc) {
+	next(&skewed{ResponseWriter: w, chance: c, skew: f.skew}, r)
 }
 
 // skewed is a response whose times are shifted.
 type skewed struct {
 	http.ResponseWriter
-	turn    turn
-	skew    time.Duration
-	shifted bool
+	chance *chance
+	skew   time.Duration
 }
 
 // WriteHeader shifts the times of a final answer.
 func (w *skewed) WriteHeader(status int) {
-	if status >= 200 && !w.turn.isLifted() {
+	if status >= 200 {
 		h := w.Header()
 		for _, name := range []string{"Date", "Expires", "Last-Modified"} {
 			w.shift(h[name], w.date)
@@ -54,8 +49,8 @@ func (w *skewed) WriteHeader(status int) {
 
 func (w *skewed) shift(values []string, by func(string) (string, bool)) {
 	for i, value := range values {
-		if later, ok := by(value); ok {
-			values[i], w.shifted = later, true
+		if later, ok := by(value); ok && w.chance.bites() {
+			values[i] = later
 		}
 	}
 }

@@ -28,43 +28,39 @@ func readCorrupt(d plan.Disruption) (effect, error) {
 	return f, nil
 }
 
-func (f corruption) touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc) {
-	random := rand.New(rand.NewPCG(math.Float64bits(t.draw), golden)) //nolint:gosec // repeatable on purpose
-	out := &wrongBody{ResponseWriter: w, turn: t, share: f.share, random: random}
-	next(out, r)
-	if !out.changed {
-		t.spare()
-	}
+func (f corruption) touch(w http.ResponseWriter, r *http.Request, c *chance, next http.HandlerFunc) {
+	next(&wrongBody{ResponseWriter: w, chance: c, share: f.share}, r)
 }
 
 // wrongBody is a response with wrong bytes.
 type wrongBody struct {
 	http.ResponseWriter
-	turn    turn
-	share   float64
-	random  *rand.Rand
-	skip    int64 // bytes before the next that is changed
-	changed bool
+	chance *chance
+	share  float64
+	random *rand.Rand // nil before the first byte
+	skip   int64      // bytes before the next that is changed
 }
 
-// WriteHeader picks the first byte that is changed.
-func (w *wrongBody) WriteHeader(status int) {
-	if n, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64); err == nil && n > 0 && status >= 200 {
+// begin picks the first byte that is changed.
+func (w *wrongBody) begin() {
+	w.random = rand.New(rand.NewPCG(math.Float64bits(w.chance.draw), golden)) //nolint:gosec // repeatable on purpose
+	if n, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64); err == nil && n > 0 {
 		w.skip = w.random.Int64N(min(n, int64(math.Ceil(1/w.share))))
 	}
-	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write passes on a part of the body, some of its bytes changed.
 func (w *wrongBody) Write(b []byte) (int, error) {
-	if w.turn.isLifted() {
+	if len(b) == 0 || !w.chance.bites() || w.chance.isLifted() {
 		return w.ResponseWriter.Write(b)
+	}
+	if w.random == nil {
+		w.begin()
 	}
 	wrong := append([]byte(nil), b...) // what is given must not be changed
 	for w.skip < int64(len(wrong)) {
 		wrong[w.skip] ^= byte(1 + w.random.IntN(255)) //nolint:gosec // at most 255
 		w.skip += 1 + w.gap()
-		w.changed = true
 	}
 	w.skip -= int64(len(wrong))
 	return w.ResponseWriter.Write(wrong)

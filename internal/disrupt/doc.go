@@ -32,8 +32,10 @@
 // have been touched is matched, one that was is touched. A request that an
 // earlier fault answered never reached the later ones and counts for none of
 // them, and neither does one that came while a flapping fault was off or after
-// the first N were touched: the share could not pick it. A fault that found
-// nothing to harm, such as no body to cut off, has touched nothing. Where the
+// the first N were touched: the share could not pick it. An answer in which
+// there is nothing to harm, such as one without a body for a fault on bodies,
+// is not matched either: faults on answers decide when the answer is there,
+// and its order among the answers counts. Where the
 // port is closed nobody can be counted; it counts once it was seen to refuse.
 // After lifting the counts no longer move.
 //
@@ -48,6 +50,13 @@
 // with that process however that came about. What commands and calls put into
 // effect is lifted and verified by others. All that would outlive this process
 // is kept before it begins, for [Undo].
+//
+// On Kubernetes (kubernetes_state.go; kubernetes.go is the one file that knows
+// its API) pods, workloads and nodes are chosen, and the rights that it takes
+// are asked for, before anything happens. Faults on the traffic of pods are the
+// business of an [Agent] in each: this program, beside the system, with a proxy
+// as above that the kernel sends the traffic of a port through for as long as
+// the agent's process lives (nft_linux.go).
 //
 // To add a fault on HTTP, write a file with a function that reads it from a
 // disruption and an effect that touches one request (latency.go for one that

@@ -53,7 +53,7 @@ func grpcFailure(e plan.Error) (effect, error) {
 	return falseAnswer{status: http.StatusOK, header: h}, nil
 }
 
-func (f falseAnswer) touch(w http.ResponseWriter, r *http.Request, _ turn, _ http.HandlerFunc) {
+func (f falseAnswer) touch(w http.ResponseWriter, r *http.Request, _ *chance, _ http.HandlerFunc) {
 	readAhead(r) // so that the connection can be used again
 	h := w.Header()
 	for name, values := range f.header {

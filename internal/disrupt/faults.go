@@ -50,12 +50,14 @@ const (
 
 // effect is a fault that is ready to act.
 type effect interface {
-	// touch harms one request that was chosen for it. Unless it answers the
-	// request itself, it passes it on to next, just once. It returns early
-	// from all waiting when the turn is lifted or the request's context ends,
-	// and leaves nothing running. It panics with [http.ErrAbortHandler] to
-	// leave a request without an answer.
-	touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc)
+	// touch harms one request. In the stages paces and alters it does so only
+	// where its chance bites, and asks that once there is something to harm; in
+	// the others that is decided. Unless it answers the request itself, it
+	// passes it on to next, just once. It returns early from all waiting when
+	// the turn is lifted or the request's context ends, and leaves nothing
+	// running. It panics with [http.ErrAbortHandler] to leave a request without
+	// an answer.
+	touch(w http.ResponseWriter, r *http.Request, c *chance, next http.HandlerFunc)
 }
 
 // blockade is an effect that, where it is not bounded, acts on the proxy as a

@@ -27,9 +27,12 @@ func (plainText) Name() string                       { return "proto" }
 func (plainText) Marshal(v any) ([]byte, error)      { return []byte(*v.(*string)), nil }
 func (plainText) Unmarshal(data []byte, v any) error { *v.(*string) = string(data); return nil }
 
-// echoText answers each message at once: "go" with "ok", a code's name with that
-// code, and anything else with itself.
+// echoText says what time it is and answers each message at once: "go" with
+// "ok", a code's name with that code, and anything else with itself.
 func echoText(_ any, s grpc.ServerStream) error {
+	if err := s.SetHeader(metadata.Pairs("date", time.Now().UTC().Format(http.TimeFormat))); err != nil {
+		return err
+	}
 	for {
 		var text string
 		switch err := s.RecvMsg(&text); {
@@ -80,8 +83,9 @@ func grpcFrontOf(t testing.TB, address string) (*Proxy, *kept, *grpc.ClientConn)
 func say(ctx context.Context, conn *grpc.ClientConn, text string) received {
 	start := time.Now()
 	var back string
-	err := conn.Invoke(ctx, "/shop.Echo/Say", &text, &back)
-	return received{Response: &http.Response{StatusCode: 200}, body: back, took: time.Since(start), err: err}
+	var header metadata.MD
+	err := conn.Invoke(ctx, "/shop.Echo/Say", &text, &back, grpc.Header(&header))
+	return received{Response: &http.Response{StatusCode: 200, Header: http.Header{"Date": header["date"]}}, body: back, took: time.Since(start), err: err}
 }
 
 func grpcCaller(t testing.TB) (*Proxy, caller) {

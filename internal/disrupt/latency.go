@@ -71,10 +71,10 @@ func (l latency) of(draw float64) time.Duration {
 	return time.Duration(min(float64(plan.MaxDelay), l.distribution(float64(l.delay), float64(l.jitter), draw)))
 }
 
-func (l latency) touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc) {
+func (l latency) touch(w http.ResponseWriter, r *http.Request, c *chance, next http.HandlerFunc) {
 	readAhead(r)
-	if delay := l.of(t.draw); delay > 0 {
-		t.wait(r.Context(), delay)
+	if delay := l.of(c.draw); delay > 0 {
+		c.wait(r.Context(), delay)
 	}
 	next(w, r)
 }

@@ -19,7 +19,7 @@ import (
 func heldFor(l effect, r *http.Request, t turn) time.Duration {
 	start := time.Now()
 	var took time.Duration
-	l.touch(httptest.NewRecorder(), r, t, func(http.ResponseWriter, *http.Request) { took = time.Since(start) })
+	l.touch(httptest.NewRecorder(), r, &chance{turn: t}, func(http.ResponseWriter, *http.Request) { took = time.Since(start) })
 	return took
 }
 

@@ -10,11 +10,11 @@ import (
 // bodyPace says how a body is passed on: in pieces, each after a pause. Once the
 // fault is lifted the rest goes as it comes.
 type bodyPace struct {
-	ctx   context.Context
-	turn  turn
-	piece int                           // bytes, at most
-	pause func(bytes int) time.Duration // before a piece of so many bytes
-	due   time.Time                     // of the latest piece: late ones are made up for
+	ctx    context.Context
+	chance *chance
+	piece  int                           // bytes, at most
+	pause  func(bytes int) time.Duration // before a piece of so many bytes
+	due    time.Time                     // of the latest piece: late ones are made up for
 }
 
 // hold waits for the time of the next piece.
@@ -29,7 +29,7 @@ func (p *bodyPace) hold(bytes int) {
 	}
 	p.due = p.due.Add(pause)
 	if left := p.due.Sub(now); left > 0 {
-		p.turn.wait(p.ctx, left)
+		p.chance.wait(p.ctx, left)
 	}
 }
 
@@ -37,15 +37,16 @@ func (p *bodyPace) hold(bytes int) {
 type pacedWriter struct {
 	http.ResponseWriter
 	bodyPace
+	least  int // bytes that there have to be at a time for any harm
+	on     bool
 	pieces int // that were passed on
-	cut    bool
 }
 
 // Write passes on a part of the body, piece by piece.
 func (w *pacedWriter) Write(b []byte) (written int, err error) {
-	for len(b) > 0 && !w.turn.isLifted() {
+	w.on = w.on || len(b) >= w.least && w.chance.bites()
+	for w.on && len(b) > 0 && !w.chance.isLifted() {
 		next := b[:min(len(b), w.piece)]
-		w.cut = w.cut || len(next) < len(b)
 		w.hold(len(next))
 		n, err := w.ResponseWriter.Write(next)
 		written += n
@@ -75,16 +76,20 @@ func flush(w http.ResponseWriter) error { return http.NewResponseController(w).F
 type pacedReader struct {
 	io.ReadCloser
 	bodyPace
+	begun bool
 }
 
 // Read takes in a piece.
 func (r *pacedReader) Read(b []byte) (int, error) {
-	if r.turn.isLifted() {
+	if r.begun && (!r.chance.bites() || r.chance.isLifted()) {
 		return r.ReadCloser.Read(b)
 	}
 	n, err := r.ReadCloser.Read(b[:min(len(b), r.piece)])
 	if n > 0 {
-		r.hold(n)
+		r.begun = true
+		if r.chance.bites() {
+			r.hold(n)
+		}
 	}
 	return n, err
 }

@@ -119,12 +119,17 @@ type injection struct {
 	ended   func() (measure.Touch, error)
 }
 
-// choose decides whether a request is touched, and counts it.
-func (i *injection) choose(r *http.Request) (turn, bool) {
+// chance gives what the fault may do to a request; nil for one that does not
+// match, or that is not touched as far as that can be told already.
+func (i *injection) chance(r *http.Request) *chance {
 	if !i.of.match.matches(r) || i.of.spare != nil && i.of.spare(r) {
-		return turn{}, false
+		return nil
 	}
-	return i.take()
+	c := &chance{tally: i.tally}
+	if i.of.harm.stage < paces && !c.bites() {
+		return nil
+	}
+	return c
 }
 
 // end lifts.

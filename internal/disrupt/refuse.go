@@ -26,7 +26,7 @@ func readRefuse(d plan.Disruption) (effect, error) {
 	return shutPort{}, nil
 }
 
-func (shutPort) touch(_ http.ResponseWriter, r *http.Request, _ turn, _ http.HandlerFunc) {
+func (shutPort) touch(_ http.ResponseWriter, r *http.Request, _ *chance, _ http.HandlerFunc) {
 	breakOff(r)
 }
 

@@ -58,8 +58,8 @@ func through(injected []*injection, w http.ResponseWriter, r *http.Request, last
 		if r.Context().Err() != nil {
 			panic(http.ErrAbortHandler) // nobody is waiting
 		}
-		if t, ok := i.choose(r); ok {
-			i.of.harm.effect.touch(w, r, t, func(w http.ResponseWriter, r *http.Request) {
+		if c := i.chance(r); c != nil {
+			i.of.harm.effect.touch(w, r, c, func(w http.ResponseWriter, r *http.Request) {
 				through(injected[n+1:], w, r, last)
 			})
 			return

@@ -21,10 +21,10 @@ func readReset(d plan.Disruption) (effect, error) {
 	return reset{after: time.Duration(d.Reset.After)}, nil
 }
 
-func (f reset) touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc) {
+func (f reset) touch(w http.ResponseWriter, r *http.Request, c *chance, next http.HandlerFunc) {
 	if f.after > 0 {
 		readAhead(r)
-		if !t.wait(r.Context(), f.after) {
+		if !c.wait(r.Context(), f.after) {
 			next(w, r)
 			return
 		}

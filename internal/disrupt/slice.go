@@ -8,7 +8,8 @@ import (
 	"resilience/internal/plan"
 )
 
-// slice passes the bodies of answers on in small pieces.
+// slice passes the bodies of answers on in small pieces. What comes in a piece
+// that is small enough does not match.
 type slice struct {
 	size  plan.Size
 	delay time.Duration // between two
@@ -24,8 +25,9 @@ func readSlice(d plan.Disruption) (effect, error) {
 	return slice{size: d.Slice.Size, delay: time.Duration(d.Slice.Delay)}, nil
 }
 
-func (f slice) touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc) {
-	out := &pacedWriter{ResponseWriter: w, bodyPace: bodyPace{ctx: r.Context(), turn: t, piece: int(min(f.size, bufferSize))}}
+func (f slice) touch(w http.ResponseWriter, r *http.Request, c *chance, next http.HandlerFunc) {
+	piece := int(min(f.size, bufferSize))
+	out := &pacedWriter{ResponseWriter: w, least: piece + 1, bodyPace: bodyPace{ctx: r.Context(), chance: c, piece: piece}}
 	out.pause = func(int) time.Duration {
 		if out.pieces == 0 {
 			return 0
@@ -33,7 +35,4 @@ func (f slice) touch(w http.ResponseWriter, r *http.Request, t turn, next http.H
 		return f.delay
 	}
 	next(out, r)
-	if !out.cut {
-		t.spare()
-	}
 }

@@ -10,7 +10,8 @@ import (
 )
 
 // slowClose holds back the end of answers: the last byte where their length is
-// announced, or else what marks the end (trailers too). All before it passes.
+// announced, or else what marks the end (trailers too). All before it passes. An answer without a body
+// does not match: its headers are its end.
 type slowClose struct{ delay time.Duration }
 
 func readSlowClose(d plan.Disruption) (effect, error) {
@@ -23,11 +24,11 @@ func readSlowClose(d plan.Disruption) (effect, error) {
 	return slowClose{delay: time.Duration(d.SlowClose.Delay)}, nil
 }
 
-func (f slowClose) touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc) {
-	hold := func() { t.wait(r.Context(), f.delay) }
-	out := &lateEnd{ResponseWriter: w, hold: hold}
+func (f slowClose) touch(w http.ResponseWriter, r *http.Request, c *chance, next http.HandlerFunc) {
+	hold := func() { c.wait(r.Context(), f.delay) }
+	out := &lateEnd{ResponseWriter: w, chance: c, hold: hold}
 	next(out, r)
-	if !out.held {
+	if out.begun && !out.held && c.bites() {
 		_ = flush(w) // a client that is gone needs none
 		hold()
 	}
@@ -36,9 +37,11 @@ func (f slowClose) touch(w http.ResponseWriter, r *http.Request, t turn, next ht
 // lateEnd is a response whose last byte comes late.
 type lateEnd struct {
 	http.ResponseWriter
-	hold func()
-	left int64 // bytes of the announced length; 0 when there is none
-	held bool
+	chance *chance
+	hold   func()
+	left   int64 // bytes of the announced length; 0 when there is none
+	begun  bool  // there is a body
+	held   bool
 }
 
 // WriteHeader looks for the announced length.
@@ -51,7 +54,8 @@ func (w *lateEnd) WriteHeader(status int) {
 
 // Write passes on a part of the body.
 func (w *lateEnd) Write(b []byte) (int, error) {
-	if w.left == 0 || int64(len(b)) < w.left {
+	w.begun = w.begun || len(b) > 0
+	if w.left == 0 || int64(len(b)) < w.left || !w.chance.bites() {
 		w.left = max(0, w.left-int64(len(b)))
 		return w.ResponseWriter.Write(b)
 	}

@@ -19,9 +19,9 @@ func readTimeout(d plan.Disruption) (effect, error) {
 	return blackHole{after: time.Duration(d.Timeout.After)}, nil
 }
 
-func (f blackHole) touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc) {
+func (f blackHole) touch(w http.ResponseWriter, r *http.Request, c *chance, next http.HandlerFunc) {
 	readAhead(r) // or the server would not notice that the client gave up
-	if t.wait(r.Context(), f.after) || r.Context().Err() != nil {
+	if c.wait(r.Context(), f.after) || r.Context().Err() != nil {
 		panic(http.ErrAbortHandler)
 	}
 	next(w, r)

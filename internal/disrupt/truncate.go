@@ -9,7 +9,7 @@ import (
 
 // truncation ends the bodies of answers early, as if the dependency had died:
 // the connection is closed, or over HTTP/2 the stream reset. An answer that is
-// no longer than what may pass is spared.
+// no longer than what may pass does not match.
 type truncation struct{ after plan.Size }
 
 func readTruncate(d plan.Disruption) (effect, error) {
@@ -19,23 +19,22 @@ func readTruncate(d plan.Disruption) (effect, error) {
 	return truncation{after: d.Truncate.After}, nil
 }
 
-func (f truncation) touch(w http.ResponseWriter, r *http.Request, t turn, next http.HandlerFunc) {
-	next(&cutShort{ResponseWriter: w, turn: t, left: uint64(f.after)}, r)
-	t.spare() // what was cut off does not return
+func (f truncation) touch(w http.ResponseWriter, r *http.Request, c *chance, next http.HandlerFunc) {
+	next(&cutShort{ResponseWriter: w, chance: c, left: uint64(f.after)}, r)
 }
 
 // cutShort is a response that breaks off.
 type cutShort struct {
 	http.ResponseWriter
-	turn turn
-	left uint64 // bytes
+	chance *chance
+	left   uint64 // bytes
 }
 
 var errTruncated = errors.New("the answer was cut off")
 
 // Write passes on a part of the body. Its error makes who answers give up.
 func (w *cutShort) Write(b []byte) (int, error) {
-	if uint64(len(b)) <= w.left || w.turn.isLifted() {
+	if uint64(len(b)) <= w.left || !w.chance.bites() || w.chance.isLifted() {
 		w.left -= min(w.left, uint64(len(b)))
 		return w.ResponseWriter.Write(b)
 	}

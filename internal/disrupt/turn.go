@@ -2,14 +2,14 @@ package disrupt
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
-// turn is what an effect is told about one request.
+// turn is what was decided for something that is touched.
 type turn struct {
 	draw   float64         // uniform in [0, 1), follows from the seed
 	lifted <-chan struct{} // closed when the fault is lifted, or the turn of a flapping one is over
-	tally  *tally          // to count what is spared; may be nil
 }
 
 // wait waits until a time has passed; it is false when the fault was lifted or
@@ -40,9 +40,18 @@ func (t turn) isLifted() bool {
 	}
 }
 
-// spare notes that there was nothing to harm.
-func (t turn) spare() {
-	if t.tally != nil {
-		t.tally.spare()
-	}
+// chance is what an effect is told about one request that matches. Whether the
+// request is touched is decided, and counted, once there is something to harm:
+// for faults on answers that is when the answer is there.
+type chance struct {
+	turn  // once it bites
+	tally *tally
+	once  sync.Once
+	yes   bool
+}
+
+// bites tells whether the request is touched. It is the same each time.
+func (c *chance) bites() bool {
+	c.once.Do(func() { c.turn, c.yes = c.tally.take() })
+	return c.yes
 }

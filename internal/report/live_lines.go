@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"resilience/gates"
 	"resilience/internal/measure"
 )
 
@@ -188,12 +189,8 @@ func tellLifted(v *view, e measure.Event, _ time.Time) string {
 	line := e.Name + " lifted"
 	touched, err1 := strconv.ParseUint(e.Attrs["touched"], 10, 64)
 	matched, err2 := strconv.ParseUint(e.Attrs["matched"], 10, 64)
-	switch unit := e.Attrs["unit"]; {
-	case err1 != nil || err2 != nil:
-	case unit != "":
-		line += fmt.Sprintf(": touched %s of %s %s", grouped(touched), grouped(matched), unit)
-	default:
-		line += fmt.Sprintf(": touched %s of %s", grouped(touched), plural(matched, "request"))
+	if err1 == nil && err2 == nil {
+		line += fmt.Sprintf(": touched %s of %s", grouped(touched), gates.Disrupted{Unit: e.Attrs["unit"]}.Amount(matched))
 	}
 	return line
 }
