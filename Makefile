@@ -18,7 +18,7 @@ help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target does; do printf '  make %-12s %s\n' "$$target" "$$does"; done
 
 build: ## build bin/resilience
-	go build -trimpath -o bin/resilience ./cmd/resilience
+	go build -trimpath -ldflags '-s -w' -o bin/resilience ./cmd/resilience
 
 demo: build ## load, disrupt and judge the demo shop; DEFECT=NAME breaks it first
 	bin/resilience demo $(if $(DEFECT),--defect $(DEFECT))
@@ -50,7 +50,8 @@ cluster-test: ## test faults on the cluster of KUBECONFIG: needs CLUSTER_IMAGE, 
 	$(CLUSTER_IMAGE) resilience-test:1 -e /test $(CURDIR)/bin/cluster.test=/test
 	RESILIENCE_CLUSTER_TEST=docker.io/library/resilience-test:1 \
 	RESILIENCE_CLUSTER_AGENT=docker.io/library/resilience-agent:1 RESILIENCE_CLUSTER_PROGRAM=$(CURDIR)/bin/resilience \
-		$(CLUSTER_EXEC) $(CURDIR)/bin/cluster.test -test.v -test.run '^TestCluster'
+	RESILIENCE_CLUSTER_SCRIPTS=$(CURDIR)/xk6-resilience/testdata/cluster \
+		$(CLUSTER_EXEC) $(CURDIR)/bin/cluster.test -test.v -test.parallel 6 -test.run '$(if $(RUN),$(RUN),^TestCluster)'
 	@rm bin/cluster.test
 
 lint: ## check the formatting, go vet, staticcheck, the workflows

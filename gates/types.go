@@ -109,7 +109,7 @@ type Disrupted struct {
 	Touched  uint64    `json:"touched"`
 	Unit     string    `json:"unit,omitempty"`  // of both, such as pods; "" for requests
 	Names    []string  `json:"names,omitempty"` // of the instances that were touched, sorted
-	Share    float64   `json:"share"` // asked for, 0 to 1
+	Share    float64   `json:"share"`           // asked for, 0 to 1
 	Bit      bool      `json:"bit"`
 	Reason   string    `json:"reason,omitempty"` // why it did not bite
 	Times    int       `json:"times,omitempty"`  // how often it was injected

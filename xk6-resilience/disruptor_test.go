@@ -23,6 +23,7 @@ import (
 // cluster is a double of the driver of Kubernetes.
 type cluster struct {
 	pods    []string
+	looking error // for pods
 	prepare error // of every fault
 	inject  map[string]error
 	lift    error
@@ -85,6 +86,11 @@ func (f *clusterFault) Inject(ctx context.Context, _ func(json.RawMessage) error
 	}, nil
 }
 
+// find is a [podFinder].
+func (c *cluster) find(context.Context, plan.Kubernetes, disrupt.Site) ([]string, error) {
+	return c.pods, c.looking
+}
+
 // of is the disruption of a name, as the driver was given it.
 func (c *cluster) of(t *testing.T, name string) plan.Disruption {
 	t.Helper()
@@ -108,7 +114,7 @@ func newVU(t *testing.T, c *cluster, stream plan.Stream) *vuOn {
 	t.Helper()
 	runtime := modulestest.NewRuntime(t)
 	s := newSession()
-	s.driver = c.driver
+	s.driver, s.pods = c.driver, c.find
 	s.apply(plan.Settings{Source: "k6", Stream: stream})
 	s.attached.Store(true)
 	v := &vuOn{Runtime: runtime, session: s}
@@ -249,7 +255,9 @@ func TestTargets(t *testing.T) {
 	v := newVU(t, c, aStream())
 	require.NoError(t, v.run(t, newPods+`say(d.targets().join()); say(new ProxyDisruptor('payments').targets().join())`))
 	require.Equal(t, []string{"shop-1,shop-2,shop-3", "payments"}, v.said)
-	c.prepare = errors.New("no pods match app=shop in namespace shop")
+	c.prepare = errors.New("this account may not delete pods")
+	require.NoError(t, v.run(t, newPods+`d.targets()`), "looking takes no right to disrupt")
+	c.looking = errors.New("no pods match app=shop in namespace shop")
 	require.ErrorContains(t, v.run(t, newPods+`d.targets()`), "targets: no pods match app=shop")
 	require.Empty(t, v.events(), "looking is no disruption")
 }

@@ -61,7 +61,7 @@ func (i *injection) run(ctx context.Context) (measure.Touch, error) {
 		}
 	}
 	err := i.lift(ctx)
-	i.ended(time.Now())
+	i.ended(i.over(time.Now()))
 	return i.parts[0].touch, err
 }
 
@@ -134,6 +134,18 @@ func (i *injection) lift(test context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// over is when the faults of all parts were, if lifting them returned at now.
+func (i *injection) over(now time.Time) time.Time {
+	last := int64(0)
+	for _, p := range i.parts {
+		if p.err != nil {
+			return now
+		}
+		last = max(last, p.touch.Ended(now.UnixNano()))
+	}
+	return time.Unix(0, last)
 }
 
 // note records what became of every part, at one moment.

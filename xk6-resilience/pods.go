@@ -123,26 +123,25 @@ func (d *disruptor) methods() map[string]any {
 // targets are the names of the pods that faults would act on. It asks the
 // cluster, and throws where there are none.
 func (d *disruptor) targets() []string {
-	reach, err := d.reach(d.vu.Context(), d.base)
-	if err != nil && len(reach.Of) == 0 { // that some can not be terminated is no matter here
+	pods, err := d.pods(d.vu.Context())
+	if err != nil {
 		d.vu.throw(fmt.Errorf("targets: %w", err))
 	}
-	return reach.Of
+	return pods
 }
 
-// reach finds out what terminating all pods would act on.
-func (d *disruptor) reach(ctx context.Context, name string) (measure.Reach, error) {
+// podFinder finds the names of pods: [disrupt.Pods], outside of tests.
+type podFinder func(ctx context.Context, k plan.Kubernetes, s disrupt.Site) ([]string, error)
+
+// pods finds the pods that faults would act on, which takes no right to do them
+// any harm.
+func (d *disruptor) pods(ctx context.Context) ([]string, error) {
 	if ctx == nil { // at the top of a script
 		ctx = context.Background()
 	}
 	ctx, cancel := context.WithTimeout(ctx, d.within)
 	defer cancel()
-	all := plan.Disruption{Name: name, Kill: &plan.Kill{}, AtMost: &plan.Amount{Share: 1}}
-	fault, err := d.driver(d.place(all, "", ""), d.vu.site())
-	if err != nil {
-		return measure.Reach{}, err
-	}
-	return fault.Prepare(ctx)
+	return d.vu.session.pods(ctx, *d.place(plan.Disruption{}, "", "").Kubernetes, d.vu.site())
 }
 
 // terminate is terminatePods({count, timeout}, options). Its promise gives the
@@ -169,8 +168,8 @@ func (c call) terminate(arguments sobek.FunctionCall) (sobek.Value, error) {
 // of them: that it says a number is clear enough.
 func (c call) enough(count int) func(context.Context, *injection) error {
 	return func(ctx context.Context, i *injection) error {
-		reach, err := c.reach(ctx, i.parts[0].plan.Name)
-		switch n := len(reach.Of); {
+		pods, err := c.pods(ctx)
+		switch n := len(pods); {
 		case err != nil:
 			return err
 		case count > n:

@@ -41,13 +41,14 @@ type session struct {
 	feed       feed
 
 	driver   driver                          // how faults on a cluster are made
+	pods     podFinder                       // how the pods that they would act on are found
 	numbers  map[string]int                  // of disruptions that the script gave no name
 	promised map[string]bool                 // disruptions that the plan says the script injects, and it did not yet
 	controls map[control]*disrupt.Controller // of proxies
 }
 
 func newSession() *session {
-	s := &session{driver: onCluster, numbers: map[string]int{}, controls: map[control]*disrupt.Controller{}}
+	s := &session{driver: onCluster, pods: disrupt.Pods, numbers: map[string]int{}, controls: map[control]*disrupt.Controller{}}
 	s.around.Store(newSurroundings(plan.Settings{Source: "k6"}))
 	s.reset()
 	return s

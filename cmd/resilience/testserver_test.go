@@ -64,6 +64,7 @@ func (s *server) routes() http.Handler {
 		http.Error(w, "out of order", http.StatusInternalServerError)
 	})
 	mux.HandleFunc("/through", s.through)
+	mux.HandleFunc("/either", s.either)
 	mux.HandleFunc("/guarded", s.guarded)
 	mux.HandleFunc("/token", s.token)
 	mux.HandleFunc("/ask/{protocol}/{name}", ask)

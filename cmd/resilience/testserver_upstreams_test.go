@@ -75,7 +75,7 @@ func resolve(w dns.ResponseWriter, question *dns.Msg) {
 
 // upstream PROTOCOL VARIABLE starts something that speaks tcp (an echo), grpc
 // (health checks) or dns, for as long as the script lives; its host:port is in
-// the variable.
+// the variable, its port in VARIABLE_PORT.
 func upstream(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 || upstreams[args[0]] == nil {
 		ts.Fatalf("usage: upstream tcp|grpc|dns VARIABLE")
@@ -83,7 +83,9 @@ func upstream(ts *testscript.TestScript, neg bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
 	ts.Defer(upstreams[args[0]](l))
+	_, port, _ := net.SplitHostPort(l.Addr().String())
 	ts.Setenv(args[1], l.Addr().String())
+	ts.Setenv(args[1]+"_PORT", port)
 }
 
 // askLimit is the timeout of what the server asks: it is no system that hangs.

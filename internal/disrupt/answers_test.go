@@ -2,7 +2,6 @@ package disrupt
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/websocket"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 
 	"resilience/internal/measure"
 	"resilience/internal/plan"
@@ -125,10 +127,12 @@ func TestEventStreamsUnderFaults(t *testing.T) {
 		"slow_close": {plan.Disruption{SlowClose: &plan.SlowClose{Delay: plan.Duration(mildDelay)}}, func(text string, err error) bool { return text == whole && err == nil }},
 		"clock":      {plan.Disruption{Clock: &plan.Clock{Skew: "1h"}}, func(text string, err error) bool { return text == whole && err == nil }},
 		"truncate":   {plan.Disruption{Truncate: &plan.Truncate{After: 12}}, func(text string, err error) bool { return text == whole[:12] && err != nil }},
-		"corrupt":    {plan.Disruption{Corrupt: &plan.Corrupt{Bytes: 1}}, func(text string, err error) bool { return len(text) == len(whole) && text[1:] != whole[1:] && err == nil }},
-		"reset":      {plan.Disruption{Reset: &plan.Reset{}}, func(_ string, err error) bool { return err != nil }},
-		"timeout":    {plan.Disruption{Timeout: &plan.Timeout{After: 1}}, func(_ string, err error) bool { return err != nil }},
-		"error":      {failing(503, "no"), func(text string, err error) bool { return text == "no" && err == nil }},
+		"corrupt": {plan.Disruption{Corrupt: &plan.Corrupt{Bytes: 1}}, func(text string, err error) bool {
+			return len(text) == len(whole) && text[1:] != whole[1:] && err == nil
+		}},
+		"reset":   {plan.Disruption{Reset: &plan.Reset{}}, func(_ string, err error) bool { return err != nil }},
+		"timeout": {plan.Disruption{Timeout: &plan.Timeout{After: 1}}, func(_ string, err error) bool { return err != nil }},
+		"error":   {failing(503, "no"), func(text string, err error) bool { return text == "no" && err == nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			next := make(chan struct{}, 1)
@@ -209,31 +213,49 @@ func TestUpgradeUnderFaults(t *testing.T) {
 	require.NoError(t, dial())
 }
 
-// Over TLS calls of gRPC pass, too, and are harmed.
+// Over TLS calls of gRPC pass, too, and are harmed; a client that checks minds a
+// bad certificate, and comes back when there is a good one.
 func TestGRPCOverTLS(t *testing.T) {
-	p, conn := secureGRPC(t)
+	p, _ := front(t, plan.Dependency{Upstream: "http://" + grpcServer(t), Protocol: "grpc", Serve: &plan.Serve{}})
+	conn, err := grpc.NewClient("passthrough:///"+p.listener.Addr().String(),
+		grpc.WithTransportCredentials(credentials.NewTLS(trusting(t, p.CA()))), grpc.WithDefaultCallOptions(grpc.ForceCodec(plainText{})),
+		grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: patience, Backoff: backoff.Config{BaseDelay: time.Millisecond, MaxDelay: time.Millisecond, Multiplier: 1}}))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
 	requireWell(t, say(t.Context(), conn, "go"))
 	lift := inject(t, contracts["error"].mild, p, 1)
 	require.True(t, contracts["error"].bitten(say(t.Context(), conn, "go")))
 	require.Equal(t, measure.Touch{Matched: 1, Touched: 1}, lift())
 
-	off := injectOn(t, p, "d", plan.Disruption{Certificate: &plan.Certificate{Kind: "expired"}}, 1)
+	lift = inject(t, plan.Disruption{Certificate: &plan.Certificate{Kind: "expired"}}, p, 1)
 	require.Eventually(t, func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		err := say(ctx, conn, "go").err
+		err := say(t.Context(), conn, "go").err
 		return err != nil && strings.Contains(err.Error(), "expired")
 	}, patience, time.Millisecond)
-	require.NotZero(t, off().Touched)
+	require.NotZero(t, lift().Touched)
 	require.Eventually(t, func() bool { return say(t.Context(), conn, "go").err == nil }, patience, time.Millisecond)
 }
 
-// secureGRPC is a dependency that speaks gRPC over TLS behind a proxy that does.
-func secureGRPC(t *testing.T) (*Proxy, *grpc.ClientConn) {
-	t.Helper()
-	plain := grpcServer(t)
-	over := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(nil))
-	_ = plain
-	_ = over
-	return nil, nil
+// pieces counts the parts of a body.
+type pieces struct {
+	*httptest.ResponseRecorder
+	sizes []int
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.sizes = append(p.sizes, len(b))
+	return p.ResponseRecorder.Write(b)
+}
+
+// After lifting, the rest of a body is not cut up any more.
+func TestPiecesAreWholeAfterLifting(t *testing.T) {
+	tally := bounds{share: 1}.begin()
+	out := &pieces{ResponseRecorder: httptest.NewRecorder()}
+	slice{size: 2}.touch(out, httptest.NewRequest("GET", "/", nil), &chance{tally: tally}, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "abcde")
+		tally.end()
+		_, _ = io.WriteString(w, "fghij")
+	})
+	require.Equal(t, []int{2, 2, 1, 5}, out.sizes)
+	require.Equal(t, "abcdefghij", out.Body.String())
 }

@@ -49,6 +49,23 @@ func podRules(t *testing.T, namespace string) string {
 	return times.ReplaceAllString(string(out), "") + strings.Join(tables, "\n")
 }
 
+// rules are those of all pods of a system, if the node is this machine.
+func (c *testCluster) rules(name string) (out []string) {
+	c.t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	require.NoError(c.t, err)
+	for _, p := range c.settled(name, 3) {
+		for _, file := range files {
+			env, err := os.ReadFile(file)
+			if err == nil && bytes.Contains(env, []byte("HOSTNAME="+p.Name+"\x00")) {
+				out = append(out, podRules(c.t, filepath.Join(filepath.Dir(file), "ns", "net")))
+				break
+			}
+		}
+	}
+	return out
+}
+
 // TestClusterRules compares the rules of a pod before, during and after, when
 // the fault is lifted and when its agent is killed.
 func TestClusterRules(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // TestClusterPlan runs the program itself with faults, load and gates.
@@ -17,13 +16,11 @@ func TestClusterPlan(t *testing.T) {
 	if program == "" || image == "" {
 		t.Skip("RESILIENCE_CLUSTER_PROGRAM and RESILIENCE_CLUSTER_AGENT are not given: the program and an image of it")
 	}
-	service, err := c.client.CoreV1().Services(c.namespace).Get(t.Context(), "shop", metav1.GetOptions{})
-	require.NoError(t, err)
 	file := filepath.Join(t.TempDir(), "plan.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(`
 name: shop
 targets:
-  beta: {url: "http://`+service.Spec.ClusterIP+`"}
+  beta: {url: "http://`+c.address("shop")+`"}
 phases:
   - name: beta
     candidate: beta
@@ -66,5 +63,98 @@ phases:
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	require.NoError(t, err)
+	c.clean("shop")
+}
+
+// healthProto is what of gRPC's health checks a script needs to call them.
+const healthProto = `syntax = "proto3";
+package grpc.health.v1;
+message HealthCheckRequest { string service = 1; }
+message HealthCheckResponse { int32 status = 1; }
+service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }
+`
+
+const healthScript = `import grpc from 'k6/net/grpc';
+const client = new grpc.Client();
+client.load(null, 'health.proto');
+export default function () {
+  client.connect(__ENV.ADDRESS, { plaintext: true });
+  client.invoke('grpc.health.v1.Health/Check', {});
+  client.close();
+}
+`
+
+// TestClusterWorkloads pairs load with a gRPC fault, and with what a platform
+// does to the pods: a rolling restart, fewer of them, and a node that is drained.
+func TestClusterWorkloads(t *testing.T) {
+	program, image := os.Getenv("RESILIENCE_CLUSTER_PROGRAM"), os.Getenv("RESILIENCE_CLUSTER_AGENT")
+	c := newTestCluster(t)
+	if program == "" || image == "" {
+		t.Skip("RESILIENCE_CLUSTER_PROGRAM and RESILIENCE_CLUSTER_AGENT are not given: the program and an image of it")
+	}
+	dir, address := t.TempDir(), c.address("shop")
+	for name, text := range map[string]string{
+		"health.proto": healthProto, "calls.js": healthScript, "plan.yaml": `
+name: shop
+targets:
+  beta: {url: "http://` + address + `"}
+phases:
+  - name: beta
+    candidate: beta
+    tests:
+      - name: home
+        load: {requests: [{path: /work, headers: {Connection: close}}], rate: 50/s, duration: 95s, warmup: 2s, timeout: 5s}
+      - name: calls
+        load: {script: calls.js, rate: 20/s, duration: 95s, warmup: 2s, env: {ADDRESS: "` + address + `:81"}}
+    disruptions:
+      - name: shaky
+        kubernetes: {namespace: ` + c.namespace + `, workload: deployment/shop, port: calls, protocol: grpc, image: "` + image + `"}
+        at_most: 2
+        at: 4s
+        for: 10s
+        settle: 6s
+        error: {grpc: UNAVAILABLE, message: "on purpose"}
+      - name: rolled
+        kubernetes: {namespace: ` + c.namespace + `, workload: deployment/shop}
+        after: shaky
+        for: 15s
+        settle: 6s
+        restart: {}
+      - name: smaller
+        kubernetes: {namespace: ` + c.namespace + `, workload: deployment/shop}
+        after: rolled
+        for: 8s
+        settle: 6s
+        scale: {to: 2}
+      - name: drained
+        kubernetes: {namespace: ` + c.namespace + `, node: ` + c.settled("shop", 3)[0].Spec.NodeName + `}
+        at_most: all
+        after: smaller
+        for: 8s
+        settle: 12s
+        drain: {}
+    gates:
+      - availability >= 99%
+      - availability from calls <= 70% during shaky
+      - availability from calls >= 15% during shaky
+      - availability from home >= 99% during shaky
+      - latency max <= 1s after shaky
+      - availability >= 90% during rolled
+      - latency max <= 1s after rolled
+      - availability >= 90% during smaller
+      - latency max <= 1s after smaller
+      - availability <= 60% during drained
+      - recovery <= 12s after drained
+      - latency max <= 1s after drained
+`,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	cmd := exec.CommandContext(t.Context(), program, "run", "plan.yaml", "--phase", "beta", "--quiet")
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	require.NoError(t, err)
+	c.settled("shop", 3)
 	c.clean("shop")
 }

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,6 +74,7 @@ func systemMain() int {
 	})}
 	remote := grpc.NewServer()
 	healthpb.RegisterHealthServer(remote, health.NewServer())
+	reflection.Register(remote)
 	listener, err := net.Listen("tcp", ":9090")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -99,6 +101,15 @@ type testCluster struct {
 // newTestCluster needs a cluster whose pods can be reached from here: see make
 // cluster-test.
 func newTestCluster(t *testing.T) *testCluster {
+	t.Helper()
+	c := newNamespace(t)
+	c.system("shop", 3)
+	return c
+}
+
+// newNamespace is that without a system.
+func newNamespace(t *testing.T) *testCluster {
+	t.Helper()
 	image := os.Getenv("RESILIENCE_CLUSTER_TEST")
 	if image == "" {
 		t.Skip("needs a cluster: make cluster-test")
@@ -115,15 +126,22 @@ func newTestCluster(t *testing.T) *testCluster {
 	t.Cleanup(func() {
 		_ = client.CoreV1().Namespaces().Delete(context.Background(), c.namespace, metav1.DeleteOptions{})
 	})
-	c.system("shop", 3)
 	return c
 }
 
-// system starts pods with a service in front of them.
+// system starts pods that the cluster looks after with probes, and a service in
+// front of them.
 func (c *testCluster) system(name string, replicas int32) {
 	c.t.Helper()
+	c.start(name, replicas, &corev1.Probe{
+		PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/ready", Port: intstr.FromString("web")}},
+	})
+}
+
+// start starts pods with a service in front of them.
+func (c *testCluster) start(name string, replicas int32, probe *corev1.Probe) {
+	c.t.Helper()
 	labels, now := map[string]string{"app": name}, int64(1)
-	probe := &corev1.Probe{PeriodSeconds: 1, ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/ready", Port: intstr.FromString("web")}}}
 	_, err := c.client.AppsV1().Deployments(c.namespace).Create(c.t.Context(), &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: appsv1.DeploymentSpec{
@@ -138,14 +156,27 @@ func (c *testCluster) system(name string, replicas int32) {
 		},
 	}, metav1.CreateOptions{})
 	require.NoError(c.t, err)
-	_, err = c.client.CoreV1().Services(c.namespace).Create(c.t.Context(), &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: corev1.ServiceSpec{Selector: labels, Ports: []corev1.ServicePort{
-			{Name: "http", Port: 80, TargetPort: intstr.FromString("web")}, {Name: "grpc", Port: 81, TargetPort: intstr.FromString("calls")},
-		}},
+	c.service(name, name, corev1.ServicePort{Name: "http", Port: 80, TargetPort: intstr.FromString("web")},
+		corev1.ServicePort{Name: "grpc", Port: 81, TargetPort: intstr.FromString("calls")})
+	c.settled(name, int(replicas))
+}
+
+// service puts one in front of a system, and gives its address.
+func (c *testCluster) service(name, of string, ports ...corev1.ServicePort) string {
+	c.t.Helper()
+	made, err := c.client.CoreV1().Services(c.namespace).Create(c.t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{Selector: map[string]string{"app": of}, Ports: ports},
 	}, metav1.CreateOptions{})
 	require.NoError(c.t, err)
-	c.settled(name, int(replicas))
+	return made.Spec.ClusterIP
+}
+
+// address is that of a service.
+func (c *testCluster) address(service string) string {
+	c.t.Helper()
+	found, err := c.client.CoreV1().Services(c.namespace).Get(c.t.Context(), service, metav1.GetOptions{})
+	require.NoError(c.t, err)
+	return found.Spec.ClusterIP
 }
 
 // settled waits until as many pods of a system are ready and no others are

@@ -51,7 +51,7 @@ func (w *wrongBody) begin() {
 
 // Write passes on a part of the body, some of its bytes changed.
 func (w *wrongBody) Write(b []byte) (int, error) {
-	if len(b) == 0 || !w.chance.bites() || w.chance.isLifted() {
+	if !w.chance.bites() || w.chance.isLifted() {
 		return w.ResponseWriter.Write(b)
 	}
 	if w.random == nil {

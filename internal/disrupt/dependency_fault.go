@@ -43,8 +43,10 @@ func newLocal(on string, d plan.Disruption, seed int64, unit string, start func(
 	return &local{name: d.Name, bounds: bounds, unit: unit, start: start}, nil
 }
 
-// Prepare has nothing to find out: the proxy is here.
-func (l *local) Prepare(context.Context) (measure.Reach, error) { return measure.Reach{}, nil }
+// Prepare has nothing to find out but what is counted: the proxy is here.
+func (l *local) Prepare(context.Context) (measure.Reach, error) {
+	return measure.Reach{Unit: l.unit}, nil
+}
 
 // Inject implements [Disruption]. It keeps nothing: the fault ends with this
 // process.

@@ -57,7 +57,7 @@ func findEngine(ctx context.Context, named string, getenv func(string) string) (
 		}
 		return e, nil
 	}
-	return nil, fmt.Errorf("no container engine answers; tried:\n  %s\nstart one, or say where it is with engine: unix:///path", strings.Join(tried, "\n  "))
+	return nil, fmt.Errorf("no container engine answers: start one, or say where it is with engine: unix:///path; tried %s", strings.Join(tried, "; "))
 }
 
 // shortCause leaves out what the reader sees already.

@@ -25,7 +25,7 @@ func TestNoEngine(t *testing.T) {
 		made, err := New(plan.Disruption{Name: "d", Container: &plan.Container{Name: "a", Engine: test.named}, Pause: &plan.Pause{}}, Site{Env: test.env, Note: quiet})
 		require.NoError(t, err)
 		_, err = made.Prepare(t.Context())
-		require.ErrorContains(t, err, "no container engine answers; tried:")
+		require.ErrorContains(t, err, "no container engine answers: ")
 		for _, want := range test.want {
 			require.ErrorContains(t, err, want)
 		}

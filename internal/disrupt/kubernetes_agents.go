@@ -43,13 +43,7 @@ const agentMargin = 3 * time.Minute
 // the only way to know that its image can be pulled and that the pod and its
 // kernel allow what it will do.
 func (a *agents) Prepare(ctx context.Context) (measure.Reach, error) {
-	rights := []right{
-		a.in("list", "", "pods", ""), a.in("get", "", "pods", ""),
-		a.in("patch", "", "pods", "ephemeralcontainers"), a.in("create", "", "pods", "attach"),
-	}
-	if a.on.Service != "" {
-		rights = append(rights, a.in("get", "", "services", ""))
-	}
+	rights := append(a.looking(), a.in("get", "", "pods", ""), a.in("patch", "", "pods", "ephemeralcontainers"), a.in("create", "", "pods", "attach"))
 	if err := a.need(ctx, rights...); err != nil {
 		return measure.Reach{}, err
 	}
@@ -144,7 +138,7 @@ func (a *agents) Inject(ctx context.Context, keep func(json.RawMessage) error) (
 	if err := keep(undo); err != nil {
 		return nil, err
 	}
-	f := &agentFault{agents: a, order: left.Order, on: on, leases: make([]Lease, len(on))}
+	f := &agentFault{agents: a, order: left.Order, on: on, leases: make([]Lease, len(on)), gone: make([]int64, len(on))}
 	if err := each(on, func(i int) error { return f.inject(ctx, i) }); err != nil {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), liftPatience)
 		defer cancel()
@@ -184,6 +178,7 @@ type agentFault struct {
 
 	mu     sync.Mutex
 	leases []Lease // what each agent said last
+	gone   []int64 // when each fault was, in Unix nanoseconds; 0 where that is not known
 }
 
 // inject gives one agent its order.
@@ -262,10 +257,13 @@ func (f *agentFault) lift(ctx context.Context) (measure.Touch, error) {
 		f.stop()
 	}
 	err := each(f.on, func(i int) error {
-		l, err := f.on[i].lift(ctx, f.order)
+		l, gone, err := f.on[i].lift(ctx, f.order)
 		if l.ID != "" && l.Name != "" {
 			f.said(i, l)
 		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.gone[i] = gone
 		return err
 	})
 	f.done.Wait()
@@ -293,33 +291,38 @@ func (f *agentFault) touch() measure.Touch {
 			t.Names = append(t.Names, f.on[i].pod.name)
 		}
 	}
+	if !slices.Contains(f.gone, 0) {
+		t.Gone = slices.Max(f.gone)
+	}
 	slices.Sort(t.Names)
 	return t
 }
 
 // lift ends a fault in one pod and returns when its agent is seen to have
 // ended: with its process all rules are gone. An agent that others still use
-// goes on.
-func (a *attached) lift(ctx context.Context, order string) (Lease, error) {
+// goes on. The fault itself is over earlier, which gone tells in Unix
+// nanoseconds: clients are given time to leave the proxy after that.
+func (a *attached) lift(ctx context.Context, order string) (l Lease, gone int64, err error) {
 	answer, over, err := a.askUnlessOver(ctx, agentRequest{Op: agentLift, ID: order})
+	gone = time.Now().UnixNano()
 	switch {
 	case over:
-		return Lease{}, nil
+		return Lease{}, gone, nil
 	case err != nil:
-		return Lease{}, fmt.Errorf("pod %s: lifting could not be confirmed; its agent ends the fault by itself within %s: %w", a.pod.name, DefaultTTL, err)
+		return Lease{}, 0, fmt.Errorf("pod %s: lifting could not be confirmed; its agent ends the fault by itself within %s: %w", a.pod.name, DefaultTTL, err)
 	case answer.Error != "" && !answer.Gone:
-		return answer.Lease, fmt.Errorf("pod %s: %w", a.pod.name, answer.err())
+		return answer.Lease, 0, fmt.Errorf("pod %s: %w", a.pod.name, answer.err())
 	}
 	end, over, err := a.askUnlessOver(ctx, agentRequest{Op: agentEnd})
 	switch {
 	case over:
-		return answer.Lease, nil
+		return answer.Lease, gone, nil
 	case err == nil && end.Error != "":
-		return answer.Lease, fmt.Errorf("pod %s: its agent could not end: %s", a.pod.name, end.Error)
+		return answer.Lease, gone, fmt.Errorf("pod %s: its agent could not end: %s", a.pod.name, end.Error)
 	case err == nil && !end.Ended: // others use it
-		return answer.Lease, nil
+		return answer.Lease, gone, nil
 	}
-	return answer.Lease, a.gone(ctx)
+	return answer.Lease, gone, a.gone(ctx)
 }
 
 // askUnlessOver gives an order to an agent that may not be there any more.
@@ -360,7 +363,7 @@ func undoAgents(ctx context.Context, o onCluster, undo json.RawMessage) error {
 		if over, err := one.over(ctx); err == nil && over {
 			return nil
 		}
-		_, err := one.lift(ctx, left.Order)
+		_, _, err := one.lift(ctx, left.Order)
 		return err
 	})
 }

@@ -19,19 +19,11 @@ func newPodKill(o onCluster) (Disruption, error) { return &podKill{o}, nil }
 
 // Prepare chooses the pods. One that nothing would make again is an error.
 func (k *podKill) Prepare(ctx context.Context) (measure.Reach, error) {
-	if err := k.need(ctx, k.rights()...); err != nil {
+	if err := k.need(ctx, append(k.looking(), k.in("get", "", "pods", ""), k.in("delete", "", "pods", ""))...); err != nil {
 		return measure.Reach{}, err
 	}
 	_, reach, err := k.victims(ctx)
 	return reach, err
-}
-
-func (k *podKill) rights() []right {
-	rights := []right{k.in("list", "", "pods", ""), k.in("get", "", "pods", ""), k.in("delete", "", "pods", "")}
-	if k.on.Service != "" {
-		rights = append(rights, k.in("get", "", "services", ""))
-	}
-	return rights
 }
 
 func (k *podKill) victims(ctx context.Context) ([]podState, measure.Reach, error) {

@@ -70,6 +70,7 @@ func (c *packed) drain() {
 	for len(c.waiting) > 0 && c.err == nil {
 		next := c.waiting
 		c.waiting, c.spare, c.sending = c.spare[:0], nil, true
+		c.changed.Broadcast() // there is room
 		c.mu.Unlock()
 		_, err := c.Conn.Write(next)
 		c.mu.Lock()

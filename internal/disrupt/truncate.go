@@ -34,7 +34,7 @@ var errTruncated = errors.New("the answer was cut off")
 
 // Write passes on a part of the body. Its error makes who answers give up.
 func (w *cutShort) Write(b []byte) (int, error) {
-	if uint64(len(b)) <= w.left || !w.chance.bites() || w.chance.isLifted() {
+	if uint64(len(b)) <= w.left || !w.chance.bites() {
 		w.left -= min(w.left, uint64(len(b)))
 		return w.ResponseWriter.Write(b)
 	}

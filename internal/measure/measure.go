@@ -170,11 +170,21 @@ type Touch struct {
 	Touched uint64
 	Unit    string   // such as pods; "" stands for requests
 	Names   []string // the instances that were touched, where they have names
+	Gone    int64    // when the fault was last in effect, in Unix nanoseconds; 0 stands for when lifting returned
+}
+
+// Ended is when the fault was over, in Unix nanoseconds, if lifting it returned
+// at now: what comes after Gone is care for those whom the fault had touched.
+func (t Touch) Ended(now int64) int64 {
+	if t.Gone == 0 {
+		return now
+	}
+	return min(t.Gone, now)
 }
 
 // Reach is what a disruption would act on.
 type Reach struct {
-	Unit     string   // such as pods; "" for a dependency
+	Unit     string   // such as pods; "" stands for requests
 	Of       []string // all instances of the group, sorted
 	Selected []string // those that it would act on, as far as is known before
 }

@@ -175,7 +175,7 @@ func (d *decoder) structure(n *node, v reflect.Value, path string) {
 			if near := gates.Nearest(e.key, named(fields)); near != "" && len(d.bad) < 2*maxProblems {
 				d.bad = append(d.bad, join(path, near)) // it is not missing, too
 			}
-			d.fail(at, e.place, didYouMean(e.key, named(fields)), "unknown key %q in %s", shorten(e.key), thing(path, v.Type()))
+			d.fail(at, e.place, nearestKey(e.key, v.Type(), fields), "unknown key %q in %s", shorten(e.key), thing(path, v.Type()))
 		}
 	}
 	for i := range v.NumField() {

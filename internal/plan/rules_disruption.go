@@ -12,7 +12,11 @@ func validDisruption(c *checker, _ *Phase, d *Disruption) {
 			c.wrong("name", "", "%s", problem)
 		}
 	}
-	c.reference("dependency", d.Dependency, "dependency", "dependencies", named(c.plan.Dependencies))
+	if _, exact := c.plan.Dependencies[d.Dependency]; !exact && !d.Sweep && isPattern(d.Dependency) {
+		c.wrong("dependency", "name one, or add sweep: true to go through all that match", "a disruption acts on one dependency; %q is a pattern", shorten(d.Dependency))
+	} else {
+		c.reference("dependency", d.Dependency, "dependency", "dependencies", named(c.plan.Dependencies))
+	}
 	if c.given("share") && d.Share <= 0 {
 		c.wrong("share", "", "share must be more than 0%%, or the disruption touches nothing")
 	}
@@ -42,14 +46,21 @@ func onePlace(c *checker, _ *Phase, d *Disruption) {
 	case len(given) > 1:
 		c.wrongKey(given[1], "make a disruption of each", "a disruption can not have both %s: and %s:", given[0], given[1])
 	case len(given) == 1 && !slices.Contains(can, given[0]):
-		hint := "leave it out"
-		if slices.Contains(places, can[0]) {
-			hint = "it acts on " + strings.Join(can, " or ")
-		}
-		c.wrongKey(given[0], hint, "%s can not act on %s", fault, given[0])
+		c.wrongKey(given[0], actsOn(can), "%s can not act on %s", fault, given[0])
 	case len(given) == 0 && slices.Contains(places, can[0]):
-		c.wrong("", "", "%s wants %s", fault, strings.Join(colons(can), " or "))
+		c.wrong("", "", "%s wants %s", fault, choice(colons(can)))
 	}
+}
+
+// actsOn says where a fault belongs that can act on some kinds of things.
+func actsOn(can []string) string {
+	switch can[0] {
+	case OnMachine:
+		return "leave it out: it acts on the machine of the harness"
+	case OnAnything:
+		return "leave it out: what it acts on is its own business"
+	}
+	return "it acts on " + choice(can)
 }
 
 func colons(keys []string) []string {

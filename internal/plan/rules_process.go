@@ -28,7 +28,7 @@ func knownServices(c *checker, _ *Phase, d *Disruption) {
 		case err != nil:
 			c.wrong("services", "write for example shop-*", "%q is no pattern", shorten(wanted))
 		case !fits && strings.ContainsAny(wanted, `*?[\`):
-			c.wrong("services", "", "no service has a name like %q", shorten(wanted))
+			c.wrong("services", didYouMean(wanted, names), "no service has a name like %q", shorten(wanted))
 		case !fits:
 			c.wrong("services", didYouMean(wanted, names), "there is no service %q", shorten(wanted))
 		}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -27,4 +28,14 @@ func didYouMean(written string, candidates []string) string {
 		return "there are: " + strings.Join(candidates, ", ")
 	}
 	return ""
+}
+
+// nearestKey gives a hint for a key that a part of a plan can not have. Who
+// writes a fault by another name is told those that there are.
+func nearestKey(written string, in reflect.Type, fields map[string]reflect.StructField) string {
+	hint := didYouMean(written, named(fields))
+	if hint == "" && in == reflect.TypeFor[Disruption]() {
+		return "the faults are " + strings.Join(faults, ", ")
+	}
+	return hint
 }

@@ -204,5 +204,8 @@ func named[V any](m map[string]V) []string { return slices.Collect(maps.Keys(m))
 // choice writes some words: a, b or c.
 func choice(words []string) string {
 	last := len(words) - 1
+	if last == 0 {
+		return words[0]
+	}
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }

@@ -175,7 +175,7 @@ func tellDisruption(v *view, e measure.Event, at time.Time) string {
 		what += " on " + on
 	}
 	if share, err := strconv.ParseFloat(e.Attrs["share"], 64); err == nil && share < 1 {
-		what += ", " + percent(share) + " of requests"
+		what += ", " + percent(share) + " of " + cmp.Or(e.Attrs["unit"], "requests")
 	}
 	v.active = append(v.active, running{name: e.Name, what: what, since: at})
 	return e.Name + " in effect: " + what

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"resilience/internal/measure"
@@ -66,6 +67,9 @@ func (c *Conductor) hear(b *bound, undo *undoing) error {
 		at = "127.0.0.1:0"
 	}
 	l, err := net.Listen("tcp", at)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("alerts: another process listens on %s: stop it, or leave out listen to get a free port", at)
+	}
 	if err != nil {
 		return fmt.Errorf("alerts: %w", err)
 	}

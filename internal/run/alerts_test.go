@@ -166,7 +166,7 @@ func TestAnAddressInUseStopsBeforeAnyTraffic(t *testing.T) {
 	c := &Conductor{Plan: plan.Plan{Alerts: &plan.Alerts{Listen: l.Addr().String()}}, Recorder: &memory{}}
 	b, err := c.bind(plan.Phase{Name: "beta"})
 	require.NoError(t, err)
-	require.ErrorContains(t, c.hear(b, &undoing{}), "address already in use")
+	require.ErrorContains(t, c.hear(b, &undoing{}), "another process listens on "+l.Addr().String())
 }
 
 func TestASocketThatCanNotBeIsAWarning(t *testing.T) {

@@ -2,12 +2,14 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"resilience/internal/measure"
 	"resilience/internal/plan"
@@ -40,20 +42,30 @@ func (c *Conductor) bind(phase plan.Phase) (*bound, error) {
 	}
 	b.lookup = func(name string) (string, bool) { return c.lookup(b, name) }
 	for _, name := range sorted(c.Plan.Services) {
-		service := c.Plan.Services[name]
-		if service.Port != 0 {
-			b.ports[name] = service.Port
-			continue
-		}
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+		if err := b.hold(name, c.Plan.Services[name].Port); err != nil {
 			b.release()
-			return nil, fmt.Errorf("service %s: no free port: %w", name, err)
+			return nil, fmt.Errorf("service %s: %w", name, err)
 		}
-		b.held = append(b.held, l)
-		b.ports[name] = l.Addr().(*net.TCPAddr).Port
 	}
 	return b, nil
+}
+
+// hold keeps a service's port until it starts: the one of the plan, or a free
+// one. If somebody else listened there, that one would be tested instead.
+func (b *bound) hold(service string, port int) error {
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	switch {
+	case err == nil:
+		b.held = append(b.held, l)
+		b.ports[service] = l.Addr().(*net.TCPAddr).Port
+		return nil
+	case port == 0:
+		return fmt.Errorf("no free port: %w", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("another process listens on its port %d: stop it, or leave out port to get a free one", port)
+	}
+	b.ports[service] = port // it may have rights that the harness has not
+	return nil
 }
 
 // release lets go of the services' ports, for the services to take.
@@ -75,7 +87,7 @@ func (c *Conductor) startProxies(ctx context.Context, b *bound, undo *undoing) (
 		}
 		proxy, err := c.Adapters.Dependency(ctx, name, d, b.phase.Name, c.emit)
 		if err != nil {
-			return fmt.Errorf("dependency %s: %w", name, err)
+			return about("dependency", name, err)
 		}
 		undo.add(proxy.Close)
 		b.proxies[name], b.upstream[name] = proxy, d

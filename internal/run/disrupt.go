@@ -3,9 +3,9 @@ package run
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"resilience/internal/measure"
@@ -40,7 +40,7 @@ func (c *Conductor) disruptions(ctx context.Context, b *bound) ([]scheduled, err
 		for _, d := range each {
 			one, err := c.ready(b, d)
 			if err != nil {
-				return nil, fmt.Errorf("disruption %s: %w", d.Name, err)
+				return nil, about("disruption", d.Name, err)
 			}
 			if planned.Sweep {
 				one.sweep = planned.Name
@@ -103,8 +103,7 @@ func (c *Conductor) disrupt(ctx context.Context, b *bound, d scheduled, health *
 	if keeper.injected() == nil { // or the journal can not be written any more
 		_, abort = c.watch(limited, b, health, d.plan.Name, watched)
 	}
-	c.lift(ctx, b, d, keeper, lift)
-	end(time.Now())
+	end(c.lift(ctx, b, d, keeper, lift))
 	return outcome{took: true, aborted: abort, lifted: time.Now()}
 }
 
@@ -118,24 +117,36 @@ func (c *Conductor) inEffect(b *bound, d scheduled) {
 		"share": strconv.FormatFloat(share, 'g', -1, 64),
 	}
 	if len(d.reach.Selected) > 0 {
-		attrs["names"], attrs["unit"] = strings.Join(d.reach.Selected, ", "), d.reach.Unit
+		attrs["names"] = strings.Join(d.reach.Selected, ", ")
+	}
+	if d.reach.Unit != "" {
+		attrs["unit"] = d.reach.Unit
 	}
 	c.note(b, d, measure.EventDisruption, at, d.attrs(attrs))
 }
 
 // lift ends a disruption with a context of its own, so that what ended the run
 // can not keep the fault in place. Once the run is to end it takes no longer
-// than a pipeline waits.
-func (c *Conductor) lift(ctx context.Context, b *bound, d scheduled, keeper *keeper, lift func(context.Context) (measure.Touch, error)) {
+// than a pipeline waits. It gives the time at which the fault was over, which
+// may be before lifting it was.
+func (c *Conductor) lift(ctx context.Context, b *bound, d scheduled, keeper *keeper, lift func(context.Context) (measure.Touch, error)) time.Time {
 	alone, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(liftTimeout, cancel) })()
-	var touch measure.Touch
-	err := within(alone, liftPatience, func(ctx context.Context) (err error) {
-		touch, err = lift(ctx)
+	var said atomic.Pointer[measure.Touch] // a lifting that is left behind may still say it
+	err := within(alone, liftPatience, func(ctx context.Context) error {
+		touch, err := lift(ctx)
+		said.Store(&touch)
 		return err
 	})
 	at := time.Now().UnixNano()
+	touch := measure.Touch{}
+	if t := said.Load(); t != nil {
+		touch = *t
+	}
+	if err == nil {
+		at = touch.Ended(at)
+	}
 	attrs := map[string]string{
 		"touched": strconv.FormatUint(touch.Touched, 10), "matched": strconv.FormatUint(touch.Matched, 10),
 	}
@@ -150,6 +161,7 @@ func (c *Conductor) lift(ctx context.Context, b *bound, d scheduled, keeper *kee
 		attrs["error"] = err.Error()
 	}
 	c.note(b, d, measure.EventLifted, at, d.attrs(attrs))
+	return time.Unix(0, at)
 }
 
 // errStuck says that an injection did not end when it should have.

@@ -27,8 +27,8 @@ func (c *Conductor) prepare(ctx context.Context, b *bound, all []scheduled) erro
 				d.reach, err = d.fault.Prepare(ctx)
 				return err
 			})
-			if errs[i] != nil && !strings.Contains(errs[i].Error(), d.plan.Name) {
-				errs[i] = fmt.Errorf("disruption %s: %w", d.plan.Name, errs[i])
+			if errs[i] != nil {
+				errs[i] = about("disruption", d.plan.Name, errs[i])
 			}
 		})
 	}
@@ -48,4 +48,12 @@ func (c *Conductor) prepare(ctx context.Context, b *bound, all []scheduled) erro
 		}
 	}
 	return nil
+}
+
+// about says what an error is about, unless the error says so itself.
+func about(kind, name string, err error) error {
+	if strings.HasPrefix(err.Error(), fmt.Sprintf("%s %q: ", kind, name)) {
+		return err
+	}
+	return fmt.Errorf("%s %s: %w", kind, name, err)
 }

@@ -198,15 +198,15 @@ func (c *Conductor) instances(ctx context.Context, b *bound, d plan.Disruption) 
 func (c *Conductor) reach(ctx context.Context, b *bound, d plan.Disruption) (measure.Reach, error) {
 	d, err := plan.Bind(d, b.lookup)
 	if err != nil {
-		return measure.Reach{}, fmt.Errorf("disruption %s: %w", d.Name, err)
+		return measure.Reach{}, about("disruption", d.Name, err)
 	}
 	fault, err := c.Adapters.Disruption(d, c.site(b))
 	if err != nil {
-		return measure.Reach{}, fmt.Errorf("disruption %s: %w", d.Name, err)
+		return measure.Reach{}, about("disruption", d.Name, err)
 	}
 	reach, err := fault.Prepare(ctx)
 	if err != nil {
-		return reach, fmt.Errorf("disruption %s: %w", d.Name, err)
+		return reach, about("disruption", d.Name, err)
 	}
 	return reach, nil
 }

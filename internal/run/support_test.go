@@ -95,8 +95,10 @@ func (l load) Run(ctx context.Context, emit func(measure.Batch) error) error {
 	return nil
 }
 
-// fault is a disruption that remembers when it was in effect.
+// fault is a disruption that remembers when it was in effect; all of a phase
+// share it.
 type fault struct {
+	mu               sync.Mutex
 	injected, lifted time.Time
 	prepareErr       error
 	injectErr        error
@@ -110,8 +112,12 @@ func (f *fault) Inject(context.Context, func(json.RawMessage) error) (func(conte
 	if f.injectErr != nil {
 		return nil, f.injectErr
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.injected = time.Now()
 	return func(ctx context.Context) (measure.Touch, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		f.lifted = time.Now()
 		if err := ctx.Err(); err != nil {
 			return measure.Touch{}, err // lifting must get a context of its own

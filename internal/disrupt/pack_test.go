@@ -1,0 +1,98 @@
+package disrupt
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// counted is a connection that counts how often it was written to.
+type counted struct {
+	net.Conn
+	writes int
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	c.writes++
+	return c.Conn.Write(b)
+}
+
+// packedPair is a packed connection and its other end.
+func packedPair(t *testing.T) (*packed, *counted, net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	near, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	far, err := l.Accept()
+	require.NoError(t, err)
+	below := &counted{Conn: near}
+	p := pack(below)
+	t.Cleanup(func() { _, _ = p.Close(), far.Close() })
+	require.NoError(t, far.SetDeadline(time.Now().Add(patience)))
+	return p, below, far
+}
+
+func TestPackedSendsAllInOrder(t *testing.T) {
+	p, below, far := packedPair(t)
+	var sent bytes.Buffer
+	for n := range 3000 {
+		part := bytes.Repeat([]byte{byte(n)}, n%500)
+		sent.Write(part)
+	}
+	go func() {
+		for rest := sent.Bytes(); len(rest) > 0; {
+			n, err := p.Write(rest[:min(250, len(rest))])
+			if err != nil {
+				return
+			}
+			rest = rest[n:]
+		}
+		_ = p.Close()
+	}()
+	got, err := io.ReadAll(far)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(sent.Bytes(), got), "what waited was sent before closing")
+	require.Less(t, below.writes, 3000)
+	_, err = p.Write([]byte("x"))
+	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+// Who writes more than the other end takes has to wait, and closing does not.
+func TestPackedHoldsWritersBack(t *testing.T) {
+	p, _, _ := packedPair(t)
+	part, written := make([]byte, 64<<10), make(chan int)
+	go func() {
+		total := 0
+		for {
+			n, err := p.Write(part)
+			total += n
+			if err != nil || total > 1<<28 {
+				written <- total
+				return
+			}
+		}
+	}()
+	require.Eventually(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.sending && len(p.waiting) >= maxWaiting
+	}, patience, time.Millisecond)
+	require.NoError(t, p.Close())
+	require.Less(t, <-written, 1<<28)
+}
+
+func TestPackedTellsOfErrors(t *testing.T) {
+	p, below, _ := packedPair(t)
+	require.NoError(t, below.Close())
+	require.Eventually(t, func() bool {
+		_, err := p.Write([]byte("x"))
+		return err != nil
+	}, patience, time.Millisecond)
+	require.Error(t, p.Close())
+}
