@@ -214,12 +214,16 @@ func readLength(value sobek.Value) (time.Duration, error) {
 // maxLength bounds for how long a script may ask for a fault.
 const maxLength = 24 * time.Hour
 
+// number reads one of JavaScript, or of Go: a constant of another module, such
+// as grpc.StatusInternal, is of a type of its own.
 func number(value any) (float64, bool) {
-	switch n := value.(type) {
-	case int64:
-		return float64(n), true
-	case float64:
-		return n, true
+	switch n := reflect.ValueOf(value); {
+	case n.CanInt():
+		return float64(n.Int()), true
+	case n.CanUint():
+		return float64(n.Uint()), true
+	case n.CanFloat():
+		return n.Float(), true
 	}
 	return 0, false
 }

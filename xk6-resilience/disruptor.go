@@ -143,7 +143,6 @@ func (d *disruptor) injection(kind string, parts []plan.Disruption, length, with
 	if name == "" {
 		name = s.numbered(d.base + "-" + kind)
 	}
-	s.injects(name)
 	i := &injection{session: s, driver: d.driver, site: d.vu.site(), length: length, within: within}
 	settle, all := plan.Duration(o.settle), plan.Amount{Share: 1}
 	for n, p := range parts {
@@ -155,6 +154,7 @@ func (d *disruptor) injection(kind string, parts []plan.Disruption, length, with
 		if p.AtMost == nil && p.Dependency == "" {
 			p.AtMost = &all
 		}
+		s.injects(p.Name)
 		i.parts = append(i.parts, &part{plan: p})
 	}
 	return i

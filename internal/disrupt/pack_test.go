@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -65,26 +67,31 @@ func TestPackedSendsAllInOrder(t *testing.T) {
 
 // Who writes more than the other end takes has to wait, and closing does not.
 func TestPackedHoldsWritersBack(t *testing.T) {
-	p, _, _ := packedPair(t)
-	part, written := make([]byte, 64<<10), make(chan int)
-	go func() {
-		total := 0
-		for {
-			n, err := p.Write(part)
-			total += n
-			if err != nil || total > 1<<28 {
-				written <- total
-				return
-			}
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		p := pack(near)
+		for _, size := range []int{1, maxWaiting} { // one is on its way, the other waits
+			_, err := p.Write(make([]byte, size))
+			require.NoError(t, err)
+			synctest.Wait()
 		}
-	}()
-	require.Eventually(t, func() bool {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.sending && len(p.waiting) >= maxWaiting
-	}, patience, time.Millisecond)
-	require.NoError(t, p.Close())
-	require.Less(t, <-written, 1<<28)
+		var written atomic.Int64
+		for range 2 {
+			go func() {
+				n, _ := p.Write(make([]byte, maxWaiting))
+				written.Add(int64(n))
+			}()
+		}
+		synctest.Wait()
+		require.Zero(t, written.Load())
+		_, err := io.ReadFull(far, make([]byte, 1))
+		require.NoError(t, err)
+		synctest.Wait()
+		require.EqualValues(t, maxWaiting, written.Load(), "there is room for one")
+		require.NoError(t, p.Close())
+		synctest.Wait()
+		require.EqualValues(t, maxWaiting, written.Load())
+	})
 }
 
 func TestPackedTellsOfErrors(t *testing.T) {
@@ -95,4 +102,14 @@ func TestPackedTellsOfErrors(t *testing.T) {
 		return err != nil
 	}, patience, time.Millisecond)
 	require.Error(t, p.Close())
+}
+
+// What is HTTP/2 for certain is packed on both sides.
+func TestGRPCIsPacked(t *testing.T) {
+	p, _, _ := grpcFront(t)
+	require.IsType(t, packing{}, p.listener)
+	c, err := p.upstream.transport.DialContext(t.Context(), "tcp", p.upstream.url.Host)
+	require.NoError(t, err)
+	defer c.Close()
+	require.IsType(t, &packed{}, c)
 }

@@ -215,3 +215,15 @@ func TestTrailersArePassedBothWays(t *testing.T) {
 		require.Equal(t, http.Header{"Announced": {"42trailers"}, "Grpc-Status": {"0"}}, answer.Trailer)
 	})
 }
+
+func TestTrailersOfAnEmptyBodyArePassed(t *testing.T) {
+	p, _ := frontOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		w.Header().Set(http.TrailerPrefix+"Sum", "42")
+	})
+	eachProtocol(t, func(t *testing.T, client *http.Client) {
+		answer := get(t, client, p.URL())
+		require.NoError(t, answer.err)
+		require.Equal(t, http.Header{"Sum": {"42"}}, answer.Trailer)
+	})
+}

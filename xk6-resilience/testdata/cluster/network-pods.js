@@ -7,7 +7,7 @@ const length = __ENV.LENGTH || '10s';
 
 export const options = {
   scenarios: {
-    load: { executor: 'constant-arrival-rate', rate: 20, preAllocatedVUs: 100, maxVUs: 300, duration: '30s', exec: 'load' },
+    load: { executor: 'constant-arrival-rate', rate: 40, preAllocatedVUs: 100, maxVUs: 300, duration: '30s', exec: 'load' },
     disrupt: { executor: 'shared-iterations', iterations: 1, vus: 1, startTime: '5s', exec: 'disrupt' },
   },
 };
