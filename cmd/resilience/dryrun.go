@@ -17,7 +17,7 @@ func dryRun(w io.Writer, p plan.Plan, names []string, announce bool) error {
 	for _, phase := range named(p, names) {
 		slots := p.Timetable(phase)
 		fmt.Fprintf(w, "phase %s against %s (%s), %s\n\n", phase.Name, phase.Candidate, p.Targets[phase.Candidate].URL, length(phase.Length()))
-		if err := timeLine(w, phase, slots, announce); err != nil {
+		if err := timeLine(w, p, phase, slots, announce); err != nil {
 			return err
 		}
 		overlaps(w, p, phase, announce)
@@ -42,7 +42,7 @@ func length(d time.Duration) string {
 
 // timeLine lists tests and disruptions with their times from the start of the
 // phase. Those of a game day are nobody's business.
-func timeLine(w io.Writer, phase plan.Phase, slots []plan.Slot, announce bool) error {
+func timeLine(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot, announce bool) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "FROM\tTO\tWHAT\t\tTRAFFIC")
 	for _, test := range phase.Tests {
@@ -52,7 +52,7 @@ func timeLine(w io.Writer, phase plan.Phase, slots []plan.Slot, announce bool) e
 			fmt.Fprintf(t, "%s\t%s\twarm-up\t%s\tnot judged\n", time.Duration(test.Start), test.WarmupEnd(), test.Name)
 		}
 	}
-	for _, line := range disruptionLines(phase, slots, announce) {
+	for _, line := range disruptionLines(p, phase, slots, announce) {
 		fmt.Fprintln(t, line)
 	}
 	return t.Flush()

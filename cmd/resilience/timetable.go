@@ -17,14 +17,14 @@ const shownTimes = 6
 
 // disruptionLines are the rows of a time line for all injections. Where they
 // are not announced, there is one for each disruption, without times.
-func disruptionLines(phase plan.Phase, slots []plan.Slot, announce bool) (lines []string) {
+func disruptionLines(p plan.Plan, phase plan.Phase, slots []plan.Slot, announce bool) (lines []string) {
 	times, last := map[string]int{}, map[string]string{}
 	for _, s := range slots {
 		d := s.Disruption
 		times[d.Name]++
 		fault, _ := d.Fault()
 		from, to := between(s.From, s.Late), between(s.To, s.Late)
-		name, what := d.Name, severity(d)+whereTo(d)+order(phase, s, last[s.Sweep])
+		name, what := d.Name, severity(d)+whereTo(p, d)+order(phase, s, last[s.Sweep])
 		last[s.Sweep] = d.Name
 		if s.More {
 			name, what = name+".*", what+", one after the other"
@@ -69,11 +69,12 @@ func order(phase plan.Phase, s plan.Slot, before string) string {
 }
 
 // whereTo says what a disruption acts on.
-func whereTo(d plan.Disruption) string {
+func whereTo(p plan.Plan, d plan.Disruption) string {
 	kind, what := d.On()
 	_, share := d.Fault()
 	if kind == plan.OnDependency {
-		return fmt.Sprintf("%.4g%% of requests to %s", 100*share, what)
+		counted := map[string]string{"tcp": "connections", "dns": "queries"}[p.Dependencies[d.Dependency].Protocol]
+		return fmt.Sprintf("%.4g%% of %s to %s", 100*share, cmp.Or(counted, "requests"), what)
 	}
 	if kind == plan.OnAnything || kind == plan.OnMachine {
 		return what

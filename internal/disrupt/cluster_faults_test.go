@@ -193,6 +193,7 @@ func TestClusterScale(t *testing.T) {
 	touch, err := lift()
 	require.NoError(t, err)
 	require.EqualValues(t, 2, touch.Touched)
+	require.EqualValues(t, 2, touch.Matched, "the third was not meant")
 	c.settled("shop", 3)
 	require.NoError(t, Undo(t.Context(), d.(*scaling).plan, *undo, c.site()), "undoing what is gone")
 
@@ -237,6 +238,8 @@ func TestClusterDrain(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, open())
 	require.EqualValues(t, 1, touch.Touched, "the budget lets one go: %v", touch.Names)
+	require.EqualValues(t, 1, touch.Matched, "which is all that it may")
+	require.Contains(t, c.noted(), "had not left node "+node)
 	c.settled("shop", 3)
 }
 

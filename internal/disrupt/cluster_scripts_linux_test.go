@@ -195,6 +195,7 @@ func (r *scriptRun) planned(tt scriptCase) {
 name: shop
 targets:
   beta: {url: "`+r.env["TARGET_URL"]+`"}
+  calls: {url: "http://`+r.env["GRPC_ADDRESS"]+`"}
 phases:
   - name: beta
     candidate: beta

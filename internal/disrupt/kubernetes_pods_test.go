@@ -64,7 +64,9 @@ func TestPodsAreFoundByLooking(t *testing.T) {
 			require.NoError(t, err)
 			_, err = agents.Prepare(t.Context())
 			require.ErrorContains(t, err, tt.want+", to get pods", "asked beforehand")
-			allowed = func(r right) bool { return r.verb == "list" && r.resource == "pods" || r.verb == "get" && r.resource != "pods" }
+			allowed = func(r right) bool {
+				return r.verb == "list" && r.resource == "pods" || r.verb == "get" && r.resource != "pods"
+			}
 			names, err := o.names(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, []string{"a", "b"}, names)

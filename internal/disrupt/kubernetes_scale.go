@@ -94,7 +94,7 @@ func (s *scaling) Inject(ctx context.Context, keep func(json.RawMessage) error) 
 	if err := s.change(ctx, c.From, c.To); err != nil {
 		return nil, err
 	}
-	touch := measure.Touch{Matched: uint64(w.replicas), Unit: "pods"}
+	touch := measure.Touch{Matched: uint64(abs(c.From - c.To)), Unit: "pods"} // it is meant to touch no others
 	err = until(ctx, pollAgent, func() (bool, error) {
 		now, _, err := s.everyone(ctx)
 		if err != nil && c.To > 0 {
@@ -125,7 +125,7 @@ func (s *scaling) touched(before, now []podState, t measure.Touch) measure.Touch
 			t.Names = append(t.Names, p.name)
 		}
 	}
-	t.Touched = uint64(len(t.Names))
+	t.Touched = min(t.Matched, uint64(len(t.Names))) // others may come and go at the same time
 	return sortedTouch(t)
 }
 

@@ -147,5 +147,8 @@ func joinSentences(a, b string) string {
 	if b == "" {
 		return a
 	}
-	return strings.TrimSuffix(a, ".") + "; " + b
+	if a = strings.TrimSuffix(a, "."); b == a || strings.HasPrefix(b, a+":") {
+		return b // both say the same
+	}
+	return a + "; " + b
 }
