@@ -67,13 +67,12 @@ var scriptCases = map[string]scriptCase{
 	"terminate-pods.js": {probes: true, names: []string{"shop-terminate-1"}, sees: func(t *testing.T, at func(from, to time.Duration) calls) {
 		at(over, end).well(t)
 	}, gates: `
-      - availability >= 90% during shop-terminate-1
       - availability >= 95% after shop-terminate-1`},
 	"network-pods.js": {names: []string{"pods-network-1"}, sees: func(t *testing.T, at func(from, to time.Duration) calls) {
 		at(surely, nearly).failing(t, 1)
 		at(over, end).well(t)
 	}, gates: `
-      - availability <= 5% during pods-network-1
+      - availability <= 20% during pods-network-1
       - availability >= 99% after pods-network-1
       - latency max <= 1s after pods-network-1`},
 	"both-at-once.js": {probes: true, names: []string{"failing", "slow"}, sees: func(t *testing.T, at func(from, to time.Duration) calls) {

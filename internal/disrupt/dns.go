@@ -134,7 +134,7 @@ func (p *DNSProxy) ServeDNS(w dns.ResponseWriter, question *dns.Msg) {
 	start := time.Now()
 	for _, i := range p.faults() {
 		if i.touch(w, question) {
-			p.measure(start, i.status(), i.harm.code == noAnswer || dnsFailed(i.harm.code))
+			p.meter.addAs(start, i.status(), fateOf(i.harm.code == noAnswer || dnsFailed(i.harm.code)))
 			return
 		}
 	}
@@ -142,26 +142,26 @@ func (p *DNSProxy) ServeDNS(w dns.ResponseWriter, question *dns.Msg) {
 	answer, code, err := p.ask(network, question)
 	if err == nil {
 		_, err = w.Write(answer)
-		p.measure(start, dns.RcodeToString[code], err != nil || dnsFailed(code))
+		p.meter.addAs(start, dns.RcodeToString[code], fateOf(err != nil || dnsFailed(code)))
 		return
 	}
 	reply(w, question, dns.RcodeServerFailure)
-	p.measure(start, "", true)
+	if p.ctx.Err() != nil { // we did not wait for it
+		p.meter.addAs(start, "", measure.Unfinished)
+		return
+	}
+	p.meter.addAs(start, "", measure.Failed)
+}
+
+func fateOf(failed bool) measure.Fate {
+	if failed {
+		return measure.Failed
+	}
+	return measure.OK
 }
 
 // dnsFailed tells whether a code says that the resolver could not do its work.
 func dnsFailed(code int) bool { return code == dns.RcodeServerFailure || code == dns.RcodeRefused }
-
-func (p *DNSProxy) measure(start time.Time, status string, failed bool) {
-	fate := measure.OK
-	switch {
-	case p.ctx.Err() != nil:
-		fate = measure.Unfinished
-	case failed:
-		fate = measure.Failed
-	}
-	p.meter.addAs(start, status, fate)
-}
 
 // reply answers in the resolver's place.
 func reply(w dns.ResponseWriter, question *dns.Msg, code int) {

@@ -20,9 +20,7 @@ import (
 // that missing.test does not exist.
 func resolver(t testing.TB) string {
 	t.Helper()
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
-	require.NoError(t, err)
-	listener, err := net.Listen("tcp", packets.LocalAddr().String())
+	listener, packets, err := listenBoth(t.Context(), "")
 	require.NoError(t, err)
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		a := new(dns.Msg).SetReply(q)

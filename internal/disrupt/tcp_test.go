@@ -585,6 +585,7 @@ func TestTCPIsMeasured(t *testing.T) {
 	for range 3 {
 		requireEcho(t, exchangeWith(p.at()))
 	}
+	requireOpen(t, p, 0) // or one that is about to end would be the first
 	lift := injectOn(t, p, "d", plan.Disruption{Truncate: &plan.Truncate{After: 5}, First: 1}, 1)
 	require.Len(t, exchangeOpen(t, p.at()), 5)
 	lift()
