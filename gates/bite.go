@@ -19,6 +19,10 @@ const (
 	slackOfShare   = 0.1 // the slack of a small share must not be as large as what it is for
 )
 
+// drawn are the units of which a share is drawn, one by one. Of all others,
+// which are instances, what was chosen must have been touched to the last one.
+var drawn = []string{"requests", "answers", "connections", "handshakes", "queries", "packets", "bytes"}
+
 // bites says for every disruption of the phase what it did and whether it bit.
 func (t *timeline) bites() []Disrupted {
 	all := []Disrupted{}
@@ -45,7 +49,7 @@ func (t *timeline) wasInjected(name string) bool {
 
 // bite adds up the injections of one name.
 func (t *timeline) bite(d Disrupted) Disrupted {
-	counted, lifted := true, true
+	counted, lifted, idle := true, true, 0
 	for _, in := range t.injections {
 		if in.name != d.Name {
 			continue
@@ -54,6 +58,9 @@ func (t *timeline) bite(d Disrupted) Disrupted {
 			d.Injected, d.Fault, d.On, d.Share, d.Sweep = time.Unix(0, in.from).UTC(), in.fault, in.on, in.share, in.sweep
 		}
 		d.Times++
+		if in.counted && in.matched == 0 {
+			idle++
+		}
 		d.Matched += in.matched
 		d.Touched += in.touched
 		d.Unit = cmp.Or(in.unit, d.Unit)
@@ -69,6 +76,9 @@ func (t *timeline) bite(d Disrupted) Disrupted {
 		d.Lifted = time.Time{}
 	}
 	d.Reason = d.toothless(counted, lifted)
+	if d.Reason == "" && idle > 0 {
+		d.Reason = fmt.Sprintf("in %d of its %d times no %s that it could have touched came by", idle, d.Times, d.noun(1))
+	}
 	if d.Reason == "" && t.wasSkipped(d.Name) {
 		d.Reason = "it was skipped once: " + cmp.Or(t.skipped[d.Name], "no reason was given")
 	}
@@ -90,6 +100,12 @@ func (d Disrupted) toothless(counted, lifted bool) string {
 	case d.Touched > d.Matched:
 		return fmt.Sprintf("it is said to have touched %s of %s", countText(d.Touched), d.Amount(d.Matched))
 	}
+	if !slices.Contains(drawn, cmp.Or(d.Unit, "requests")) {
+		if d.Touched < d.Matched {
+			return fmt.Sprintf("it touched only %s of %s", countText(d.Touched), d.Amount(d.Matched))
+		}
+		return ""
+	}
 	seen := evidence.Share(d.Touched, d.Matched, biteConfidence)
 	slack := min(shareSlack, slackOfShare*d.Share)
 	if d.Share > seen.High+slack || d.Share < seen.Low-slack {
@@ -109,6 +125,9 @@ func (d Disrupted) noun(n uint64) string {
 	}
 	if stem, ok := strings.CutSuffix(plural, "ies"); ok { // queries, proxies
 		return stem + "y"
+	}
+	if stem, ok := strings.CutSuffix(plural, "sses"); ok { // processes
+		return stem + "ss"
 	}
 	return strings.TrimSuffix(plural, "s")
 }

@@ -25,6 +25,7 @@ type cluster struct {
 	pods    []string
 	looking error // for pods
 	prepare error // of every fault
+	release error
 	inject  map[string]error
 	lift    error
 	slow    bool // injecting takes as long as it may
@@ -33,6 +34,7 @@ type cluster struct {
 	made   []plan.Disruption
 	active map[string]bool // by the names of disruptions
 	lifted []string
+	held   []string // prepared and not released
 }
 
 func (c *cluster) driver(d plan.Disruption, _ disrupt.Site) (disrupt.Disruption, error) {
@@ -53,6 +55,9 @@ func (f *clusterFault) chosen() []string {
 }
 
 func (f *clusterFault) Prepare(context.Context) (measure.Reach, error) {
+	f.of.mu.Lock()
+	defer f.of.mu.Unlock()
+	f.of.held = append(f.of.held, f.d.Name)
 	if f.of.prepare != nil {
 		return measure.Reach{}, f.of.prepare
 	}
@@ -84,6 +89,14 @@ func (f *clusterFault) Inject(ctx context.Context, _ func(json.RawMessage) error
 		f.of.lifted = append(f.of.lifted, f.d.Name)
 		return measure.Touch{Matched: 10, Touched: 4, Unit: "pods", Names: f.chosen()}, nil
 	}, nil
+}
+
+// Release implements [disrupt.Releaser].
+func (f *clusterFault) Release(ctx context.Context) error {
+	f.of.mu.Lock()
+	defer f.of.mu.Unlock()
+	f.of.held = slices.DeleteFunc(f.of.held, func(name string) bool { return name == f.d.Name && ctx.Err() == nil })
+	return f.of.release
 }
 
 // find is a [podFinder].
@@ -281,6 +294,7 @@ func TestEndOfTestLifts(t *testing.T) {
 	`))
 	require.Less(t, time.Since(began), 10*time.Second)
 	require.Empty(t, c.active)
+	require.Empty(t, c.held, "what was prepared is released")
 	require.Equal(t, []string{"disruption pods-http-1", "disruption pods-http-1.error", "lifted pods-http-1", "lifted pods-http-1.error"}, v.events())
 }
 
@@ -299,7 +313,14 @@ func TestFailures(t *testing.T) {
 		},
 		"half of it can not be injected": {
 			cluster: func(c *cluster) { c.inject["error"] = errors.New("the agent did not start") }, code: both,
-			err: `disruption "both.error": the agent did not start`, events: []string{"skipped both", "skipped both.error"},
+			err: `disruption "both.error": the agent did not start`, events: []string{"disruption both", "lifted both", "skipped both.error"},
+		},
+		"half of it can not be injected, the other not be lifted": {
+			cluster: func(c *cluster) {
+				c.inject["error"], c.lift = errors.New("the agent did not start"), errors.New("the API server is away")
+			}, code: both,
+			err:    `disruption "both" may still be in effect: the API server is away`,
+			events: []string{"disruption both", "lifted both error=the API server is away", "skipped both.error"},
 		},
 		"too late": {
 			cluster: func(c *cluster) { c.slow = true },
@@ -310,6 +331,10 @@ func TestFailures(t *testing.T) {
 			cluster: func(c *cluster) { c.lift = errors.New("the API server is away") }, code: both,
 			err:    `disruption "both" may still be in effect: the API server is away`,
 			events: []string{"disruption both", "disruption both.error", "lifted both error=the API server is away", "lifted both.error error=the API server is away"},
+		},
+		"agents stay at work": {
+			cluster: func(c *cluster) { c.prepare, c.release = errors.New("no rights"), errors.New("the API server is away") }, code: both,
+			err: "no rights", events: []string{"skipped both", "skipped both.error", "warning both"},
 		},
 		"production": {
 			stream: func(s *plan.Stream) { s.Phase = "production" }, code: both,
@@ -353,6 +378,7 @@ func TestFailures(t *testing.T) {
 				tt.stream(&stream)
 			}
 			v := newVU(t, c, stream)
+			defer func() { require.Empty(t, c.held) }()
 			require.NoError(t, v.VU.Runtime().Set("useTheCluster", func() { v.session.driver = onCluster }))
 			err := v.run(t, tt.code)
 			if tt.err != "" {

@@ -41,6 +41,7 @@ type part struct {
 	plan  plan.Disruption
 	fault disrupt.Disruption // made before it is injected
 	lift  func(context.Context) (measure.Touch, error)
+	since time.Time // in effect; zero if it never was
 	touch measure.Touch
 	err   error // lifting could not be confirmed
 }
@@ -49,8 +50,9 @@ type part struct {
 // before. It returns when nothing is in effect any more, or that could not be
 // confirmed.
 func (i *injection) run(ctx context.Context) (measure.Touch, error) {
+	defer i.release(ctx)
 	if err := i.inject(ctx); err != nil {
-		i.skipped(err)
+		i.halfway(err)
 		return measure.Touch{}, err
 	}
 	i.began(time.Now())
@@ -86,6 +88,7 @@ func (i *injection) inject(ctx context.Context) (err error) {
 		if p.lift, err = p.fault.Inject(ctx, keepNothing); err != nil {
 			return errors.Join(i.failed(ctx, p, err), i.lift(ctx))
 		}
+		p.since = time.Now()
 	}
 	return nil
 }
@@ -136,6 +139,26 @@ func (i *injection) lift(test context.Context) error {
 	return errors.Join(errs...)
 }
 
+// release gives back what parts hold that were prepared and have come to
+// nothing, such as agents. What it can not give back ends by itself.
+func (i *injection) release(test context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(test), liftWithin)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, p := range i.parts {
+		holds, ok := p.fault.(disrupt.Releaser)
+		if !ok {
+			continue
+		}
+		all.Go(func() {
+			if err := holds.Release(ctx); err != nil {
+				i.site.Note(measure.EventWarning, p.plan.Name, map[string]string{"detail": fmt.Sprintf("disruption %q: %v", p.plan.Name, err)})
+			}
+		})
+	}
+	all.Wait()
+}
+
 // over is when the faults of all parts were, if lifting them returned at now.
 func (i *injection) over(now time.Time) time.Time {
 	last := int64(0)
@@ -148,23 +171,48 @@ func (i *injection) over(now time.Time) time.Time {
 	return time.Unix(0, last)
 }
 
-// note records what became of every part, at one moment.
-func (i *injection) note(kind string, at time.Time, attrs func(*part) map[string]string) {
+// halfway records an injection that failed: the parts that were in effect until
+// then began and ended, as far as they did; the others never were.
+func (i *injection) halfway(why error) {
+	now := time.Now()
 	i.session.keep(func() {
 		for _, p := range i.parts {
-			i.session.event(measure.Event{At: at.UnixNano(), Kind: kind, Name: p.plan.Name, Attrs: attrs(p)})
+			if p.since.IsZero() {
+				i.event(p, measure.EventSkipped, now, i.missing(p, why))
+				continue
+			}
+			i.event(p, measure.EventDisruption, p.since, i.beginning(p))
+			end := now
+			if p.err == nil {
+				end = time.Unix(0, p.touch.Ended(now.UnixNano()))
+			}
+			i.event(p, measure.EventLifted, end, i.ending(p))
 		}
 	})
 }
 
-func (i *injection) began(at time.Time) {
-	i.note(measure.EventDisruption, at, func(p *part) map[string]string {
-		fault, share := p.plan.Fault()
-		_, on := p.plan.On()
-		return i.partly(p, map[string]string{
-			"fault": fault, "on": on, "share": strconv.FormatFloat(share, 'g', -1, 64),
-			"settle": time.Duration(*p.plan.Settle).String(),
-		})
+// event records what became of a part; the session's lock is held.
+func (i *injection) event(p *part, kind string, at time.Time, attrs map[string]string) {
+	i.session.event(measure.Event{At: at.UnixNano(), Kind: kind, Name: p.plan.Name, Attrs: attrs})
+}
+
+// note records what became of every part, at one moment.
+func (i *injection) note(kind string, at time.Time, attrs func(*part) map[string]string) {
+	i.session.keep(func() {
+		for _, p := range i.parts {
+			i.event(p, kind, at, attrs(p))
+		}
+	})
+}
+
+func (i *injection) began(at time.Time) { i.note(measure.EventDisruption, at, i.beginning) }
+
+func (i *injection) beginning(p *part) map[string]string {
+	fault, share := p.plan.Fault()
+	_, on := p.plan.On()
+	return i.partly(p, map[string]string{
+		"fault": fault, "on": on, "share": strconv.FormatFloat(share, 'g', -1, 64),
+		"settle": time.Duration(*p.plan.Settle).String(),
 	})
 }
 
@@ -176,23 +224,25 @@ func (i *injection) partly(p *part, attrs map[string]string) map[string]string {
 	return attrs
 }
 
-func (i *injection) ended(at time.Time) {
-	i.note(measure.EventLifted, at, func(p *part) map[string]string {
-		attrs := map[string]string{
-			"touched": strconv.FormatUint(p.touch.Touched, 10), "matched": strconv.FormatUint(p.touch.Matched, 10),
-		}
-		if p.touch.Unit != "" {
-			attrs["unit"], attrs["names"] = p.touch.Unit, strings.Join(p.touch.Names, ", ")
-		}
-		if p.err != nil {
-			attrs["error"] = p.err.Error()
-		}
-		return attrs
-	})
+func (i *injection) ended(at time.Time) { i.note(measure.EventLifted, at, i.ending) }
+
+func (i *injection) ending(p *part) map[string]string {
+	attrs := map[string]string{
+		"touched": strconv.FormatUint(p.touch.Touched, 10), "matched": strconv.FormatUint(p.touch.Matched, 10),
+	}
+	if p.touch.Unit != "" {
+		attrs["unit"], attrs["names"] = p.touch.Unit, strings.Join(p.touch.Names, ", ")
+	}
+	if p.err != nil {
+		attrs["error"] = p.err.Error()
+	}
+	return attrs
 }
 
 func (i *injection) skipped(why error) {
-	i.note(measure.EventSkipped, time.Now(), func(p *part) map[string]string {
-		return i.partly(p, map[string]string{"reason": "could not be injected: " + why.Error()})
-	})
+	i.note(measure.EventSkipped, time.Now(), func(p *part) map[string]string { return i.missing(p, why) })
+}
+
+func (i *injection) missing(p *part, why error) map[string]string {
+	return i.partly(p, map[string]string{"reason": "could not be injected: " + why.Error()})
 }

@@ -56,11 +56,18 @@ func (l *loss) Inject(context.Context, func(json.RawMessage) error) (func(contex
 	l.mu.Lock()
 	l.rules = rules
 	l.mu.Unlock()
+	touch, gone := measure.Touch{Unit: unitPackets}, false
 	return once(func(context.Context) (measure.Touch, error) {
+		if gone { // and could not be counted
+			return touch, nil
+		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.rules = nil
-		matched, lost, err := rules.keep()
-		return measure.Touch{Matched: matched, Touched: lost, Unit: unitPackets}, errors.Join(err, rules.close())
+		var err error
+		touch.Matched, touch.Touched, err = rules.keep()
+		closed := rules.close()
+		gone = closed == nil
+		return touch, errors.Join(err, closed)
 	}), nil
 }

@@ -158,9 +158,11 @@ func (g *gated) Inject(ctx context.Context, keep func(json.RawMessage) error) (f
 	g.mu.Lock()
 	g.fault = fault
 	g.mu.Unlock()
+	left := untilDone(func(context.Context) (struct{}, error) { return struct{}{}, g.pod.leave(gate) })
 	return once(func(ctx context.Context) (measure.Touch, error) {
 		touch, err := lift(ctx)
-		return touch, errors.Join(err, g.pod.leave(gate))
+		_, closed := left(ctx)
+		return touch, errors.Join(err, closed)
 	}), nil
 }
 
@@ -168,18 +170,6 @@ func (g *gated) Inject(ctx context.Context, keep func(json.RawMessage) error) (f
 // the traffic of a pod is not meant to have the pod restarted: that is kill.
 func isProbe(r *http.Request) bool {
 	return strings.HasPrefix(r.UserAgent(), "kube-probe/")
-}
-
-// once makes a lift that does its work once and gives the same answer each
-// time.
-func once(lift func(context.Context) (measure.Touch, error)) func(context.Context) (measure.Touch, error) {
-	var do sync.Once
-	var touch measure.Touch
-	var err error
-	return func(ctx context.Context) (measure.Touch, error) {
-		do.Do(func() { touch, err = lift(ctx) })
-		return touch, err
-	}
 }
 
 // gate is a proxy of this process that new connections to a port go through.
@@ -225,22 +215,26 @@ func (p *pod) enter(ctx context.Context, key gateKey) (*gate, error) {
 
 // leave closes the gate of a port after the last that used it. New connections
 // are the system's again when it returns; those at the proxy are given a
-// little time to leave, see [pod.Close].
+// little time to leave, see [pod.Close]. After an error the gate is as it was.
 func (p *pod) leave(g *gate) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if g.users == 1 {
+		if err := g.release(); err != nil {
+			return err
+		}
+	}
 	if g.users--; g.users > 0 {
 		return nil
 	}
 	delete(p.gates, g.key)
-	err := g.release()
 	p.drains.Go(func() {
 		err := g.drain()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.drained = errors.Join(p.drained, err)
 	})
-	return err
+	return nil
 }
 
 // open sends the traffic of the port through the proxy: new connections by a

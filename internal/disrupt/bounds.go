@@ -114,7 +114,8 @@ func (t *tally) endTurn() {
 	}
 }
 
-// spare notes that there was nothing to harm in what was touched.
+// spare notes that there was nothing to harm in one that was touched: it counts
+// for nothing. It is called once for each at most.
 func (t *tally) spare() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -127,21 +128,25 @@ func (t *tally) spare() {
 func (t *tally) soFar() measure.Touch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.count
+	return t.harmed()
+}
+
+// harmed is what was counted without that in which there was nothing to harm.
+func (t *tally) harmed() measure.Touch {
+	out := t.count
+	out.Matched -= t.spared
+	out.Touched -= t.spared
+	return out
 }
 
 // end takes the bounds out of effect and lets go of what is held. The counts
-// no longer move; ending again gives the same ones. Where nothing that was
-// touched could be harmed, nothing was touched.
+// no longer move; ending again gives the same ones.
 func (t *tally) end() measure.Touch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.over {
 		t.over = true
 		t.endTurn()
-		if t.spared == t.count.Touched {
-			t.count.Touched = 0
-		}
 	}
-	return t.count
+	return t.harmed()
 }

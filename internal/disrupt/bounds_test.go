@@ -49,17 +49,19 @@ func TestFirstOfAShare(t *testing.T) {
 	require.Less(t, count.Matched, uint64(40))
 }
 
-// A fault that found nothing to harm touched nothing; one that found something
-// has touched all that it was at.
+// What had nothing in it to harm was neither matched nor touched.
 func TestSpared(t *testing.T) {
-	for spared, want := range map[int]uint64{1: 2, 2: 0} {
+	for spared, want := range []measure.Touch{{Matched: 3, Touched: 3}, {Matched: 2, Touched: 2}, {Matched: 1, Touched: 1}, {}} {
 		tally := bounds{share: 1}.begin()
-		for n := range 2 {
+		for range 3 {
 			tally.take()
-			if n < spared {
-				tally.spare()
-			}
 		}
-		require.Equal(t, measure.Touch{Matched: 2, Touched: want}, tally.end())
+		for range spared {
+			tally.spare()
+		}
+		require.Equal(t, want, tally.soFar())
+		require.Equal(t, want, tally.end())
+		tally.spare()
+		require.Equal(t, want, tally.end(), "counts no longer move")
 	}
 }

@@ -59,7 +59,7 @@ func selectContainers(ctx context.Context, e *engine, c plan.Container) ([]life,
 		}
 		if self(is.ID) {
 			if len(all) == 1 || c.Name == name {
-				return nil, fmt.Errorf("the container %s is the one that this program runs in", name)
+				return nil, plan.Misfitf("the container %s is the one that this program runs in", name)
 			}
 			continue
 		}
@@ -69,7 +69,7 @@ func selectContainers(ctx context.Context, e *engine, c plan.Container) ([]life,
 		}
 	}
 	if len(group) == 0 {
-		return nil, fmt.Errorf("no container that runs has the name or label %s", c.Name+c.Label)
+		return nil, plan.Misfitf("no container that runs has the name or label %s", c.Name+c.Label)
 	}
 	return group, nil
 }

@@ -19,8 +19,8 @@ type local struct {
 	bounds bounds
 	unit   string // of what is touched
 
-	// start puts the fault into effect on what t takes. Stop is called once,
-	// takes it out of effect and releases what it holds back.
+	// start puts the fault into effect on what t takes. Stop takes it out of
+	// effect and releases what it holds back; it is called until it worked.
 	start func(t *tally) (stop func() error, err error)
 
 	mu      sync.Mutex
@@ -65,20 +65,18 @@ func (l *local) Inject(ctx context.Context, _ func(json.RawMessage) error) (func
 		return nil, fmt.Errorf("disruption %q: not injected: %w", l.name, err)
 	}
 	l.current = t
-	lift := sync.OnceValues(func() (measure.Touch, error) { return l.lift(t, stop) })
-	return func(context.Context) (measure.Touch, error) { return lift() }, nil
+	return once(func(context.Context) (measure.Touch, error) { return l.lift(t, stop) }), nil
 }
 
 func (l *local) lift(t *tally, stop func() error) (measure.Touch, error) {
 	touch := t.end()
 	touch.Unit = l.unit
-	err := stop()
+	if err := stop(); err != nil {
+		return touch, fmt.Errorf("disruption %q: %w", l.name, err)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.current = nil
-	if err != nil {
-		return touch, fmt.Errorf("disruption %q: %w", l.name, err)
-	}
 	return touch, nil
 }
 

@@ -118,10 +118,12 @@ func writeZeros(f *os.File, from, n int64) error {
 func spareDisk(dir string, leave plan.Size, s Site) error {
 	info, err := os.Stat(dir)
 	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return plan.Misfitf("the folder that shall be full: %v", err)
 	case err != nil:
 		return fmt.Errorf("the folder that shall be full: %w", err)
 	case !info.IsDir():
-		return fmt.Errorf("%s is not a folder", dir)
+		return plan.Misfitf("%s is not a folder", dir)
 	case leave >= sparedDisk:
 		return nil
 	}
@@ -133,7 +135,7 @@ func spareDisk(dir string, leave plan.Size, s Site) error {
 		"the system": "/", "temporary files": os.TempDir(), "the record of this run": ".", "the plan": s.Dir,
 	} {
 		if same, err := deviceOf(other); err == nil && same == device {
-			return fmt.Errorf("%s is on the same disk as %s (%s): leave at least 1GiB, or use a folder on a disk of its own", dir, what, other)
+			return plan.Misfitf("%s is on the same disk as %s (%s): leave at least 1GiB, or use a folder on a disk of its own", dir, what, other)
 		}
 	}
 	return nil

@@ -40,8 +40,8 @@
 // After lifting the counts no longer move.
 //
 // Nothing remains after lifting. No further request is touched, and what a
-// fault was holding back at that moment is released at once. A fault lives in
-// this process and nowhere else: it can not outlive the run.
+// fault was holding back at that moment is released at once. A fault on a proxy
+// of this process lives here and nowhere else: it can not outlive the run.
 //
 // Services, processes and containers are killed, paused and restarted by one
 // lifecycle over three kinds of life (life.go). Faults that overlap on one

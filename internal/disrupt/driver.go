@@ -24,8 +24,9 @@ type Disruption interface {
 	//
 	// Lift returns once the fault is gone and that was verified; an error means
 	// that it may still be there. It does not depend on the context given to
-	// Inject, may be called more than once, also at the same time, and gives
-	// the same answer each time.
+	// Inject, and may be called more than once, also at the same time: after an
+	// error it tries again, and once it worked it gives the same answer each
+	// time.
 	Inject(ctx context.Context, keep func(undo json.RawMessage) error) (lift func(context.Context) (measure.Touch, error), err error)
 }
 

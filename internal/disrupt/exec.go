@@ -120,19 +120,23 @@ func (f *foreignDisruption) Inject(ctx context.Context, keep func(json.RawMessag
 	}, nil
 }
 
-// bites looks whether the fault is in effect. Without a way to find out, that
-// injecting it went well has to do.
+// errNotYet says that a fault was looked for and not found.
+var errNotYet = errors.New("not yet")
+
+// bites looks whether the fault is in effect, and tells if that can not be
+// known. Without a way to find out, that injecting it went well has to do.
 func (f *foreignDisruption) bites(ctx context.Context) bool {
-	inEffect := false
 	err := retry(ctx, verifyLimit, func(ctx context.Context) error {
 		is, known, err := f.how.verify(ctx)
-		inEffect = is || !known
-		if err == nil && !inEffect {
-			err = errors.New("not yet")
+		if err == nil && known && !is {
+			err = errNotYet
 		}
 		return err
 	})
-	return err == nil && inEffect
+	if err != nil && !errors.Is(err, errNotYet) {
+		f.note(measure.EventWarning, f.d.Name, map[string]string{"detail": "whether it is in effect is not known: " + err.Error()})
+	}
+	return err == nil
 }
 
 // lift lifts the fault, again and again until it worked, and verifies that.
@@ -237,13 +241,17 @@ func (c *commands) stopInjecting() error {
 	return signalTo(-left[0].pid, syscall.SIGKILL)
 }
 
+// notInEffect is the status with which a command that verifies says no. Others
+// but 0 are of commands that are missing, broken or killed.
+const notInEffect = 1
+
 func (c *commands) verify(ctx context.Context) (inEffect, known bool, err error) {
 	if c.exec.Verify == "" {
 		return false, false, nil
 	}
 	err = c.site.run(ctx, c.exec.Verify, c.exec.Env, verifyLimit)
 	var failed *exec.ExitError
-	if err == nil || errors.As(err, &failed) {
+	if err == nil || errors.As(err, &failed) && failed.ExitCode() == notInEffect {
 		return err == nil, true, nil
 	}
 	return false, true, fmt.Errorf("verify: %w", err)

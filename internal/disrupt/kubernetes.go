@@ -373,15 +373,22 @@ func (c *cluster) evictable(ctx context.Context, node string) ([]nodePod, error)
 	return out, nil
 }
 
-// evict asks pods to leave a node, as their disruption budgets allow, and
-// returns when they are gone. What it tells about each comes to gone.
-func (c *cluster) evict(ctx context.Context, node string, grace time.Duration, gone func(nodePod)) error {
-	h := c.drainer(ctx, grace)
-	h.OnPodDeletionOrEvictionFinished = func(p *corev1.Pod, _ bool, err error) {
-		if err == nil {
-			gone(nodePod{namespace: p.Namespace, name: p.Name, uid: string(p.UID)})
-		}
+// leaving reports whether a pod is on its way out, or gone.
+func (c *cluster) leaving(ctx context.Context, p nodePod) (bool, error) {
+	now, err := c.client.CoreV1().Pods(p.namespace).Get(ctx, p.name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return true, nil
+	case err != nil:
+		return false, told(err, "pod %s", p.name)
 	}
+	return now.DeletionTimestamp != nil || string(now.UID) != p.uid, nil
+}
+
+// evict asks pods to leave a node, as their disruption budgets allow, and
+// returns when they are gone.
+func (c *cluster) evict(ctx context.Context, node string, grace time.Duration) error {
+	h := c.drainer(ctx, grace)
 	list, errs := h.GetPodsForDeletion(node)
 	if len(errs) > 0 {
 		return told(errors.Join(errs...), "node %s can not be drained", node)

@@ -19,9 +19,11 @@ import (
 // agents is a fault that an agent in each pod injects.
 type agents struct {
 	onCluster
+	reach func(api *cluster, pod podState, container string, port int) *attached
 
 	mu    sync.Mutex
 	ready map[string]*attached // by the uid of the pod: attached and idle
+	tried map[string]podState  // by their uids: pods that may have an agent that no lifting has ended
 }
 
 func newAgents(o onCluster) (Disruption, error) {
@@ -31,7 +33,7 @@ func newAgents(o onCluster) (Disruption, error) {
 	if o.on.Node != "" {
 		return nil, errors.New("kubernetes: node: is for drain")
 	}
-	return &agents{onCluster: o, ready: map[string]*attached{}}, nil
+	return &agents{onCluster: o, reach: reachAgent, ready: map[string]*attached{}, tried: map[string]podState{}}, nil
 }
 
 // agentMargin is how long an agent waits for its first order beside the time
@@ -70,6 +72,7 @@ func (a *agents) attach(ctx context.Context) ([]*attached, measure.Reach, error)
 	err = each(out, func(i int) error {
 		a.mu.Lock()
 		one := a.ready[chosen[i].uid]
+		a.tried[chosen[i].uid] = chosen[i]
 		a.mu.Unlock()
 		if one != nil && one.alive(ctx) {
 			out[i] = one
@@ -272,6 +275,7 @@ func (f *agentFault) lift(ctx context.Context) (measure.Touch, error) {
 	}
 	f.agents.mu.Lock()
 	clear(f.ready)
+	clear(f.tried)
 	f.agents.mu.Unlock()
 	return f.touch(), err
 }

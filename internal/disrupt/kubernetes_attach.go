@@ -21,7 +21,7 @@ type attached struct {
 	*link
 }
 
-// reach is what speaks with the agent of a container.
+// reachAgent is what speaks with the agent of a container.
 func reachAgent(api *cluster, pod podState, container string, port int) *attached {
 	return &attached{api: api, pod: pod, container: container, port: port, link: &link{
 		open: func(ctx context.Context) (io.ReadWriteCloser, error) { return api.open(ctx, pod.name, container) },

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"resilience/internal/measure"
@@ -70,8 +69,8 @@ type drained struct {
 	Node string `json:"node"`
 }
 
-// Inject closes the node and returns when the first pod has left it; the others
-// follow as their disruption budgets allow, until it is lifted.
+// Inject closes the node and returns when the first pod is told to leave it; the
+// others follow as their disruption budgets allow, until it is lifted.
 func (d *draining) Inject(ctx context.Context, keep func(json.RawMessage) error) (func(context.Context) (measure.Touch, error), error) {
 	pods, _, err := d.look(ctx)
 	if err != nil {
@@ -88,64 +87,93 @@ func (d *draining) Inject(ctx context.Context, keep func(json.RawMessage) error)
 		return nil, errors.Join(err, d.open(context.WithoutCancel(ctx)))
 	}
 	e := d.begin()
-	select {
-	case <-e.first:
-	case <-e.done:
-	case <-ctx.Done():
-	}
-	if n, err := e.soFar(); n.Touched == 0 {
-		e.cancel()
-		return nil, errors.Join(fmt.Errorf("no pod left node %s", d.on.Node), err, ctx.Err(), d.open(context.WithoutCancel(ctx)))
+	if err := d.leaving(ctx, e, pods); err != nil {
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), liftPatience)
+		defer cancel()
+		e.end(late)
+		return nil, errors.Join(err, d.open(context.WithoutCancel(ctx)))
 	}
 	return once(func(ctx context.Context) (measure.Touch, error) {
-		e.cancel()
-		err := d.open(ctx)
-		touch, _ := e.soFar()
-		if left := len(pods) - len(touch.Names); left > 0 {
-			d.site.Note(measure.EventWarning, d.plan.Name, map[string]string{"detail": fmt.Sprintf(
-				"%d of %d pods had not left node %s when it was opened again: their disruption budgets or the time that they take held them", left, len(pods), d.on.Node)})
+		e.end(ctx)
+		if err := d.open(ctx); err != nil {
+			return measure.Touch{Unit: "pods"}, err
 		}
-		return touch, err
+		return d.touched(ctx, pods), nil
 	}), nil
+}
+
+// touched counts the pods that left or are leaving. Those that stay were not to
+// be touched, as budgets are respected, but are told of.
+func (d *draining) touched(ctx context.Context, pods []nodePod) measure.Touch {
+	touch := measure.Touch{Unit: "pods"}
+	for _, p := range pods {
+		if leaves, err := d.api.leaving(ctx, p); leaves && err == nil {
+			touch.Matched++
+			touch.Touched++
+			touch.Names = append(touch.Names, p.namespace+"/"+p.name)
+		}
+	}
+	if left := len(pods) - len(touch.Names); left > 0 {
+		d.site.Note(measure.EventWarning, d.plan.Name, map[string]string{"detail": fmt.Sprintf(
+			"%d of %d pods had not left node %s when it was opened again: their disruption budgets held them", left, len(pods), d.on.Node)})
+	}
+	return sortedTouch(touch)
+}
+
+// pollLeaving is how often it is looked whether a pod leaves: what it serves may
+// fail from then on.
+const pollLeaving = 50 * time.Millisecond
+
+// leaving returns when the first of the pods is on its way out.
+func (d *draining) leaving(ctx context.Context, e *eviction, pods []nodePod) error {
+	err := until(ctx, pollLeaving, func() (bool, error) {
+		ended := false
+		select {
+		case <-e.done:
+			ended = true
+		default:
+		}
+		for _, p := range pods {
+			if leaves, err := d.api.leaving(ctx, p); leaves && err == nil {
+				return true, nil // an error is asked about again
+			}
+		}
+		if ended {
+			return false, errors.Join(errors.New("the eviction ended"), e.err)
+		}
+		return false, nil
+	})
+	if err != nil {
+		return fmt.Errorf("no pod left node %s: %w", d.on.Node, err)
+	}
+	return nil
 }
 
 // eviction is a node on its way to be empty.
 type eviction struct {
-	cancel      context.CancelFunc
-	first, done chan struct{}
-
-	mu    sync.Mutex
-	touch measure.Touch
-	err   error
+	cancel context.CancelFunc
+	done   chan struct{} // closed when it ended; then err is why
+	err    error
 }
 
 func (d *draining) begin() *eviction {
 	ctx, cancel := context.WithCancel(context.Background())
-	e := &eviction{cancel: cancel, first: make(chan struct{}), done: make(chan struct{}), touch: measure.Touch{Unit: "pods"}}
-	var once sync.Once
+	e := &eviction{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
-		err := d.api.evict(ctx, d.on.Node, time.Duration(d.plan.Drain.Grace), func(p nodePod) {
-			e.mu.Lock()
-			e.touch.Matched++ // those that stay were not to be touched: budgets are respected
-			e.touch.Touched++
-			e.touch.Names = append(e.touch.Names, p.namespace+"/"+p.name)
-			e.mu.Unlock()
-			once.Do(func() { close(e.first) })
-		})
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.err = err
+		e.err = d.api.evict(ctx, d.on.Node, time.Duration(d.plan.Drain.Grace))
 	}()
 	return e
 }
 
-func (e *eviction) soFar() (measure.Touch, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	t := e.touch
-	t.Names = append([]string(nil), t.Names...)
-	return sortedTouch(t), e.err
+// end lets no more pods be told to leave, and returns when those that are being
+// told have been, or the context ends.
+func (e *eviction) end(ctx context.Context) {
+	e.cancel()
+	select {
+	case <-e.done:
+	case <-ctx.Done():
+	}
 }
 
 // open lets pods come to the node again, and sees that they can.

@@ -138,6 +138,11 @@ func (c *conversation) ask(ctx context.Context, r agentRequest) (agentAnswer, er
 	c.mu.Lock()
 	c.waiting[r.Seq] = wait
 	c.mu.Unlock()
+	defer func() { // it may never be answered
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.waiting, r.Seq)
+	}()
 	go func() { // a write to a connection that hangs would not end with the context
 		c.write.Lock()
 		defer c.write.Unlock()

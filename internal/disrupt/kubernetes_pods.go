@@ -2,7 +2,6 @@ package disrupt
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"resilience/internal/plan"
@@ -51,7 +50,7 @@ func (o onCluster) narrowed(group []string) ([]string, error) {
 	}
 	named := slices.DeleteFunc(slices.Clone(group), func(pod string) bool { return !slices.Contains(o.on.Pods, pod) })
 	if len(named) == 0 {
-		return nil, fmt.Errorf("none of the pods %v is among those that are selected and ready in namespace %s: %v", o.on.Pods, o.api.namespace, group)
+		return nil, plan.Misfitf("none of the pods %v is among those that are selected and ready in namespace %s: %v", o.on.Pods, o.api.namespace, group)
 	}
 	return named, nil
 }

@@ -55,11 +55,11 @@ func (r *podRollout) look(ctx context.Context) ([]podState, measure.Reach, error
 	case w.paused:
 		return nil, reach, fmt.Errorf("%s is paused: nothing would restart", r.on.Workload)
 	case w.manual:
-		return nil, reach, fmt.Errorf("%s restarts only pods that are deleted (OnDelete): use kill", r.on.Workload)
+		return nil, reach, plan.Misfitf("%s restarts only pods that are deleted (OnDelete): use kill", r.on.Workload)
 	case !done:
 		return nil, reach, fmt.Errorf("%s is in the middle of another rollout: %s", r.on.Workload, status)
 	case !all && w.recreate && w.replicas > 0:
-		return nil, reach, fmt.Errorf("%s stops all its pods before it starts others (Recreate): say at_most: all if that is meant", r.on.Workload)
+		return nil, reach, plan.Misfitf("%s stops all its pods before it starts others (Recreate): say at_most: all if that is meant", r.on.Workload)
 	}
 	pods := make([]podState, 0, len(found))
 	for _, name := range reach.Of {
@@ -92,10 +92,17 @@ func (r *podRollout) Inject(ctx context.Context, _ func(json.RawMessage) error) 
 	if err != nil {
 		return nil, fmt.Errorf("%s was told to restart, and was not seen to begin: %w", r.on.Workload, err)
 	}
-	return once(func(ctx context.Context) (measure.Touch, error) { return r.complete(ctx, kind, name, before) }), nil
+	return once(func(ctx context.Context) (measure.Touch, error) {
+		touch, unseen := r.complete(ctx, kind, name, before)
+		if unseen != nil { // the proof is missing, and nothing is left to lift: it goes on by itself
+			r.site.Note(measure.EventWarning, r.plan.Name, map[string]string{"detail": unseen.Error()})
+		}
+		return touch, nil
+	}), nil
 }
 
 // complete waits for the end of the rollout and counts the pods that are gone.
+// An error says what was not seen.
 func (r *podRollout) complete(ctx context.Context, kind, name string, before []podState) (measure.Touch, error) {
 	touch := measure.Touch{Matched: uint64(len(before)), Unit: "pods"}
 	last := "it could not be asked"

@@ -91,22 +91,20 @@ func (s *scaling) Inject(ctx context.Context, keep func(json.RawMessage) error) 
 	if err := keep(undo); err != nil {
 		return nil, err
 	}
-	if err := s.change(ctx, c.From, c.To); err != nil {
-		return nil, err
+	if err := s.change(ctx, c.From, c.To); err != nil { // it may have been done all the same
+		return nil, errors.Join(err, s.backLate(ctx, c))
 	}
 	touch := measure.Touch{Matched: uint64(abs(c.From - c.To)), Unit: "pods"} // it is meant to touch no others
 	err = until(ctx, pollAgent, func() (bool, error) {
 		now, _, err := s.everyone(ctx)
-		if err != nil && c.To > 0 {
+		if err != nil && !errors.Is(err, errNoPod) {
 			return false, nil // asked again
 		}
 		touch = s.touched(before, now, touch)
 		return len(touch.Names) >= abs(c.From-c.To), nil
 	})
 	if err != nil {
-		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), liftPatience)
-		defer cancel()
-		return nil, errors.Join(fmt.Errorf("%s was scaled, and nothing happened: %w", s.on.Workload, err), s.back(late, c))
+		return nil, errors.Join(fmt.Errorf("%s was scaled, and nothing happened: %w", s.on.Workload, err), s.backLate(ctx, c))
 	}
 	return once(func(ctx context.Context) (measure.Touch, error) { return touch, s.back(ctx, c) }), nil
 }
@@ -168,6 +166,13 @@ func (s *scaling) back(ctx context.Context, c scaled) error {
 		return fmt.Errorf("%s may still have %d replicas instead of %d: %w", s.on.Workload, c.To, c.From, errors.Join(err, last))
 	}
 	return nil
+}
+
+// backLate is back for what could not be injected.
+func (s *scaling) backLate(ctx context.Context, c scaled) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), liftPatience)
+	defer cancel()
+	return s.back(ctx, c)
 }
 
 func undoScaling(ctx context.Context, o onCluster, undo json.RawMessage) error {

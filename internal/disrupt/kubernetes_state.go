@@ -165,8 +165,11 @@ func (o onCluster) in(verb, group, resource, subresource string) right {
 	return right{verb, group, resource, subresource, o.api.namespace}
 }
 
+// errNoPod says that the cluster answered, and that nothing is selected.
+var errNoPod = errors.New("no pod")
+
 // everyone are the pods that are selected, and the service in front of them if
-// one is given.
+// one is given; [errNoPod].
 func (o onCluster) everyone(ctx context.Context) ([]podState, serviceState, error) {
 	var service serviceState
 	want := o.on.Select
@@ -191,7 +194,7 @@ func (o onCluster) everyone(ctx context.Context) ([]podState, serviceState, erro
 	}
 	all, err := o.api.list(ctx, want, o.on.Exclude)
 	if err == nil && len(all) == 0 {
-		err = fmt.Errorf("no pod in namespace %s has the labels %s", o.api.namespace, labelsOf(want))
+		err = fmt.Errorf("%w in namespace %s has the labels %s", errNoPod, o.api.namespace, labelsOf(want))
 	}
 	return all, service, err
 }

@@ -46,8 +46,8 @@ var ErrGone = errors.New("the fault is gone")
 // same time.
 type Leases struct {
 	// Keep is handed what a fault needs to be undone should this process die,
-	// before it is injected; see [Disruption]. Nil where all faults end with
-	// the process.
+	// before it is injected; see [Disruption]. Where it is nil, faults that
+	// would outlive the process are refused.
 	Keep func(o Order, undo json.RawMessage) error
 
 	proxies map[string]Dependency
@@ -145,12 +145,7 @@ func (l *Leases) again(now Lease) (Lease, error) {
 }
 
 func (l *Leases) inject(ctx context.Context, one *lease, o Order) (Lease, error) {
-	lift, err := one.fault.Inject(ctx, func(undo json.RawMessage) error {
-		if l.Keep == nil {
-			return nil
-		}
-		return l.Keep(o, undo)
-	})
+	lift, err := one.fault.Inject(ctx, func(undo json.RawMessage) error { return l.keep(one, o, undo) })
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
@@ -165,9 +160,27 @@ func (l *Leases) inject(ctx context.Context, one *lease, o Order) (Lease, error)
 	return l.view(one), nil
 }
 
+// forgotten is a disruption that may call keep although it ends by itself once
+// nobody renews it: its journal only makes that faster.
+type forgotten interface{ endsUnrenewed() }
+
+// errOutlives refuses a fault that nobody could undo if this process died.
+var errOutlives = errors.New("it would outlive the run, should that be killed: inject it from the plan instead")
+
+// keep hands on what undoing a fault needs, or refuses the fault.
+func (l *Leases) keep(one *lease, o Order, undo json.RawMessage) error {
+	if l.Keep != nil {
+		return l.Keep(o, undo)
+	}
+	if _, ok := one.fault.(forgotten); ok {
+		return nil
+	}
+	return errOutlives
+}
+
 // Renew lets a fault live for its whole time to live from now, and tells how it
-// is. It gives [ErrGone] for one that is not in effect, with what is known of
-// it.
+// is. It gives [ErrGone] for one that is not in effect, or that is being lifted
+// because its time is over, with what is known of it.
 func (l *Leases) Renew(id string) (Lease, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -178,7 +191,7 @@ func (l *Leases) Renew(id string) (Lease, error) {
 	case one.State != StateActive:
 		return l.view(one), fmt.Errorf("%w: it was %s", ErrGone, one.State)
 	case !time.Now().Before(one.deadline): // its timer is about to lift it
-		return l.view(one), fmt.Errorf("%w: it was not renewed in time", ErrGone)
+		return l.view(one), fmt.Errorf("%w, or about to be: it was not renewed in time", ErrGone)
 	}
 	one.deadline = time.Now().Add(time.Duration(one.TTL))
 	return l.view(one), nil

@@ -93,6 +93,7 @@ func leased(t *testing.T, test func(t *testing.T, l *Leases, p *pretend)) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPretend()
 		l := NewLeases(map[string]Dependency{"dep": p}, 10*time.Second)
+		l.Keep = func(Order, json.RawMessage) error { return nil }
 		test(t, l, p)
 		require.NoError(t, l.Close(t.Context()))
 		require.Zero(t, p.in("slow"))
@@ -241,6 +242,11 @@ func TestOrdersThatAreWrong(t *testing.T) {
 		l.Keep = func(Order, json.RawMessage) error { return errFull }
 		_, err = l.Inject(t.Context(), order("d", "slow", 0))
 		require.ErrorIs(t, err, errFull)
+		require.Zero(t, p.in("slow"))
+
+		l.Keep = nil // and nobody else could undo it
+		_, err = l.Inject(t.Context(), order("e", "slow", 0))
+		require.ErrorContains(t, err, "would outlive the run")
 		require.Zero(t, p.in("slow"))
 	})
 }

@@ -2,6 +2,7 @@ package disrupt
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -66,6 +67,7 @@ func wired(t *testing.T, test func(t *testing.T, c *Controller, w *wire, p *pret
 	synctest.Test(t, func(t *testing.T) {
 		p := newPretend()
 		control := NewControl(map[string]Dependency{"dep": p}, testToken, 9*time.Second)
+		control.Leases().Keep = func(Order, json.RawMessage) error { return nil }
 		w := &wire{to: control}
 		c, err := NewController("http://control.example", testToken, nil)
 		require.NoError(t, err)

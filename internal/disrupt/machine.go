@@ -66,7 +66,7 @@ func (p *pressure) possible() error {
 	switch p.order.Kind {
 	case "cpu":
 		if have := runtime.NumCPU(); p.order.Cores > have {
-			return fmt.Errorf("cpu: cores is %d, but this machine has %d", p.order.Cores, have)
+			return plan.Misfitf("cpu: cores is %d, but this machine has %d", p.order.Cores, have)
 		}
 	case "memory":
 		_, err := memoryToTake(p.order.Size, p.order.Fill)

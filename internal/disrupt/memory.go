@@ -102,9 +102,12 @@ func memoryToTake(size uint64, fill float64) (uint64, error) {
 		used := total - min(free, total)
 		want := uint64(fill * float64(total))
 		if want <= used {
-			return 0, fmt.Errorf("%.0f%% of the memory is in use already, of %s: fill must be more", 100*float64(used)/float64(total), plan.Size(total))
+			return 0, plan.Misfitf("%.0f%% of the memory is in use already, of %s: fill must be more", 100*float64(used)/float64(total), plan.Size(total))
 		}
 		size = want - used
+	}
+	if total < size+margin {
+		return 0, plan.Misfitf("%d MiB of memory can not be taken: there are %d MiB, of which %d MiB are left alone", size>>20, total>>20, margin>>20)
 	}
 	if free < size+margin {
 		return 0, fmt.Errorf("%d MiB of memory can not be taken: %d MiB are free, of which %d MiB are left alone",

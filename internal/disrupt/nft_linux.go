@@ -100,6 +100,11 @@ func (r *ruleset) redirect(from, to int) error {
 		&expr.Immediate{Register: 1, Data: bigEndian(to)},
 		&expr.Redir{RegisterProtoMin: 1},
 	)})
+	// The kernel tracks connections in a network namespace while a rule there
+	// wants it. This one, which nothing comes to, wants it until the table is
+	// closed: without, those that were redirected would be lost with release.
+	track := r.conn.AddChain(&nftables.Chain{Name: "track", Table: r.table})
+	r.conn.AddRule(&nftables.Rule{Table: r.table, Chain: track, Exprs: []expr.Any{&expr.Ct{Key: expr.CtKeySTATE, Register: 1}}})
 	return r.flush("redirect port %d", from)
 }
 

@@ -21,12 +21,13 @@ type packed struct {
 	spare   []byte    // for what waits next
 	awake   bool      // a goroutine is about to send
 	sending bool
+	closed  bool // takes nothing more
 	err     error
 }
 
 const (
-	maxWaiting = 128 << 10             // bytes; writes wait when there are more
-	parting    = 10 * time.Millisecond // for what waits when the connection is closed
+	maxWaiting = 128 << 10   // bytes; writes wait when there are more
+	parting    = time.Second // for what waits when the connection is closed
 )
 
 func pack(c net.Conn) *packed {
@@ -39,11 +40,14 @@ func pack(c net.Conn) *packed {
 func (c *packed) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.waiting) >= maxWaiting && c.err == nil {
+	for len(c.waiting) >= maxWaiting && c.err == nil && !c.closed {
 		c.changed.Wait()
 	}
 	if c.err != nil {
 		return 0, c.err
+	}
+	if c.closed {
+		return 0, net.ErrClosed
 	}
 	c.waiting = append(c.waiting, b...)
 	if !c.awake {
@@ -79,16 +83,33 @@ func (c *packed) drain() {
 	}
 }
 
-// Close sends what waits, unless nobody takes it, and closes the connection.
+// Close closes the connection. What waits is still sent, for as long as it takes
+// the other end but not for ever, and nobody waits for that.
 func (c *packed) Close() error {
-	_ = c.SetWriteDeadline(time.Now().Add(parting)) // closing tells if that is not possible
+	c.mu.Lock()
+	again, left := c.closed, c.err == nil && (c.sending || len(c.waiting) > 0)
+	c.closed = true
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	switch {
+	case again:
+		return net.ErrClosed
+	case !left:
+		return c.Conn.Close()
+	}
+	now := time.Now()
+	_ = c.SetWriteDeadline(now.Add(parting)) // closing tells if that is not possible
+	_ = c.SetReadDeadline(now)
+	go c.part()
+	return nil
+}
+
+// part sends what waits and closes the connection.
+func (c *packed) part() {
 	c.mu.Lock()
 	c.drain()
-	if c.err == nil {
-		c.err = net.ErrClosed
-	}
 	c.mu.Unlock()
-	return c.Conn.Close()
+	_ = c.Conn.Close() // whoever it was for has left
 }
 
 // NetConn is the connection below.

@@ -12,36 +12,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// counted is a connection that counts how often it was written to.
-type counted struct {
-	net.Conn
-	writes int
-}
-
-func (c *counted) Write(b []byte) (int, error) {
-	c.writes++
-	return c.Conn.Write(b)
-}
-
 // packedPair is a packed connection and its other end.
-func packedPair(t *testing.T) (*packed, *counted, net.Conn) {
+func packedPair(t *testing.T) (p *packed, near, far net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
-	near, err := net.Dial("tcp", l.Addr().String())
+	near, err = net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
-	far, err := l.Accept()
+	far, err = l.Accept()
 	require.NoError(t, err)
-	below := &counted{Conn: near}
-	p := pack(below)
+	p = pack(near)
 	t.Cleanup(func() { _, _ = p.Close(), far.Close() })
 	require.NoError(t, far.SetDeadline(time.Now().Add(patience)))
 	return p, below, far
 }
 
 func TestPackedSendsAllInOrder(t *testing.T) {
-	p, below, far := packedPair(t)
+	p, _, far := packedPair(t)
 	var sent bytes.Buffer
 	for n := range 3000 {
 		part := bytes.Repeat([]byte{byte(n)}, n%500)
@@ -60,9 +48,54 @@ func TestPackedSendsAllInOrder(t *testing.T) {
 	got, err := io.ReadAll(far)
 	require.NoError(t, err)
 	require.True(t, bytes.Equal(sent.Bytes(), got), "what waited was sent before closing")
-	require.Less(t, below.writes, 3000)
 	_, err = p.Write([]byte("x"))
 	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+// What is written while something is on its way is sent as one.
+func TestPackedSendsAsOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		p := pack(near)
+		for range 4 { // the first is on its way, the others wait
+			_, err := p.Write([]byte("part."))
+			require.NoError(t, err)
+			synctest.Wait()
+		}
+		got := make([]byte, 100)
+		for _, want := range []string{"part.", "part.part.part."} {
+			n, err := far.Read(got)
+			require.NoError(t, err)
+			require.Equal(t, want, string(got[:n]))
+		}
+		synctest.Wait()
+		require.NoError(t, p.Close())
+	})
+}
+
+// Closing does not wait for the other end, which is given some time to take
+// what waits.
+func TestPackedParts(t *testing.T) {
+	for late, want := range map[time.Duration]int{parting / 2: maxWaiting, 2 * parting: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			near, far := net.Pipe()
+			p := pack(near)
+			_, err := p.Write(make([]byte, maxWaiting))
+			require.NoError(t, err)
+			start := time.Now()
+			require.NoError(t, p.Close())
+			require.Zero(t, time.Since(start))
+			_, err = p.Write([]byte("x"))
+			require.ErrorIs(t, err, net.ErrClosed)
+			_, err = p.Read(make([]byte, 1))
+			require.Error(t, err)
+			<-time.After(late)
+			got, err := io.ReadAll(far)
+			require.NoError(t, err)
+			require.Len(t, got, want)
+			require.ErrorIs(t, p.Close(), net.ErrClosed)
+		})
+	}
 }
 
 // Who writes more than the other end takes has to wait, and closing does not.
@@ -95,8 +128,8 @@ func TestPackedHoldsWritersBack(t *testing.T) {
 }
 
 func TestPackedTellsOfErrors(t *testing.T) {
-	p, below, _ := packedPair(t)
-	require.NoError(t, below.Close())
+	p, near, _ := packedPair(t)
+	require.NoError(t, near.Close())
 	require.Eventually(t, func() bool {
 		_, err := p.Write([]byte("x"))
 		return err != nil

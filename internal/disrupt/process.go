@@ -50,14 +50,14 @@ func (p *processLife) find() (proc, error) {
 		return proc{}, fmt.Errorf("the pid file %s holds no process id: %.40q", p.path, text)
 	}
 	if pid <= 1 {
-		return proc{}, fmt.Errorf("the pid file %s says %d, which is never a process to harm", p.path, pid)
+		return proc{}, plan.Misfitf("the pid file %s says %d, which is never a process to harm", p.path, pid)
 	}
 	line, err := ownLine()
 	if err != nil {
 		return proc{}, err
 	}
 	if slices.Contains(line, pid) {
-		return proc{}, fmt.Errorf("the pid file %s says %d, which is this program or one that started it", p.path, pid)
+		return proc{}, plan.Misfitf("the pid file %s says %d, which is this program or one that started it", p.path, pid)
 	}
 	found, ok, err := process(pid)
 	if err == nil && !ok {

@@ -76,7 +76,7 @@ func (d *proxied) Prepare(context.Context) (measure.Reach, error) { return measu
 // Inject puts the fault into effect; it is when Inject returns. Lift ends it,
 // even with a context that is done, releases what the fault holds back, and
 // says what it had matched and touched; it may be called more than once, from
-// anywhere, and gives the same answer each time. It is an error to inject what
+// anywhere, and gives the same answer each time once it worked. It is an error to inject what
 // is in effect already, or on a proxy that is closed.
 func (d *proxied) Inject(ctx context.Context, _ func(json.RawMessage) error) (lift func(context.Context) (measure.Touch, error), err error) {
 	if err := ctx.Err(); err != nil {
@@ -96,9 +96,8 @@ func (d *proxied) Inject(ctx context.Context, _ func(json.RawMessage) error) (li
 	if err != nil {
 		return nil, fmt.Errorf("disruption %q: not injected: %w", d.name, err)
 	}
-	i.ended = sync.OnceValues(i.end)
 	d.current = i
-	return func(context.Context) (measure.Touch, error) { return i.ended() }, nil
+	return once(func(context.Context) (measure.Touch, error) { return i.end() }), nil
 }
 
 // SoFar tells what the fault has touched while it is in effect.
@@ -116,7 +115,6 @@ type injection struct {
 	of *proxied
 	*tally
 	release func() (measure.Touch, error) // of a blockade
-	ended   func() (measure.Touch, error)
 }
 
 // chance gives what the fault may do to a request; nil for one that does not
@@ -136,7 +134,7 @@ func (i *injection) chance(r *http.Request) *chance {
 func (i *injection) end() (touch measure.Touch, err error) {
 	if i.release != nil {
 		if touch, err = i.release(); err != nil {
-			err = fmt.Errorf("disruption %q: %w", i.of.name, err)
+			return touch, fmt.Errorf("disruption %q: %w", i.of.name, err)
 		}
 	} else {
 		i.of.on.remove(i)
@@ -147,7 +145,7 @@ func (i *injection) end() (touch measure.Touch, err error) {
 	if i.of.current == i {
 		i.of.current = nil
 	}
-	return touch, err
+	return touch, nil
 }
 
 // golden is the odd number nearest to 2^64 divided by the golden ratio.

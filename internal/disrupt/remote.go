@@ -327,6 +327,9 @@ func (f *remoteFault) Inject(ctx context.Context, keep func(json.RawMessage) err
 	return h.lift, nil
 }
 
+// endsUnrenewed implements forgotten: the control elsewhere sees to that.
+func (f *remoteFault) endsUnrenewed() {}
+
 // hold remembers a fault until the proxy is closed.
 func (r *remote) hold(h *leasehold) {
 	r.mu.Lock()

@@ -326,3 +326,19 @@ func TestTokenIsInNoError(t *testing.T) {
 	require.True(t, errors.As(err, &never))
 	require.NotContains(t, fmt.Sprintf("%+v", err), testToken)
 }
+
+// A fault on a proxy elsewhere ends there by itself, so a control without a
+// journal may pass it on.
+func TestControlPassesOrdersOn(t *testing.T) {
+	t.Parallel()
+	p, _, url := controlled(t, testToken, 0)
+	d, _ := connect(t, url)
+	here := NewLeases(map[string]Dependency{"payments": d}, 0)
+	_, err := here.Inject(t.Context(), Order{ID: "a", Proxy: "payments", Disruption: plan.Disruption{
+		Name: "down", For: plan.Duration(time.Minute), Error: &plan.Error{Status: 502},
+	}})
+	require.NoError(t, err)
+	require.Equal(t, 502, get(t, newClient(t, http1), p.URL()).StatusCode)
+	require.NoError(t, here.Close(t.Context()))
+	require.Equal(t, 200, get(t, newClient(t, http1), p.URL()).StatusCode)
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -56,6 +57,8 @@ func TestSelectionIsRefused(t *testing.T) {
 		require.NoError(t, err)
 		_, err = made.Prepare(t.Context())
 		require.EqualError(t, err, want)
+		var misfit *plan.Misfit
+		require.Equal(t, !strings.HasSuffix(want, "does not run"), errors.As(err, &misfit), "whether the plan must change")
 		_, err = made.Inject(t.Context(), nil)
 		require.Error(t, err)
 		require.NotZero(t, services["shop-1"].Pid())

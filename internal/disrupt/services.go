@@ -26,7 +26,7 @@ func onServices(d plan.Disruption, s Site) (Disruption, error) {
 			}
 		}
 		if len(group) == 0 {
-			return nil, false, fmt.Errorf("no services are called %s", strings.Join(d.Services, " or "))
+			return nil, false, plan.Misfitf("no services are called %s", strings.Join(d.Services, " or "))
 		}
 		return group, len(d.Services) == 1 && !isPattern(d.Services[0]), nil
 	})

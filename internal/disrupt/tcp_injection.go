@@ -1,6 +1,7 @@
 package disrupt
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -18,9 +19,10 @@ type tcpInjection struct {
 	acting  bool // false in the pauses of a flap
 	refused bool // the port is refusing because of this
 	met     map[*tcpWire]*hit
-	err     error // why the port could not refuse or open in a flap
+	err     error // the first reason why the port could not refuse or open in a flap
 
-	stop     chan struct{}
+	stop     func() // ends the flapping; may be called again
+	stopped  chan struct{}
 	flapping sync.WaitGroup
 }
 
@@ -34,7 +36,8 @@ type hit struct {
 
 // inject puts a fault into effect on what is connected and on what will be.
 func (p *TCPProxy) inject(harm tcpHarm, t *tally) (stop func() error, err error) {
-	i := &tcpInjection{on: p, harm: harm, tally: t, met: map[*tcpWire]*hit{}, stop: make(chan struct{})}
+	i := &tcpInjection{on: p, harm: harm, tally: t, met: map[*tcpWire]*hit{}, stopped: make(chan struct{})}
+	i.stop = sync.OnceFunc(func() { close(i.stopped) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -57,7 +60,7 @@ func (p *TCPProxy) inject(harm tcpHarm, t *tally) (stop func() error, err error)
 // again.
 func (i *tcpInjection) begin() error {
 	i.acting = true
-	if i.harm.refuse {
+	if i.harm.refuse && !i.refused {
 		if err := i.on.port.refuse(); err != nil {
 			return err
 		}
@@ -148,8 +151,11 @@ func (i *tcpInjection) pause() error {
 	if !i.refused {
 		return nil
 	}
+	if err := i.on.port.admit(); err != nil {
+		return err
+	}
 	i.refused = false
-	return i.on.port.admit()
+	return nil
 }
 
 // flap lets the fault come and go.
@@ -158,7 +164,7 @@ func (i *tcpInjection) flap() {
 		_, until := i.tally.acts(time.Now())
 		timer := time.NewTimer(time.Until(until))
 		select {
-		case <-i.stop:
+		case <-i.stopped:
 			timer.Stop()
 			return
 		case <-timer.C:
@@ -167,9 +173,9 @@ func (i *tcpInjection) flap() {
 		i.on.mu.Lock()
 		switch {
 		case on && !i.acting:
-			i.err = i.begin()
+			i.err = cmp.Or(i.err, i.begin())
 		case !on && i.acting:
-			i.err = i.pause()
+			i.err = cmp.Or(i.err, i.pause())
 		}
 		i.on.mu.Unlock()
 	}
@@ -188,14 +194,17 @@ func (i *tcpInjection) forget(w *tcpWire) {
 // take longer where data waits to be written, which is not their doing.
 const settleLimit = time.Second
 
-// lift takes the fault out of effect and waits until it holds nothing back.
+// lift takes the fault out of effect and waits until it holds nothing back. It
+// may be called again: what went wrong while the fault came and went is told
+// once.
 func (i *tcpInjection) lift() error {
-	close(i.stop)
+	i.stop()
 	i.flapping.Wait()
 	p := i.on
 	p.mu.Lock()
 	p.injected = slices.DeleteFunc(p.injected, func(other *tcpInjection) bool { return other == i })
 	err := errors.Join(i.err, i.pause())
+	i.err = nil
 	var links []*tcpLink
 	for _, h := range i.met {
 		links = append(links, h.links...)

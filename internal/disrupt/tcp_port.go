@@ -16,7 +16,7 @@ type port struct {
 
 	mu       sync.Mutex
 	listener net.Listener  // nil while refusing
-	held     int           // the socket that holds the port; valid while refusing
+	held     int           // the socket that holds the port while refusing; notHeld when it was lost
 	refusals int           // how many faults want it to refuse
 	open     chan struct{} // closed when there is a listener, or never will be
 	closed   bool
@@ -67,8 +67,14 @@ func (p *port) Close() error {
 		return p.listener.Close()
 	}
 	close(p.open)
+	if p.held == notHeld {
+		return nil
+	}
 	return syscall.Close(p.held)
 }
+
+// notHeld is in place of a socket where nobody keeps others off the port.
+const notHeld = -1
 
 // refuse lets connections be refused until admit was called as often.
 func (p *port) refuse() error {
@@ -96,22 +102,34 @@ func (p *port) refuse() error {
 	return err
 }
 
-// admit undoes one refuse.
+// admit undoes one refuse. After an error the port still refuses, and it may be
+// called again.
 func (p *port) admit() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.refusals--; p.refusals > 0 || p.closed {
+	if p.refusals > 1 || p.closed {
+		p.refusals--
 		return nil
 	}
-	listener, err := listenOn(p.held)
+	listener, err := p.listenAgain()
 	if err != nil {
-		p.closed = true
-		close(p.open)
 		return fmt.Errorf("can not listen on %s again: %w", p.address, err)
 	}
+	p.refusals--
 	p.listener = listener
 	close(p.open)
 	return nil
+}
+
+// listenAgain listens with the socket that holds the port, or with another when
+// that one failed.
+func (p *port) listenAgain() (net.Listener, error) {
+	if p.held == notHeld {
+		return net.ListenTCP("tcp", p.address)
+	}
+	held := p.held
+	p.held = notHeld
+	return listenOn(held)
 }
 
 // hold binds a socket to an address without listening.

@@ -219,3 +219,20 @@ func TestToxiproxyRefusesWhatItCanNotDo(t *testing.T) {
 	require.Len(t, toxics, 1, "with a share in one direction only")
 	require.InDelta(t, 0.25, toxics[0].Toxicity, 1e-6)
 }
+
+// A control has no journal: what it put on a Toxiproxy server would stay there
+// if its process was killed.
+func TestToxiproxyTakesNoOrdersWithoutAJournal(t *testing.T) {
+	url, _ := startToxiproxy(t)
+	p := toxiproxyFront(t, url)
+	control := NewControl(map[string]Dependency{"db": p}, "", 0)
+	_, err := control.Leases().Inject(t.Context(), Order{ID: "a", Proxy: "db", Disruption: plan.Disruption{
+		Name: "slow", For: plan.Duration(time.Minute), Latency: &plan.Latency{Delay: plan.Duration(time.Second)},
+	}})
+	require.ErrorContains(t, err, `disruption "slow": not injected: it would outlive the run`)
+	require.ErrorContains(t, err, "inject it from the plan")
+	there, err := p.api.proxy(t.Context(), p.proxy)
+	require.NoError(t, err)
+	require.Empty(t, there.ActiveToxics)
+	require.NoError(t, control.Close(t.Context()))
+}

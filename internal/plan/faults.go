@@ -129,7 +129,7 @@ type Scale struct {
 type Exec struct {
 	Inject string            `yaml:"inject" jsonschema:"required" bind:"services,dependencies"` // ends when the fault is in effect
 	Lift   string            `yaml:"lift" jsonschema:"required" bind:"services,dependencies"`   // may be called twice
-	Verify string            `yaml:"verify,omitempty" bind:"services,dependencies"`             // succeeds while the fault is in effect and fails when it is not
+	Verify string            `yaml:"verify,omitempty" bind:"services,dependencies"`             // status 0: the fault is in effect; 1: it is not; any other: that is not known
 	Env    map[string]string `yaml:"env,omitempty" bind:"services,dependencies,secrets"`        // for all three
 }
 

@@ -25,6 +25,11 @@ func validAlerts(c *checker, p *Plan) {
 
 func loopback(listen string) bool {
 	host, _, _ := net.SplitHostPort(listen)
+	return loopbackHost(host)
+}
+
+// loopbackHost reports whether what is sent to a host stays on this machine.
+func loopbackHost(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

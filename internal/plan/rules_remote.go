@@ -36,6 +36,9 @@ func (c *checker) remote(r Remote) {
 	if c.given("token") && !secretOnly.MatchString(r.Token) {
 		c.wrong("token", "write ${secrets.NAME} and define NAME under secrets:", "credentials are never written in a plan")
 	}
+	if u := bound(r.URL); u != nil && c.given("token") && c.clean("url") && u.Scheme == "http" && !loopbackHost(u.Hostname()) {
+		c.wrong("url", "write it as https://, with tls: {ca: FILE} for a certificate of your own", "the token would go to %s unencrypted", shorten(u.Host))
+	}
 	c.tls("tls", r.TLS)
 	if r.TLS != nil && c.clean("url") && !strings.HasPrefix(r.URL, "https:") {
 		c.wrongKey("tls", "leave it out, or write the url as https://", "tls: is given but the url is not https")

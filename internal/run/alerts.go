@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
+	"mime"
 	"net"
 	"net/http"
 	"os"
@@ -23,9 +25,10 @@ import (
 
 // Limits of what is taken from outside.
 const (
-	maxWebhook   = 1 << 20 // bytes of one POST
-	maxAlerts    = 1000    // in one POST
-	maxAlertName = 200     // bytes
+	maxWebhook    = 1 << 20 // bytes of one POST
+	maxAlerts     = 1000    // in one POST
+	maxAlertNames = 1000    // different ones in a phase
+	maxAlertName  = 200     // bytes
 )
 
 // alertsVariable tells services and hooks where to send alerts.
@@ -170,10 +173,26 @@ func answer(token string, take func(body []byte) error) http.HandlerFunc {
 
 func admit(r *http.Request, token string) error {
 	given, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if token != "" && (!bearer || subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1) {
+	switch {
+	case token != "" && (!bearer || subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1):
 		return refuse(http.StatusUnauthorized, "the bearer token of alerts: is wanted")
+	case token == "" && ofWebPage(r):
+		return refuse(http.StatusForbidden, "this takes nothing from web pages: call it from elsewhere, or set a token of alerts:")
 	}
 	return nil
+}
+
+// ofWebPage reports whether a web page may have made a request: any page that
+// somebody looks at on this machine could call what listens there. Browsers
+// tell where a request comes from, all of today's; of an older one a page can
+// send these types only, unless it is allowed more.
+func ofWebPage(r *http.Request) bool {
+	if r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	simple := err != nil || kind == "text/plain" || kind == "application/x-www-form-urlencoded" || kind == "multipart/form-data"
+	return simple && strings.HasPrefix(r.UserAgent(), "Mozilla/")
 }
 
 // webhook is what Alertmanager posts (its webhook, version 4), or one alert in
@@ -244,14 +263,31 @@ func takable(e measure.Event) error {
 }
 
 func (e *ear) record(events []measure.Event) error {
+	if err := e.remember(events); err != nil {
+		return err
+	}
 	for _, one := range events {
-		e.mu.Lock()
-		e.alerts[one.Name] = true
-		e.mu.Unlock()
 		if err := e.c.event(one); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// remember takes note of the names of alerts, unless they are too many.
+func (e *ear) remember(events []measure.Event) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	unknown := map[string]bool{}
+	for _, one := range events {
+		if !e.alerts[one.Name] {
+			unknown[one.Name] = true
+		}
+	}
+	if len(e.alerts)+len(unknown) > maxAlertNames {
+		return refuse(http.StatusTooManyRequests, "more than %d different alerts in one phase", maxAlertNames)
+	}
+	maps.Copy(e.alerts, unknown)
 	return nil
 }
 

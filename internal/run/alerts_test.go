@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -119,6 +120,75 @@ func TestTheTokenIsWanted(t *testing.T) {
 	require.Equal(t, http.StatusNoContent, status)
 	status, _ = post(t, http.DefaultClient, strings.TrimSuffix(b.alerts, "alerts")+"ack", "", "{}")
 	require.Equal(t, http.StatusUnauthorized, status)
+}
+
+func TestWebPagesAreNotListenedTo(t *testing.T) {
+	call := func(url, token string, header map[string]string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"name":"A","state":"firing"}`))
+		require.NoError(t, err)
+		req.Close = true
+		for key, value := range header {
+			req.Header.Set(key, value)
+		}
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		return resp.StatusCode
+	}
+	const browser, form = "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/60.0", "application/x-www-form-urlencoded"
+	_, b, record := listening(t, &plan.Alerts{}, plan.Phase{})
+	for _, header := range []map[string]string{
+		{"Origin": "https://elsewhere.example", "Content-Type": "application/json"},
+		{"Origin": "null"},
+		{"Sec-Fetch-Site": "cross-site"},
+		{"User-Agent": browser},
+		{"User-Agent": browser, "Content-Type": form},
+		{"User-Agent": browser, "Content-Type": "text/plain;charset=UTF-8"},
+	} {
+		require.Equal(t, http.StatusForbidden, call(b.alerts, "", header), "%v", header)
+		require.Equal(t, http.StatusForbidden, call(strings.TrimSuffix(b.alerts, "alerts")+"ack", "", header), "%v", header)
+	}
+	require.NotContains(t, record.told(), "alert A")
+	for _, header := range []map[string]string{{"Content-Type": "application/json", "User-Agent": "Alertmanager/0.27"}, {"Content-Type": form, "User-Agent": "curl/8.5.0"}} {
+		require.Equal(t, http.StatusNoContent, call(b.alerts, "", header), "%v", header)
+	}
+	_, b, _ = listening(t, &plan.Alerts{Token: "${secrets.hook}"}, plan.Phase{})
+	require.Equal(t, http.StatusNoContent, call(b.alerts, "s3cret-token", map[string]string{"Origin": "https://ours.example"}), "it knows the token")
+}
+
+func TestNamesOfAlertsAreBounded(t *testing.T) {
+	_, b, record := listening(t, &plan.Alerts{}, plan.Phase{})
+	many := func(from, to int) string {
+		var list []string
+		for i := from; i < to; i++ {
+			list = append(list, `{"status":"firing","labels":{"alertname":"A`+strconv.Itoa(i)+`"}}`)
+		}
+		return `{"alerts":[` + strings.Join(list, ",") + `]}`
+	}
+	for _, tc := range []struct{ from, to, want int }{
+		{0, 900, http.StatusNoContent},
+		{850, 1001, http.StatusTooManyRequests},
+		{850, 1000, http.StatusNoContent},
+		{1000, 1001, http.StatusTooManyRequests},
+		{0, 1, http.StatusNoContent},
+	} {
+		status, text := post(t, http.DefaultClient, b.alerts, "", many(tc.from, tc.to))
+		require.Equal(t, tc.want, status, "%v: %s", tc, text)
+	}
+	require.NotContains(t, record.told(), "alert A1000")
+}
+
+func TestASecretInTheNameOfAnAlertIsNotRecorded(t *testing.T) {
+	c, b, record := listening(t, &plan.Alerts{}, plan.Phase{})
+	status, _ := post(t, http.DefaultClient, b.alerts, "", `{"name":"leak s3cret-token","state":"firing"}`)
+	require.Equal(t, http.StatusNoContent, status)
+	status, _ = post(t, bySocket(c), "http://run/ack", "", `{"name":"leak s3cret-token","by":"ann"}`)
+	require.Equal(t, http.StatusNoContent, status)
+	record.find(t, measure.EventAlert, "leak (secret hook)")
+	record.find(t, measure.EventAck, "leak (secret hook)")
 }
 
 // bySocket calls a conductor by its socket.

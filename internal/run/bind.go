@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"resilience/internal/measure"
@@ -29,7 +30,10 @@ type bound struct {
 	alerts   string            // where alerts are heard; "" when they are not
 	lifting  *lifting
 	control  *plan.Control           // of the proxies, for scripts; nil where there is none
-	stop     context.CancelCauseFunc // ends the traffic
+	run      context.Context         // that of the run
+	tests    context.Context         // ends when the tests are over; nil before they begin
+	stop     context.CancelCauseFunc // ends the tests
+	spoiled  atomic.Pointer[string]  // why nothing is injected any more
 	held     []net.Listener          // keep the services' ports until the proxies have theirs
 }
 

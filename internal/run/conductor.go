@@ -93,7 +93,7 @@ func (c *Conductor) runPhase(ctx context.Context, phase plan.Phase) (err error) 
 	if err != nil {
 		return err
 	}
-	b.lifting = lifting
+	b.lifting, b.run = lifting, ctx
 	return b.explained(c.conduct(ctx, b, undo))
 }
 

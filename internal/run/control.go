@@ -82,7 +82,16 @@ func (s *control) Start(ctx context.Context) error {
 	if s.plan.Ready == "" || s.isReady() {
 		return nil
 	}
-	return s.awaitReady(ctx)
+	if s.b.tests == nil {
+		return s.awaitReady(ctx)
+	}
+	// Once the tests are over nobody needs it: it is stopped, ready or not.
+	defer context.AfterFunc(s.b.tests, cancel)()
+	err := s.awaitReady(ctx)
+	if s.b.tests.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
 }
 
 // Stop implements Service.

@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,7 +104,7 @@ func TestAServiceThatStartsWhileThePhaseEndsIsStopped(t *testing.T) {
 		require.NoError(t, waitFor(filepath.Join(s.Plan.Dir, "pid")).Run(ctx, nil))
 	})
 	require.NoError(t, err)
-	require.ErrorIs(t, <-started, context.Canceled)
+	require.NoError(t, <-started, "nobody needs it any more")
 	requireGone(t, filepath.Join(s.Plan.Dir, "pid"))
 	require.Equal(t, []string{"ready", "stopped", "stopped"}, s.record.states())
 }
@@ -120,4 +121,33 @@ func TestStartingAServiceRespectsItsContext(t *testing.T) {
 		require.NoError(t, web.Stop(ctx))
 	})
 	require.NoError(t, err)
+}
+
+// A fault on a service that is slow to start is lifted as soon as the tests are
+// over: nobody waits for what is to be stopped.
+func TestAnInterruptDoesNotWaitForAServiceToBeReady(t *testing.T) {
+	slow := web(t)
+	slow.Command = `test -e seen && exec sleep 600; echo > seen; ` + self(t)
+	phase := plan.Phase{Tests: []plan.Test{test("checkout", 0, time.Minute)}, Disruptions: []plan.Disruption{disruption("d", 0, 30*time.Second)}}
+	s := newStage(t, phase)
+	s.Plan.Services = map[string]plan.Service{"web": slow}
+	ctx, interrupt := context.WithCancel(t.Context())
+	k := &killing{then: interrupt}
+	s.Adapters.Disruption = func(_ plan.Disruption, st Site) (Disruption, error) { k.service = st.Services["web"]; return k, nil }
+	err := s.Run(ctx, "beta")
+	require.ErrorIs(t, err, context.Canceled)
+	require.NotErrorIs(t, err, ErrFaultLeft)
+	require.Empty(t, s.record.find(t, measure.EventLifted, "d").Attrs["error"])
+}
+
+// killing stops a service until it is lifted.
+type killing struct {
+	fault
+	service Service
+	then    func()
+}
+
+func (k *killing) Inject(ctx context.Context, _ func(json.RawMessage) error) (func(context.Context) (measure.Touch, error), error) {
+	defer k.then()
+	return func(ctx context.Context) (measure.Touch, error) { return measure.Touch{}, k.service.Start(ctx) }, k.service.Stop(ctx)
 }

@@ -3,11 +3,14 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"resilience/gates"
 	"resilience/internal/measure"
 	"resilience/internal/plan"
 )
@@ -19,6 +22,9 @@ const (
 	// liftPatience is how long it may take while the run goes on.
 	liftPatience = 2 * time.Minute
 )
+
+// noMore is why nothing is injected any more.
+const noMore = "%s could not be lifted: nothing else is injected"
 
 // scheduled is a disruption that is ready to be injected.
 type scheduled struct {
@@ -64,7 +70,7 @@ func (c *Conductor) ready(b *bound, d plan.Disruption) (scheduled, error) {
 // site is what the disruptions of a phase may need to know.
 func (c *Conductor) site(b *bound) Site {
 	return Site{
-		Run: c.ID, Phase: b.phase.Name, Dir: c.Plan.Dir, Env: append(c.environment(b), "TARGET_URL="+b.targets[b.phase.Candidate].URL), Seed: c.Seed, Dependencies: b.proxies, Services: b.services,
+		Run: c.ID, Phase: b.phase.Name, Dir: c.Plan.Dir, Env: append(os.Environ(), listed(c.additions(b))...), Seed: c.Seed, Dependencies: b.proxies, Services: b.services,
 		Note: func(kind, name string, attrs map[string]string) {
 			_ = c.event(measure.Event{Kind: kind, Phase: b.phase.Name, Name: name, Attrs: attrs}) // as in note
 		},
@@ -76,7 +82,6 @@ func (c *Conductor) site(b *bound) Site {
 // may be called again once it has returned: a disruption that repeats is the
 // same one each time. When that is, [Conductor.schedule] decides.
 func (c *Conductor) disrupt(ctx context.Context, b *bound, d scheduled, health *health) (became outcome) {
-	defer c.defect(b, d, &became)
 	watched, err := conditions(d.plan.AbortIf)
 	if err != nil {
 		return c.skip(b, d, err.Error())
@@ -85,26 +90,51 @@ func (c *Conductor) disrupt(ctx context.Context, b *bound, d scheduled, health *
 		return c.skip(b, d, reason)
 	}
 	keeper := &keeper{c: c, b: b, d: d.plan}
-	lift, err := inject(ctx, d.fault, keeper)
-	if defect := (*panicError)(nil); errors.Is(err, errStuck) || errors.As(err, &defect) {
-		if defect != nil {
-			b.stop(err)
-		}
-		return c.left(b, d, err)
-	}
+	lift, err := inject(ctx, b, d.fault, keeper)
 	if err != nil {
-		return c.skip(b, d, "could not be injected: "+errors.Join(err, keeper.lifted(nil)).Error())
+		return c.notInjected(ctx, b, d, health, keeper, err)
 	}
-	end := health.disrupted(time.Now())
+	return c.hold(ctx, b, d, health, &injected{keeper: keeper, lift: lift}, watched)
+}
+
+// injected is a fault in effect.
+type injected struct {
+	keeper *keeper
+	lift   func(context.Context) (measure.Touch, error)
+}
+
+// hold keeps a fault in effect for its time, and lifts it however that ends:
+// also when this program panics, which ends the run. A fault that could not be
+// lifted counts as in effect from then on.
+func (c *Conductor) hold(ctx context.Context, b *bound, d scheduled, health *health, fault *injected, watched []gates.Gate) (became outcome) {
+	end, tried := health.disrupted(time.Now()), false
+	became.took = true
+	defer func() {
+		if problem := recover(); problem != nil {
+			err := panicked("disruption "+d.plan.Name, problem)
+			b.stop(err)
+			if !tried {
+				became = c.left(b, d, health, err)
+			}
+		}
+	}()
 	c.inEffect(b, d)
 	limited, cancel := context.WithTimeout(ctx, time.Duration(d.plan.For)) // an early end lifts early
 	defer cancel()
-	abort := false
-	if keeper.injected() == nil { // or the journal can not be written any more
-		_, abort = c.watch(limited, b, health, d.plan.Name, watched)
+	if fault.keeper.injected() == nil { // or the journal can not be written any more
+		_, became.aborted = c.watch(limited, b, health, d.plan.Name, watched)
 	}
-	end(c.lift(ctx, b, d, keeper, lift))
-	return outcome{took: true, aborted: abort, lifted: time.Now()}
+	func() {
+		touch, at, err := c.lift(ctx, b, fault)
+		tried, became.lifted = true, at
+		if err == nil {
+			end(at)
+		} else {
+			c.unlifted(b, d)
+		}
+		c.isLifted(b, d, touch, at, err)
+	}()
+	return became
 }
 
 // inEffect records that a fault is.
@@ -129,13 +159,13 @@ func (c *Conductor) inEffect(b *bound, d scheduled) {
 // can not keep the fault in place. Once the run is to end it takes no longer
 // than a pipeline waits. It gives the time at which the fault was over, which
 // may be before lifting it was.
-func (c *Conductor) lift(ctx context.Context, b *bound, d scheduled, keeper *keeper, lift func(context.Context) (measure.Touch, error)) time.Time {
-	alone, cancel := context.WithCancel(context.WithoutCancel(ctx))
+func (c *Conductor) lift(ctx context.Context, b *bound, fault *injected) (measure.Touch, time.Time, error) {
+	alone, cancel := b.alone(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(liftTimeout, cancel) })()
+	late := fault.keeper.lifting()
 	var said atomic.Pointer[measure.Touch] // a lifting that is left behind may still say it
 	err := within(alone, liftPatience, func(ctx context.Context) error {
-		touch, err := lift(ctx)
+		touch, err := fault.lift(ctx)
 		said.Store(&touch)
 		return err
 	})
@@ -147,6 +177,25 @@ func (c *Conductor) lift(ctx context.Context, b *bound, d scheduled, keeper *kee
 	if err == nil {
 		at = touch.Ended(at)
 	}
+	if err = errors.Join(err, fault.keeper.lifted(err), late); err != nil {
+		c.fault.Store(true)
+	}
+	return touch, time.Unix(0, at), err
+}
+
+// alone gives a context for undoing what a context that has ended, or will,
+// was for. It ends soon after the run does.
+func (b *bound) alone(ctx context.Context) (context.Context, context.CancelFunc) {
+	alone, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(b.run, func() { time.AfterFunc(liftTimeout, cancel) })
+	return alone, func() {
+		stop()
+		cancel()
+	}
+}
+
+// isLifted records that a fault is over, or why it may not be.
+func (c *Conductor) isLifted(b *bound, d scheduled, touch measure.Touch, at time.Time, err error) {
 	attrs := map[string]string{
 		"touched": strconv.FormatUint(touch.Touched, 10), "matched": strconv.FormatUint(touch.Matched, 10),
 	}
@@ -156,69 +205,27 @@ func (c *Conductor) lift(ctx context.Context, b *bound, d scheduled, keeper *kee
 	if len(touch.Names) > 0 {
 		attrs["names"] = strings.Join(touch.Names, ", ")
 	}
-	if err = errors.Join(err, keeper.lifted(err)); err != nil {
-		c.fault.Store(true)
+	if err != nil {
 		attrs["error"] = err.Error()
 	}
-	c.note(b, d, measure.EventLifted, at, d.attrs(attrs))
-	return time.Unix(0, at)
+	c.note(b, d, measure.EventLifted, at.UnixNano(), d.attrs(attrs))
 }
 
-// errStuck says that an injection did not end when it should have.
-var errStuck = errors.New("injecting it did not come to its end")
-
-// inject injects a fault. Should that not end although the run does, nobody
-// waits for it any longer; what it injects after all is lifted at once.
-func inject(ctx context.Context, fault Disruption, keeper *keeper) (lift func(context.Context) (measure.Touch, error), err error) {
-	type result struct {
-		lift func(context.Context) (measure.Touch, error)
-		err  error
-	}
-	done, gone := make(chan result), make(chan struct{})
-	go func() {
-		var r result
-		defer func() {
-			select {
-			case done <- r:
-			case <-gone:
-				if r.err == nil {
-					_, err := r.lift(context.Background())
-					_ = keeper.lifted(err) // the watchdog goes by what it reads
-				}
-			}
-		}()
-		defer recovered(&r.err, "inject")
-		r.lift, r.err = fault.Inject(ctx, keeper.keep)
-	}()
-	patience := make(chan struct{})
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(liftTimeout+letGo, func() { close(patience) }) })()
-	select {
-	case r := <-done:
-		return r.lift, r.err
-	case <-patience:
-		close(gone)
-		return nil, errStuck
-	}
+// unlifted notes that a fault may be in effect for good: nothing else is
+// injected in this phase, as what it did could not be told apart.
+func (c *Conductor) unlifted(b *bound, d scheduled) {
+	c.fault.Store(true)
+	reason := fmt.Sprintf(noMore, d.plan.Name)
+	b.spoiled.CompareAndSwap(nil, &reason)
 }
 
 // left records that a fault may be in effect, and nobody here can lift it.
-func (c *Conductor) left(b *bound, d scheduled, err error) outcome {
-	c.fault.Store(true)
+func (c *Conductor) left(b *bound, d scheduled, health *health, err error) outcome {
+	c.unlifted(b, d)
+	health.disrupted(time.Now()) // for good
 	c.inEffect(b, d)
 	c.note(b, d, measure.EventLifted, 0, d.attrs(map[string]string{"error": firstLine(err)}))
 	return outcome{took: true, lifted: time.Now()}
-}
-
-// defect is deferred: should this program panic while a fault is in effect, it
-// counts as left, and the run ends.
-func (c *Conductor) defect(b *bound, d scheduled, became *outcome) {
-	problem := recover()
-	if problem == nil {
-		return
-	}
-	err := panicked("disruption "+d.plan.Name, problem)
-	*became = c.left(b, d, err)
-	b.stop(err)
 }
 
 // note records what became of a disruption. A record that can not be written

@@ -118,7 +118,7 @@ func (g *Guard) Close() error {
 	if g == nil || g.journal == nil {
 		return nil
 	}
-	err := errors.Join(g.release(), syscall.Flock(int(g.journal.file.Fd()), syscall.LOCK_UN))
+	err := errors.Join(g.release(), g.journal.unlock())
 	_, _ = g.leash.WriteString(wentWell) // it may have died
 	err = errors.Join(err, g.leash.Close())
 	timer := time.NewTimer(liftTimeout + 2*letGo)
@@ -128,6 +128,7 @@ func (g *Guard) Close() error {
 	case <-timer.C:
 		err = errors.Join(err, errors.New("the watchdog did not end"))
 	}
+	g.journal.locked = lock(g.journal.file) == nil // somebody else may be at it by now
 	return errors.Join(err, g.journal.close())
 }
 

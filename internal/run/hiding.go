@@ -15,6 +15,10 @@ import (
 // secret where its value was.
 const hideOpen, hideClose = "\ufdd0", "\ufdd1"
 
+// shortest is how long a secret is at least, in bytes, for its value to be
+// taken out of texts: a shorter one would hit everywhere, and protect nothing.
+const shortest = 4
+
 // hiding takes the values of a plan's secrets out of what goes to the disk,
 // and puts them back into what is read from there.
 type hiding struct{ hide, show *strings.Replacer }
@@ -23,7 +27,7 @@ func newHiding(p plan.Plan, getenv func(string) (string, bool)) *hiding {
 	type pair struct{ value, mark string }
 	var pairs []pair
 	for _, name := range sorted(p.Secrets) {
-		if value, err := p.Secret(name, getenv); err == nil {
+		if value, err := p.Secret(name, getenv); err == nil && len(value) >= shortest {
 			pairs = append(pairs, pair{value, hideOpen + name + hideClose})
 		}
 	}
@@ -61,6 +65,45 @@ func (h *hiding) shown(data json.RawMessage, into any) error {
 		return fmt.Errorf("the secret %s is wanted: make it available as the plan says", name)
 	}
 	return json.Unmarshal(data, into)
+}
+
+// kept takes the secrets out of what it takes to undo a fault. What the journal
+// itself goes by stays as it is.
+func (h *hiding) kept(k kept) (safe kept, err error) {
+	safe, safe.Env = k, map[string]string{}
+	for _, part := range []*json.RawMessage{&safe.Disruption, &safe.Dependency, &safe.Undo} {
+		if len(*part) == 0 {
+			continue
+		}
+		if *part, err = h.hidden(*part); err != nil {
+			return k, err
+		}
+	}
+	env, err := h.hidden(k.Env)
+	if err != nil {
+		return k, err
+	}
+	return safe, json.Unmarshal(env, &safe.Env)
+}
+
+// disruption is the one of the plan that a journal tells of, as far as that can
+// be read without the secrets that can not be had: enough to say which it is,
+// and how to undo it by hand.
+func (h *hiding) disruption(k kept) (d plan.Disruption) {
+	if h.shown(k.Disruption, &d) == nil {
+		return d
+	}
+	d = plan.Disruption{}
+	var fields map[string]json.RawMessage
+	_ = json.Unmarshal(k.Disruption, &fields) // nothing is known then
+	for _, name := range sorted(fields) {
+		one, err := json.Marshal(map[string]json.RawMessage{name: fields[name]})
+		next := d
+		if err == nil && json.Unmarshal(one, &next) == nil {
+			d = next
+		}
+	}
+	return d
 }
 
 // replaced goes through all strings of a JSON value, and leaves out nulls.

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"resilience/internal/plan"
@@ -34,7 +35,7 @@ func (c *Conductor) hook(ctx context.Context, b *bound, name, command string) er
 	if err != nil {
 		return fmt.Errorf("%s of phase %s: %w", name, b.phase.Name, err)
 	}
-	env := append(c.environment(b), "TARGET_URL="+b.targets[b.phase.Candidate].URL, "RESILIENCE_PHASE="+b.phase.Name)
+	env := append(append(os.Environ(), listed(c.additions(b))...), "RESILIENCE_PHASE="+b.phase.Name)
 	p, err := c.spawn(b.phase.Name+"-"+name, command, c.Plan.Dir, env)
 	if err != nil {
 		return err

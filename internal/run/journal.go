@@ -26,8 +26,9 @@ const JournalExtension = ".journal"
 // run holds a lock on it for as long as it lives. Whoever finds one without
 // that lock undoes what is in it: the run's watchdog, or `resilience lift`.
 type Journal struct {
-	path string
-	hide *hiding
+	path   string
+	hide   *hiding
+	locked bool // or another has it, and may still write to it
 
 	mu   sync.Mutex
 	file *os.File
@@ -88,7 +89,7 @@ func CreateJournal(path string, p plan.Plan, id string, seed int64, getenv func(
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	j := &Journal{path: path, file: file, hide: newHiding(p, getenv)}
+	j := &Journal{path: path, file: file, hide: newHiding(p, getenv), locked: true}
 	if err := errors.Join(lock(file), j.write(entry{Run: &journalled{ID: id, Dir: p.Dir, Seed: seed, Secrets: p.Secrets}})); err != nil {
 		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), file.Close(), os.Remove(path))
 	}
@@ -102,13 +103,20 @@ func openJournal(path string, force bool) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := lock(file); err != nil && !force {
+	locked := lock(file) == nil
+	if !locked && !force {
 		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, ErrAlive), file.Close())
 	}
-	return &Journal{path: path, file: file, hide: &hiding{}}, nil
+	return &Journal{path: path, file: file, hide: &hiding{}, locked: locked}, nil
 }
 
 func lock(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+
+// unlock lets others undo what is left.
+func (j *Journal) unlock() error {
+	j.locked = false
+	return syscall.Flock(int(j.file.Fd()), syscall.LOCK_UN)
+}
 
 // Path is where the journal is.
 func (j *Journal) Path() string { return j.path }
@@ -141,10 +149,11 @@ func (j *Journal) write(e entry) error {
 	return nil
 }
 
-// close lets go of the journal; with nothing left in it the file goes, too.
+// close lets go of the journal; with nothing left in it the file goes, too,
+// unless it is that of a run that goes on.
 func (j *Journal) close() error {
 	left, err := readLeft(j.path)
-	if err == nil && left.nothing() {
+	if err == nil && left.nothing() && j.locked {
 		err = os.Remove(j.path)
 	}
 	if errors.Is(err, fs.ErrNotExist) {

@@ -19,12 +19,9 @@ type keeper struct {
 	d plan.Disruption
 
 	mu   sync.Mutex
-	kept *kept // nil: nothing was announced
+	kept *kept           // nil: nothing was announced
+	undo json.RawMessage // as it was handed over
 }
-
-// injecting bounds how long an injection may take before the watchdog takes
-// the run for stuck.
-const injecting = 5 * time.Minute
 
 // keep journals what it takes to undo the fault. It fails when nobody would
 // undo it: without a journal, or when its watchdog has died.
@@ -38,7 +35,7 @@ func (k *keeper) keep(undo json.RawMessage) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	next := kept{Phase: k.b.phase.Name, Env: k.c.additions(k.b), Undo: undo, Deadline: time.Now().Add(injecting + k.lasts()).UTC()}
+	next := kept{Phase: k.b.phase.Name, Env: k.c.additions(k.b), Undo: undo, Deadline: k.injectedBy()}
 	if k.kept != nil {
 		next.ID = k.kept.ID
 	} else {
@@ -52,17 +49,23 @@ func (k *keeper) keep(undo json.RawMessage) error {
 			return fmt.Errorf("journal: %w", err)
 		}
 	}
-	return k.write(journal, next)
+	if err := k.write(journal, next); err != nil {
+		return err
+	}
+	k.undo = undo
+	return nil
+}
+
+// injectedBy is when an injection that begins now, and undoing it where it
+// fails, must be over: then the watchdog takes the run for stuck.
+func (k *keeper) injectedBy() time.Time {
+	return time.Now().Add(k.patience() + 2*liftPatience + k.lasts()).UTC()
 }
 
 // write puts an entry without secrets into the journal; k.mu is held.
 func (k *keeper) write(journal *Journal, next kept) error {
-	data, err := journal.hide.hidden(next)
+	safe, err := journal.hide.kept(next)
 	if err != nil {
-		return fmt.Errorf("journal: %w", err)
-	}
-	var safe kept
-	if err := json.Unmarshal(data, &safe); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	if err := journal.write(entry{Fault: &safe}); err != nil {
@@ -74,13 +77,19 @@ func (k *keeper) write(journal *Journal, next kept) error {
 
 // injected sets the time at which the watchdog lifts the fault if the run does
 // not.
-func (k *keeper) injected() error {
+func (k *keeper) injected() error { return k.until(k.lasts()) }
+
+// lifting keeps the watchdog from lifting the fault, too, while the run does.
+func (k *keeper) lifting() error { return k.until(liftPatience + letGo) }
+
+// until journals how long from now the watchdog is to leave the fault alone.
+func (k *keeper) until(rest time.Duration) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.kept == nil {
 		return nil
 	}
-	k.kept.Deadline = time.Now().Add(k.lasts()).UTC()
+	k.kept.Deadline = time.Now().Add(rest).UTC()
 	return k.c.Guard.journal.write(entry{Fault: k.kept})
 }
 
@@ -107,13 +116,36 @@ func (k *keeper) lasts() time.Duration {
 	return time.Duration(k.d.For) + settle
 }
 
-// additions are the variables that commands of the plan see beside the
-// environment of this process.
-func (c *Conductor) additions(b *bound) map[string]string {
-	env := map[string]string{"TARGET_URL": b.targets[b.phase.Candidate].URL}
+// shared are the variables that all processes of the plan see beside the
+// environment of this one.
+func (c *Conductor) shared(b *bound) map[string]string {
+	env := map[string]string{}
 	maps.Copy(env, b.env)
 	for name, proxy := range b.proxies {
 		env[plan.DependencyVariable(name)] = proxy.URL()
+		if secure, ok := proxy.(interface{ CA() string }); ok && secure.CA() != "" {
+			env[plan.AuthorityVariable(name)] = secure.CA()
+		}
+	}
+	if b.alerts != "" {
+		env[alertsVariable] = b.alerts
 	}
 	return env
+}
+
+// additions are those that hooks and disruptions see, whether they inject,
+// lift, or undo in another process.
+func (c *Conductor) additions(b *bound) map[string]string {
+	env := c.shared(b)
+	env["TARGET_URL"] = b.targets[b.phase.Candidate].URL
+	return env
+}
+
+// listed gives variables as a process takes them.
+func listed(env map[string]string) []string {
+	var list []string
+	for _, name := range sorted(env) {
+		list = append(list, name+"="+env[name])
+	}
+	return list
 }

@@ -93,12 +93,11 @@ func (l *processLog) tail() string {
 	return "  " + strings.Join(last[max(0, len(last)-lines):], "\n  ")
 }
 
-// secrets replaces the values of the plan's secrets in texts. A value shorter
-// than four characters would hit everywhere, and protect nothing.
+// secrets replaces the values of the plan's secrets in texts.
 func (c *Conductor) secrets() *strings.Replacer {
 	var pairs []string
 	for _, name := range sorted(c.Plan.Secrets) {
-		if value, err := c.Plan.Secret(name, c.Getenv); err == nil && len(value) >= 4 {
+		if value, err := c.Plan.Secret(name, c.Getenv); err == nil && len(value) >= shortest {
 			pairs = append(pairs, value, "(secret "+name+")")
 		}
 	}
@@ -130,6 +129,9 @@ func (c *Conductor) redacted(batch measure.Batch) measure.Batch {
 		}
 	}
 	for i, e := range batch.Events {
+		if e.Source != source || e.Kind == measure.EventAlert || e.Kind == measure.EventAck { // else the plan chose it
+			batch.Events[i].Name = c.redact(e.Name)
+		}
 		for key, value := range e.Attrs {
 			batch.Events[i].Attrs[key] = c.redact(value)
 		}

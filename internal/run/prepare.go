@@ -50,6 +50,34 @@ func (c *Conductor) prepare(ctx context.Context, b *bound, all []scheduled) erro
 	return nil
 }
 
+// releaseTimeout is how long giving back what disruptions hold may take: a
+// pipeline waits for it.
+const releaseTimeout = 3 * time.Second
+
+// releaser is a [Disruption] that holds something from Prepare on which does
+// nothing and is not wanted any more once no fault of it will come.
+type releaser interface {
+	Release(ctx context.Context) error
+}
+
+// release gives back what disruptions hold that were prepared, injected or not.
+// What could not be given back is worth a warning only: it is no fault.
+func (c *Conductor) release(ctx context.Context, b *bound, all []scheduled) {
+	var held sync.WaitGroup
+	for _, d := range all {
+		holds, ok := d.fault.(releaser)
+		if !ok {
+			continue
+		}
+		held.Go(func() {
+			if err := within(context.WithoutCancel(ctx), releaseTimeout, holds.Release); err != nil {
+				c.note(b, d, measure.EventWarning, 0, map[string]string{"detail": firstLine(about("disruption", d.plan.Name, err))})
+			}
+		})
+	}
+	held.Wait()
+}
+
 // about says what an error is about, unless the error says so itself.
 func about(kind, name string, err error) error {
 	if strings.HasPrefix(err.Error(), fmt.Sprintf("%s %q: ", kind, name)) {

@@ -50,6 +50,7 @@ func (c *Conductor) schedule(ctx context.Context, b *bound, all []scheduled, clo
 	for _, on := range courses {
 		running.Go(func() {
 			defer close(on.over)
+			defer guarded(b.stop, "schedule of "+on.plan.Name)
 			c.follow(ctx, b, on, courses[on.plan.After], clock, health)
 		})
 	}
@@ -64,6 +65,9 @@ func (c *Conductor) follow(ctx context.Context, b *bound, on, before *course, cl
 		part, why := on.part(n), reason
 		if why == "" {
 			why = await(ctx, on.moment(c.Seed, n, origin), end, time.Duration(part.plan.For))
+		}
+		if spoiled := b.spoiled.Load(); why == "" && spoiled != nil {
+			why = *spoiled
 		}
 		if why == "" {
 			one := c.disrupt(ctx, b, part, health)

@@ -84,20 +84,7 @@ func (c *Conductor) serviceEnv(b *bound, name string, service plan.Service) []st
 
 // environment is what every process of the plan sees.
 func (c *Conductor) environment(b *bound) []string {
-	env := os.Environ()
-	for key, value := range b.env {
-		env = append(env, key+"="+value)
-	}
-	for name, proxy := range b.proxies {
-		env = append(env, plan.DependencyVariable(name)+"="+proxy.URL())
-		if secure, ok := proxy.(interface{ CA() string }); ok && secure.CA() != "" {
-			env = append(env, plan.AuthorityVariable(name)+"="+secure.CA())
-		}
-	}
-	if b.alerts != "" {
-		env = append(env, alertsVariable+"="+b.alerts)
-	}
-	return env
+	return append(os.Environ(), listed(c.shared(b))...)
 }
 
 // letGo is how long a process that has ended may keep its output open through

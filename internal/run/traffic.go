@@ -28,6 +28,7 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 	if err != nil {
 		return err
 	}
+	defer c.release(ctx, b, disruptions)
 	if err := c.prepare(ctx, b, disruptions); err != nil {
 		return err
 	}
@@ -48,7 +49,7 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 	// Whatever ends the traffic lifts the disruptions at once.
 	together, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	b.stop = stop
+	b.tests, b.stop = together, stop
 	var faults, watching sync.WaitGroup
 	faults.Go(func() {
 		defer c.calm(b)

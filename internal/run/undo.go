@@ -93,12 +93,8 @@ type undoer struct {
 
 func (u undoer) fault(ctx context.Context, k kept) Undone {
 	done := Undone{Run: u.run.ID, Phase: k.Phase}
-	var d plan.Disruption
-	if err := json.Unmarshal(k.Disruption, &d); err != nil {
-		done.Err = fmt.Errorf("journal: %w", err)
-		return done
-	}
-	done.Name, done.ByHand = d.Name, u.byHand(d, k)
+	d := u.hide.disruption(k)
+	done.Name, done.ByHand = d.Name, u.byHand((&hiding{}).disruption(k), k)
 	done.Fault, _ = d.Fault()
 	_, done.On = d.On()
 	err := within(ctx, u.Timeout, func(ctx context.Context) error { return u.tryToUndo(ctx, k) })
@@ -124,11 +120,8 @@ func (u undoer) tryToUndo(ctx context.Context, k kept) error {
 		return err
 	}
 	site := Site{
-		Run: u.run.ID, Phase: k.Phase, Dir: u.run.Dir, Env: os.Environ(), Seed: u.run.Seed,
+		Run: u.run.ID, Phase: k.Phase, Dir: u.run.Dir, Env: append(os.Environ(), listed(k.Env)...), Seed: u.run.Seed,
 		Note: func(string, string, map[string]string) {},
-	}
-	for _, name := range sorted(k.Env) {
-		site.Env = append(site.Env, name+"="+k.Env[name])
 	}
 	if err := u.reach(ctx, d, k, &site); err != nil {
 		return err
@@ -159,7 +152,8 @@ func (u undoer) reach(ctx context.Context, d plan.Disruption, k kept, site *Site
 	return nil
 }
 
-// byHand says how to undo a fault without this program.
+// byHand says how to undo a fault without this program, and without telling
+// secrets.
 func (u undoer) byHand(d plan.Disruption, k kept) string {
 	name := strings.NewReplacer(hideOpen, "${secrets.", hideClose, "}")
 	switch {
@@ -232,11 +226,7 @@ func LeftBehind(path string) (names []string, err error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	for _, k := range left.faults {
-		var d plan.Disruption
-		if err := json.Unmarshal(k.Disruption, &d); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		names = append(names, d.Name)
+		names = append(names, (&hiding{}).disruption(k).Name)
 	}
 	return names, nil
 }

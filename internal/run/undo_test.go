@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,6 +92,11 @@ func TestARunThatGoesOnIsLeftAlone(t *testing.T) {
 	_, err = forced.Lift(t.Context(), path)
 	require.NoError(t, err)
 	require.Len(t, h.did(), 1)
+	require.FileExists(t, path, "the run still writes to it")
+	require.NoError(t, alive.Close())
+	_, err = h.lifter().Lift(t.Context(), path)
+	require.NoError(t, err)
+	require.NoFileExists(t, path)
 }
 
 // startGroup starts a process group whose leader ends and leaves a child, whose
@@ -202,4 +208,40 @@ func TestUndoingThatHangsIsBounded(t *testing.T) {
 	done, err := lifter.Lift(t.Context(), path)
 	require.NoError(t, err)
 	require.ErrorContains(t, done[0].Err, "did not come to its end")
+}
+
+// A secret may be as short as a number, or look like a duration: what is left
+// is found, named and undone all the same.
+func TestASecretThatIsLikeAnythingElse(t *testing.T) {
+	p := plan.Plan{Dir: "/plan", Secrets: map[string]plan.Secret{"pin": {Env: "PIN"}, "length": {Env: "LENGTH"}, "year": {Env: "YEAR"}}}
+	values := map[string]string{"PIN": "10", "LENGTH": "1m10s", "YEAR": strconv.Itoa(time.Now().UTC().Year())}
+	full := func(name string) (string, bool) { v, ok := values[name]; return v, ok }
+	path := filepath.Join(t.TempDir(), "run.journal")
+	journal, err := CreateJournal(path, p, "run", 1, full)
+	require.NoError(t, err)
+	c := &Conductor{Plan: p, Getenv: full, Guard: &Guard{begun: true, journal: journal, exited: make(chan struct{})}}
+	b, err := c.bind(plan.Phase{Name: "beta"})
+	require.NoError(t, err)
+	slow := plan.Disruption{Name: "slow", For: plan.Duration(70 * time.Second), Exec: &plan.Exec{Inject: "./slow.sh 10", Lift: "./lift.sh 1m10s"}}
+	require.NoError(t, (&keeper{c: c, b: b, d: slow}).keep(json.RawMessage(`{"pid":10}`)))
+	require.NoError(t, journal.file.Close())
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NotContains(t, string(text), "1m10s")
+
+	names, err := LeftBehind(path)
+	require.NoError(t, err)
+	require.Equal(t, []string{"slow"}, names)
+	h := &hands{}
+	done, err := h.lifter().Lift(t.Context(), path)
+	require.NoError(t, err)
+	require.ErrorContains(t, done[0].Err, "the secret length is wanted")
+	require.Equal(t, []string{"slow", "exec", "run in /plan: ./lift.sh ${secrets.length}"}, []string{done[0].Name, done[0].Fault, done[0].ByHand})
+	rich := h.lifter()
+	rich.Getenv = full
+	done, err = rich.Lift(t.Context(), path)
+	require.NoError(t, err)
+	require.NoError(t, done[0].Err)
+	require.NotContains(t, done[0].ByHand, "1m10s")
+	require.Equal(t, []string{`slow {"pid":10}`}, h.did())
 }
