@@ -19,6 +19,10 @@ import (
 // before it is killed.
 const liftWithin = 4 * time.Second
 
+// liftPatience is how long it may take while the test goes on: a busy cluster
+// is slow to tell that an agent has ended.
+const liftPatience = 20 * time.Second
+
 // driver makes a disruption ready to be injected: [disrupt.New], outside of
 // tests.
 type driver func(d plan.Disruption, s disrupt.Site) (disrupt.Disruption, error)
@@ -116,7 +120,7 @@ func (i *injection) failed(ctx context.Context, p *part, err error) error {
 // is to be lifted but an effect to be seen, that may take as long as the script
 // said, unless the test ends.
 func (i *injection) lift(test context.Context) error {
-	within := liftWithin
+	within := liftPatience
 	if i.length == 0 {
 		within = max(within, i.within)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,6 +110,32 @@ func answers(path string) bool {
 		conn.Close()
 	}
 	return err == nil
+}
+
+// sweepSocket removes the socket of a run that was killed. One that is not
+// surely nobody's is left: its run may only be slow.
+func sweepSocket(path string) error {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		return conn.Close()
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return nil //nolint:nilerr // there is none, or whose it is can not be known
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// sweepSockets does so for all runs of this folder.
+func sweepSockets() error {
+	paths, err := filepath.Glob(filepath.Join(runsDir, "*"+socketExtension))
+	errs := []error{err}
+	for _, path := range paths {
+		errs = append(errs, sweepSocket(path))
+	}
+	return errors.Join(errs...)
 }
 
 // acknowledge tells a run.

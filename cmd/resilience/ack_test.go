@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	conduct "resilience/internal/run"
 )
 
 // goingRuns makes sockets of runs that go on, and the file of one that was
@@ -57,4 +61,36 @@ func TestWhatToAck(t *testing.T) {
 			require.Equal(t, tc.what, what)
 		})
 	}
+}
+
+// deadSocket is what a run that was killed leaves.
+func deadSocket(t *testing.T, id string) string {
+	t.Helper()
+	path := filepath.Join(runsDir, id+socketExtension)
+	l, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
+	require.NoError(t, l.Close())
+	require.FileExists(t, path)
+	return path
+}
+
+func TestSocketsOfKilledRunsAreRemoved(t *testing.T) {
+	goingRuns(t, "20250102T000000Z-aaaa")
+	going := filepath.Join(runsDir, "20250102T000000Z-aaaa"+socketExtension)
+	var out, said bytes.Buffer
+
+	dead := deadSocket(t, "20250103T000000Z-gone")
+	lift := newRoot(&streams{out: &out, err: &said})
+	lift.SetArgs([]string{"lift"})
+	require.NoError(t, lift.ExecuteContext(t.Context()), said.String())
+	require.NoFileExists(t, dead)
+	require.FileExists(t, going)
+
+	// The watchdog of a run whose journal is gone already.
+	dead = deadSocket(t, "20250103T000000Z-gone")
+	journal := strings.TrimSuffix(dead, socketExtension) + conduct.JournalExtension
+	require.NoError(t, watch(t.Context(), journal, strings.NewReader(""), &out), out.String())
+	require.NoFileExists(t, dead)
+	require.FileExists(t, going)
 }

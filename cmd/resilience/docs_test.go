@@ -40,32 +40,48 @@ phases:
 
 var yamlBlock = regexp.MustCompile("(?ms)^(?:<!-- ([a-z]+) -->\n)?```yaml\n(.*?)^```$")
 
-// TestDisruptionExamples loads every example of the page: plans as they are,
-// and parts within the skeleton.
-func TestDisruptionExamples(t *testing.T) {
-	page := readPage(t, "../../docs/disruptions.md")
-	blocks := yamlBlock.FindAllStringSubmatch(page, -1)
-	require.Equal(t, strings.Count(page, "```yaml"), len(blocks), "a block is not closed")
-	require.Greater(t, len(blocks), 10)
-	for i, b := range blocks {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			switch mark, text := b[1], b[2]; mark {
-			case "plan":
-				require.NoError(t, load(t, text), "%s", text)
-			case "part":
-				require.NoError(t, load(t, completed(t, text)), "%s", text)
-			case "alertmanager": // its own configuration
-				var receivers struct {
-					Receivers []struct {
-						Webhooks []struct{ URL string } `yaml:"webhook_configs"`
-					}
-				}
-				require.NoError(t, yaml.Unmarshal([]byte(text), &receivers))
-				require.Regexp(t, "/alerts$", receivers.Receivers[0].Webhooks[0].URL)
-			default:
-				t.Errorf("a block without a mark, which nobody checks:\n%s", text)
+// TestExamples loads every example of the pages: plans as they are, and parts
+// within the skeleton.
+func TestExamples(t *testing.T) {
+	for path, least := range map[string]int{"../../docs/disruptions.md": 11, "../../README.md": 4} {
+		page := readPage(t, path)
+		blocks := yamlBlock.FindAllStringSubmatch(page, -1)
+		require.Equal(t, strings.Count(page, "```yaml"), len(blocks), "a block is not closed")
+		require.GreaterOrEqual(t, len(blocks), least)
+		for i, b := range blocks {
+			t.Run(fmt.Sprint(filepath.Base(path), " ", i), func(t *testing.T) { example(t, b[1], b[2]) })
+		}
+	}
+}
+
+// example checks a block by its mark.
+func example(t *testing.T, mark, text string) {
+	t.Helper()
+	switch mark {
+	case "plan":
+		require.NoError(t, load(t, text), "%s", text)
+	case "part":
+		require.NoError(t, load(t, completed(t, text)), "%s", text)
+	case "disruption": // items of a list of them
+		require.NoError(t, load(t, completed(t, "disruptions:\n"+text)), "%s", text)
+	case "workflow": // steps of a pipeline
+		for line := range strings.Lines(text) {
+			if _, command, is := strings.Cut(strings.TrimSpace(line), "run: resilience "); is {
+				cmd, args, err := newRoot(&streams{}).Find(strings.Fields(command))
+				require.NoError(t, err)
+				require.NoError(t, cmd.ParseFlags(args))
 			}
-		})
+		}
+	case "alertmanager": // its own configuration
+		var receivers struct {
+			Receivers []struct {
+				Webhooks []struct{ URL string } `yaml:"webhook_configs"`
+			}
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(text), &receivers))
+		require.Regexp(t, "/alerts$", receivers.Receivers[0].Webhooks[0].URL)
+	default:
+		t.Errorf("a block without a mark, which nobody checks:\n%s", text)
 	}
 }
 

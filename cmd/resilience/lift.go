@@ -65,6 +65,7 @@ func lift(ctx context.Context, s *streams, ref string, force bool, timeout time.
 		}
 		all = append(all, done...)
 	}
+	problems = append(problems, sweepSockets())
 	return concludeLift(s, all, alive, ref, errors.Join(problems...))
 }
 

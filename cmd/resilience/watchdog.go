@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -30,14 +32,20 @@ func watchdogCommand(s *streams) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// It ends by itself soon after its run; no signal makes it end earlier.
 			signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE, syscall.SIGTSTP)
-			err := lifter("watchdog", args[0]).Watch(cmd.Context(), args[0], cmd.InOrStdin(), s.out)
-			if err != nil {
+			if err := watch(cmd.Context(), args[0], cmd.InOrStdin(), s.out); err != nil {
 				fmt.Fprintln(s.err, time.Now().UTC().Format(time.RFC3339), err)
 				return &exitError{gates.ExitFault}
 			}
 			return nil
 		},
 	}
+}
+
+// watch waits for the end of a run, and leaves nothing of it behind.
+func watch(ctx context.Context, journal string, alive io.Reader, say io.Writer) error {
+	err := lifter("watchdog", journal).Watch(ctx, journal, alive, say)
+	record := strings.TrimSuffix(journal, conduct.JournalExtension) + store.Extension
+	return errors.Join(err, sweepSocket(socketOf(record)))
 }
 
 // lifter undoes what a journal says, and says so in the record beside it.

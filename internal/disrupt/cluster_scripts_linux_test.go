@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -140,8 +141,23 @@ func newScriptRun(t *testing.T, program, script, image string, probes bool) *scr
 	if filepath.Base(script) == "http-service.js" { // names no port: the service has one
 		r.env["SERVICE"] = "front"
 	}
+	c.reachable(r.env["TARGET_URL"])
 	r.rules = c.rules("shop")
 	return r
+}
+
+// reachable waits until a new service answers each of many new connections.
+func (c *testCluster) reachable(url string) {
+	c.t.Helper()
+	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answered := 0
+	require.Eventually(c.t, func() bool {
+		if code, _, err := fetch(c.t.Context(), client, url); err != nil || code != http.StatusOK {
+			answered = 0
+		}
+		answered++
+		return answered > 60
+	}, time.Minute, 50*time.Millisecond, "%s answers for 3 s", url)
 }
 
 // alone runs the script as k6 does, and looks at what k6 measured.

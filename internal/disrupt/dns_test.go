@@ -240,9 +240,11 @@ func TestDNSLiftReleasesWhatIsHeld(t *testing.T) {
 		require.NoError(t, <-got)
 
 		injectOn(t, p, "e", ofMinute(), 1)
-		c := dns.Client{Net: network, Timeout: 50 * time.Millisecond}
-		_, _, err := c.Exchange(new(dns.Msg).SetQuestion("pay.test.", dns.TypeA), p.address.String())
-		require.Error(t, err, "gives up")
+		asking, err := dns.Dial(network, p.address.String())
+		require.NoError(t, err)
+		require.NoError(t, asking.WriteMsg(new(dns.Msg).SetQuestion("pay.test.", dns.TypeA)))
+		require.Eventually(t, func() bool { return p.faults()[0].tally.soFar().Touched == 1 }, patience, time.Millisecond)
+		require.NoError(t, asking.Close(), "gives up")
 		require.NoError(t, p.Close())
 		_, _, unfinished := g.total("")
 		require.EqualValues(t, 1, unfinished)

@@ -16,16 +16,12 @@ import (
 	"resilience/internal/plan"
 )
 
-// contextThatEnds lasts for a few tries.
-func contextThatEnds(t *testing.T) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(t.Context(), 300*time.Millisecond)
-}
-
 // experiments is a service that runs experiments, as chaos tools do.
 type experiments struct {
 	mu      sync.Mutex
 	running map[string]bool
-	busy    int // so many calls fail first
+	busy    int    // so many calls fail first
+	refused func() // is told of those; nil: nobody is
 	answer  string
 	started string // the body of the last call that began one
 }
@@ -55,6 +51,9 @@ func (e *experiments) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 	case r.Method != http.MethodPost && e.busy > 0:
 		e.busy--
+		if e.refused != nil {
+			e.refused()
+		}
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case r.Method == http.MethodPost:
 		e.started = string(body)
@@ -115,8 +114,8 @@ func TestACallWhoseAnswerCanNotBeKept(t *testing.T) {
 	require.NoError(t, err)
 	require.Less(t, time.Since(began), patience)
 	require.Contains(t, said, "the answer's JSON has no experiment.ids.0")
-	ended, cancel := contextThatEnds(t)
-	defer cancel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel() // there is nothing to call
 	touch, err := lift(ended)
 	require.ErrorContains(t, err, `nothing was kept as "id"`)
 	require.Zero(t, touch.Touched)
@@ -130,9 +129,7 @@ func TestACallThatNobodyAnswers(t *testing.T) {
 	var said string
 	made, err := New(d, Site{Note: func(_, _ string, attrs map[string]string) { said = attrs["detail"] }})
 	require.NoError(t, err)
-	ctx, cancel := contextThatEnds(t)
-	defer cancel()
-	_, err = made.Inject(ctx, func(json.RawMessage) error { return nil })
+	_, err = made.Inject(t.Context(), func(json.RawMessage) error { return nil })
 	require.NoError(t, err, "lifting it failed, too")
 	require.Contains(t, said, "connection refused")
 	require.NotContains(t, said, "s3cret")
@@ -151,10 +148,15 @@ func TestAnAnswerThatIsNotThereSaysNothing(t *testing.T) {
 	l, err := made.Inject(t.Context(), func(json.RawMessage) error { return nil })
 	require.NoError(t, err)
 	e.mu.Lock()
-	e.busy = 1 << 30
-	e.mu.Unlock()
-	ctx, cancel := contextThatEnds(t)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	tries := 0
+	e.busy, e.refused = 1<<30, func() {
+		if tries++; tries == 3 {
+			cancel()
+		}
+	}
+	e.mu.Unlock()
 	_, err = l(ctx)
 	require.ErrorContains(t, err, "answered 503")
 	e.mu.Lock()

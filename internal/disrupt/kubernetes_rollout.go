@@ -113,8 +113,19 @@ func (r *podRollout) complete(ctx context.Context, kind, name string, before []p
 			return false, nil
 		}
 		var done bool
-		last, done = w.settled()
-		return done, nil
+		if last, done = w.settled(); !done {
+			return false, nil
+		}
+		// A workload does not count pods that are on their way out, and those
+		// may still be called.
+		now, err := r.api.list(ctx, w.selector, nil)
+		if err != nil {
+			last = err.Error()
+			return false, nil
+		}
+		left := snapshotOf(now)
+		last = "old pods are on their way out"
+		return !slices.ContainsFunc(before, func(p podState) bool { return left[p.uid].uid != "" }), nil
 	})
 	if err != nil {
 		err = fmt.Errorf("the rollout of %s is not seen to be complete (%s): give it a longer for: %w", r.on.Workload, last, err)

@@ -213,6 +213,19 @@ func TestLinkGivesUp(t *testing.T) {
 	require.ErrorContains(t, err, "no route")
 }
 
+// What is never answered is not waited for any longer.
+func TestConversationForgetsWhatIsNotAnswered(t *testing.T) {
+	stream, err := answering(func(r agentRequest) agentAnswer { return agentAnswer{} })(t.Context())
+	require.NoError(t, err)
+	defer stream.Close()
+	c := &conversation{stream: stream, ended: make(chan struct{}), waiting: map[string]chan agentAnswer{}} // nobody reads
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = c.ask(ctx, agentRequest{Op: agentCheck})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Empty(t, c.waiting)
+}
+
 func TestSplitWorkload(t *testing.T) {
 	for text, want := range map[string]string{"deploy/shop": "deployment shop", "sts/db": "statefulset db", "DaemonSet/log": "daemonset log"} {
 		kind, name, err := splitWorkload(text)

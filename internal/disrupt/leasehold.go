@@ -38,6 +38,8 @@ type leasehold struct {
 	last  Lease     // what was last known
 	gone  bool      // the control said that it is not in effect
 	heard time.Time // when a renewal may last have arrived
+	alive time.Time // when the fault was last known to be in effect
+	early time.Time // alive, for a fault that was gone before it was lifted
 
 	turn chan struct{} // holds one value while somebody lifts
 	over bool
@@ -47,7 +49,7 @@ func (c *Controller) keepAlive(o Order, a answer) *leasehold {
 	ctx, stop := context.WithCancel(context.Background())
 	now := time.Now()
 	h := &leasehold{
-		by: c, order: o, instance: a.Instance, injected: now, ttl: time.Duration(a.Lease.TTL), last: *a.Lease, heard: now,
+		by: c, order: o, instance: a.Instance, injected: now, ttl: time.Duration(a.Lease.TTL), last: *a.Lease, heard: now, alive: now,
 		stop: stop, stopped: make(chan struct{}), turn: make(chan struct{}, 1),
 	}
 	go h.renew(ctx)
@@ -92,7 +94,7 @@ func (h *leasehold) renewNow(ctx context.Context) error {
 	var no *refused
 	switch {
 	case err == nil:
-		h.last = *a.Lease
+		h.last, h.alive = *a.Lease, time.Now()
 	case errors.As(err, &no) && h.stranger(no.answer):
 		return errStranger
 	case errors.As(err, &no) && no.status == http.StatusGone:
@@ -113,7 +115,7 @@ func (h *leasehold) stranger(a answer) bool {
 
 // lost notes that the fault is not in effect any more though nobody lifted it.
 func (h *leasehold) lost(a answer) {
-	h.gone = true
+	h.gone, h.early = true, h.alive
 	if a.Lease != nil {
 		h.last = *a.Lease
 	}
@@ -150,7 +152,17 @@ func (h *leasehold) lift(ctx context.Context) (measure.Touch, error) {
 		case <-time.After(liftAgain):
 		}
 	}
-	return h.last.Touch(), nil
+	return h.touch(), nil
+}
+
+// touch is the proof of the fault. What was measured after it was gone does not
+// count as during it.
+func (h *leasehold) touch() measure.Touch {
+	t := h.last.Touch()
+	if !h.early.IsZero() {
+		t.Gone = h.early.UnixNano()
+	}
+	return t
 }
 
 // take waits for the turn to lift. One that is free is taken whatever the
@@ -184,7 +196,7 @@ func (h *leasehold) attempt(ctx context.Context) error {
 	case h.gone: // the control has said so before
 		h.over = true
 	case time.Since(h.heard) > h.ttl+ttlSlack:
-		h.over = true
+		h.over, h.early = true, h.alive
 		h.warn("could not be lifted, but the time for which it lives without being renewed (%s) has passed: %v", h.ttl, err)
 	}
 	return err
@@ -194,9 +206,11 @@ func (h *leasehold) attempt(ctx context.Context) error {
 func (h *leasehold) settle(a answer) {
 	switch {
 	case a.Instance != h.instance && !h.gone:
+		h.early = h.alive
 		h.warn("went with the process of the proxy, which was restarted; what it touched is only known until its last renewal")
 	case a.Instance == h.instance:
 		if a.Lease.State == StateExpired && !h.gone {
+			h.early = h.alive
 			h.warn("was lifted by the proxy before its time: it was not renewed within %s", h.ttl)
 		}
 		h.last = *a.Lease

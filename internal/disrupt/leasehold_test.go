@@ -132,6 +132,8 @@ func TestFaultEndsWithTheConnection(t *testing.T) {
 		require.Contains(t, w.warned(), "was lifted by the proxy before its time")
 		touch, err := lift(t.Context())
 		require.NoError(t, err)
+		require.NotZero(t, touch.Gone, "it was gone before")
+		touch.Gone = 0
 		require.Equal(t, measure.Touch{Matched: 4, Touched: 3}, touch)
 	})
 }
@@ -201,6 +203,8 @@ func TestLiftingAfterALongInterruption(t *testing.T) {
 		require.Zero(t, p.in("slow"))
 		touch, err := lift(cancelled(t))
 		require.NoError(t, err)
+		require.NotZero(t, touch.Gone, "it was gone before")
+		touch.Gone = 0
 		require.Equal(t, measure.Touch{Matched: 2, Touched: 1}, touch, "what was known last")
 	})
 }
@@ -236,8 +240,11 @@ func TestProxyThatIsRestarted(t *testing.T) {
 				successor := NewControl(map[string]Dependency{"dep": newPretend()}, testToken, 9*time.Second)
 				w.set(func(w *wire) { w.to = successor })
 				wait(before)
+				began := time.Now().Add(-before)
 				touch, err := lift(t.Context())
 				require.NoError(t, err)
+				require.WithinDuration(t, began, time.Unix(0, touch.Gone), time.Millisecond, "during ends when it was last known to be there")
+				touch.Gone = 0
 				require.Equal(t, measure.Touch{Matched: 2, Touched: 1}, touch, "what was known last")
 				require.Contains(t, w.warned(), "restarted")
 				require.Equal(t, 1, strings.Count(w.warned(), "\n")+1)

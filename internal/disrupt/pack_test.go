@@ -25,7 +25,7 @@ func packedPair(t *testing.T) (p *packed, near, far net.Conn) {
 	p = pack(near)
 	t.Cleanup(func() { _, _ = p.Close(), far.Close() })
 	require.NoError(t, far.SetDeadline(time.Now().Add(patience)))
-	return p, below, far
+	return p, near, far
 }
 
 func TestPackedSendsAllInOrder(t *testing.T) {
@@ -124,6 +124,8 @@ func TestPackedHoldsWritersBack(t *testing.T) {
 		require.NoError(t, p.Close())
 		synctest.Wait()
 		require.EqualValues(t, maxWaiting, written.Load())
+		<-time.After(parting)
+		synctest.Wait() // nothing is left
 	})
 }
 

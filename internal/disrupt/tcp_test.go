@@ -272,6 +272,46 @@ func TestTCPFaultBitesAndLifts(t *testing.T) {
 	})
 }
 
+// After lifting a connection that is still open takes the short way again.
+func TestTCPLiftLeavesNoChain(t *testing.T) {
+	eachTCPFault(t, func(t *testing.T, c tcpContract, p *TCPProxy) {
+		if !c.keeps {
+			return // nothing stays open
+		}
+		client, err := net.Dial("tcp", p.at())
+		require.NoError(t, err)
+		defer client.Close()
+		require.NoError(t, client.SetDeadline(time.Now().Add(patience)))
+		ping := func() {
+			_, err := client.Write([]byte(tcpPing))
+			require.NoError(t, err)
+			_, err = io.ReadFull(client, make([]byte, len(tcpPing)))
+			require.NoError(t, err)
+		}
+		chained := func() (out bool) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			require.Len(t, p.wires, 1)
+			for w := range p.wires {
+				for _, l := range []*line{w.down, w.up} {
+					l.mu.Lock()
+					out = out || l.chain != nil
+					l.mu.Unlock()
+				}
+			}
+			return out
+		}
+		ping()
+		require.False(t, chained())
+		lift := injectOn(t, p, "d", c.mild, 1)
+		ping()
+		require.True(t, chained())
+		lift()
+		ping()
+		require.False(t, chained())
+	})
+}
+
 // A share is kept to within 5 standard deviations of a binomial, what is counted
 // is what clients felt, and the same seed touches as many.
 func TestTCPFaultIsBoundedByShareAndFirst(t *testing.T) {
@@ -544,13 +584,14 @@ func TestTCPFaultFlaps(t *testing.T) {
 		lift := injectOn(t, p, "d", plan.Disruption{Timeout: &plan.Timeout{}, Flap: flap}, 1)
 		got, waited := make([]byte, len(tcpPing)), 0
 		for waited < 3 {
-			start := time.Now()
+			on, until := p.injected[0].tally.acts(time.Now())
+			held := on && time.Until(until) > time.Duration(flap.On)/2 // and not just by chance
 			_, err := client.Write([]byte(tcpPing))
 			require.NoError(t, err)
 			_, err = io.ReadFull(client, got)
 			require.NoError(t, err)
 			require.Equal(t, tcpPing, string(got))
-			if time.Since(start) > 30*time.Millisecond {
+			if held && !time.Now().Before(until) {
 				waited++
 			}
 		}

@@ -200,9 +200,9 @@ func (k keptToxiproxy) liftOnce(ctx context.Context, api *toxiproxyAPI) error {
 	return nil
 }
 
-// undoToxiproxy lifts what another process injected, and removes the proxy if
-// that one had made it.
-func undoToxiproxy(ctx context.Context, d plan.Disruption, undo json.RawMessage, _ Site) error {
+// undoToxiproxy lifts what was injected, and removes the proxy if the run had
+// made it and is another one: a run that goes on still needs it.
+func undoToxiproxy(ctx context.Context, d plan.Disruption, undo json.RawMessage, s Site) error {
 	var kept keptToxiproxy
 	if err := json.Unmarshal(undo, &kept); err != nil {
 		return fmt.Errorf("disruption %q: what was kept to undo it can not be read: %w", d.Name, err)
@@ -211,7 +211,7 @@ func undoToxiproxy(ctx context.Context, d plan.Disruption, undo json.RawMessage,
 	if err == nil {
 		err = kept.lift(ctx, api)
 	}
-	if err == nil && kept.Made {
+	if _, inUse := s.Dependencies[d.Dependency].(*toxiproxied); err == nil && kept.Made && !inUse {
 		if err = api.delete(ctx, kept.Proxy); absent(err) {
 			err = nil
 		}

@@ -118,13 +118,7 @@ func (c *Conductor) hold(ctx context.Context, b *bound, d scheduled, health *hea
 			}
 		}
 	}()
-	c.inEffect(b, d)
-	limited, cancel := context.WithTimeout(ctx, time.Duration(d.plan.For)) // an early end lifts early
-	defer cancel()
-	if fault.keeper.injected() == nil { // or the journal can not be written any more
-		_, became.aborted = c.watch(limited, b, health, d.plan.Name, watched)
-	}
-	func() {
+	defer func() {
 		touch, at, err := c.lift(ctx, b, fault)
 		tried, became.lifted = true, at
 		if err == nil {
@@ -134,6 +128,12 @@ func (c *Conductor) hold(ctx context.Context, b *bound, d scheduled, health *hea
 		}
 		c.isLifted(b, d, touch, at, err)
 	}()
+	c.inEffect(b, d)
+	limited, cancel := context.WithTimeout(ctx, time.Duration(d.plan.For)) // an early end lifts early
+	defer cancel()
+	if fault.keeper.injected() == nil { // or the journal can not be written any more
+		_, became.aborted = c.watch(limited, b, health, d.plan.Name, watched)
+	}
 	return became
 }
 

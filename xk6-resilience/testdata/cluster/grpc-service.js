@@ -8,7 +8,7 @@ const client = new grpc.Client();
 
 export const options = {
   scenarios: {
-    load: { executor: 'constant-arrival-rate', rate: 40, preAllocatedVUs: 20, maxVUs: 100, duration: '30s', exec: 'load' },
+    load: { executor: 'constant-arrival-rate', rate: 40, preAllocatedVUs: 60, maxVUs: 100, duration: '30s', exec: 'load' },
     disrupt: { executor: 'shared-iterations', iterations: 1, vus: 1, startTime: '5s', exec: 'disrupt' },
   },
 };
