@@ -18,6 +18,7 @@ import (
 	"resilience/fixtures"
 	"resilience/gates"
 	conduct "resilience/internal/run"
+	"resilience/internal/store"
 )
 
 // call runs a command line within this process.
@@ -126,7 +127,54 @@ func TestARecordWithoutAnEndIsNoPass(t *testing.T) {
 	require.Equal(t, "inconclusive", doc.Outcome)
 	require.Contains(t, doc.Reason, "killed")
 	_, list, _ := call(t, "runs")
-	require.Contains(t, list, "not judged: under way, or killed")
+	require.Contains(t, list, "not judged: the run was killed, or is not over yet")
+
+	path := strings.TrimSuffix(db.Path(), store.Extension) + conduct.JournalExtension
+	_, err = conduct.CreateJournal(path, loaded, info.ID, 1, os.LookupEnv)
+	require.NoError(t, err)
+	_, list, _ = call(t, "runs")
+	require.Contains(t, list, "not judged: the run is not over yet", "its journal is locked")
+
+	require.NoError(t, os.WriteFile(path+".new", []byte("{\"run\":{\"id\":\"a\"}}\n"), 0o600))
+	require.NoError(t, os.Rename(path+".new", path)) // another file: nobody has a lock on it
+	_, list, _ = call(t, "runs")
+	require.Contains(t, list, "not judged: the run was killed\n")
+
+	require.NoError(t, os.WriteFile(path, []byte("{\"run\":{\"id\":\"a\"}}\nnonsense\n"), 0o600))
+	_, list, _ = call(t, "runs")
+	require.Contains(t, list, "the run was killed, and what it left is not known: ")
+	code, _, stderr = call(t, "lift")
+	require.Equal(t, gates.ExitFault, code)
+	require.Contains(t, stderr, "line 2 is damaged, and what it announced is not known")
+	require.FileExists(t, path)
+}
+
+// A word that names no run must not read as "nothing is left".
+func TestLiftWantsARun(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("notes.txt", []byte("no run"), 0o600))
+	code, stdout, stderr := call(t, "lift", "./notes.txt")
+	require.Equal(t, gates.ExitUsage, code, stdout)
+	require.Contains(t, stderr, "notes.txt")
+}
+
+// The record that a pipeline keeps is a copy: the journal is with the original.
+func TestLiftFindsTheJournalOfACopiedRecord(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := write(t, "name: tiny\ntargets: {web: {url: \"http://127.0.0.1:1\"}}\nphases: [{name: beta, candidate: web, tests: [{name: a, load: {rate: 1/s, duration: 1s, requests: [{path: /}]}}], gates: [availability >= 1%]}]\n")
+	loaded, err := loadPlan(p, nil)
+	require.NoError(t, err)
+	info := newRun(loaded, 1)
+	db, err := newRecord(loaded, info, []string{"beta"}, "")
+	require.NoError(t, err)
+	copied := filepath.Join(t.TempDir(), "record.db")
+	require.NoError(t, db.CopyTo(copied))
+	path := strings.TrimSuffix(db.Path(), store.Extension) + conduct.JournalExtension
+	require.NoError(t, db.Close())
+	require.NoError(t, os.WriteFile(path, []byte("{\"run\":{\"id\":\"a\"}}\n"), 0o600))
+	paths, err := journals(copied)
+	require.NoError(t, err)
+	require.Equal(t, []string{path}, paths)
 }
 
 func write(t *testing.T, text string) string {

@@ -82,10 +82,18 @@ func readEnding(db *store.DB) (end ending, err error) {
 
 // unfinished is the ending of a run that did not write one.
 func unfinished(record string) (ending, error) {
-	end := ending{unfinished: true, Codes: []int{gates.ExitError}, Reason: "the run was killed, or is not over yet"}
+	end := ending{unfinished: true, Codes: []int{gates.ExitError}, Reason: "the run was killed"}
 	base := strings.TrimSuffix(record, store.Extension)
 	left, err := conduct.LeftBehind(base + conduct.JournalExtension)
-	if len(left) > 0 {
+	switch {
+	case errors.Is(err, conduct.ErrAlive):
+		end.Reason, err = "the run is not over yet", nil
+	case errors.Is(err, fs.ErrNotExist):
+		end.Reason, err = "the run was killed, or is not over yet", nil
+	case err != nil:
+		end.Codes = append(end.Codes, gates.ExitFault)
+		end.Reason = "the run was killed, and what it left is not known"
+	case len(left) > 0:
 		end.Codes = append(end.Codes, gates.ExitFault)
 		end.Reason = fmt.Sprintf("the run was killed and left %s: undo it with: resilience lift %s", strings.Join(left, ", "), filepath.Base(base))
 	}

@@ -53,10 +53,11 @@ func outcome(r store.Summary) string {
 	}
 	var doc report.Document
 	if r.Verdicts == nil || json.Unmarshal(r.Verdicts, &doc) != nil {
-		if end, err := unfinished(r.Path); err == nil && len(end.Codes) > 1 {
-			return end.Reason
+		end, err := unfinished(r.Path)
+		if err != nil {
+			return end.Reason + ": " + firstLine(err.Error())
 		}
-		return "not judged: under way, or killed"
+		return "not judged: " + end.Reason
 	}
 	return fmt.Sprintf("%s: %s", doc.Outcome, firstLine(doc.Reason))
 }

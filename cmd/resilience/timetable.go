@@ -74,12 +74,29 @@ func whereTo(p plan.Plan, d plan.Disruption) string {
 	_, share := d.Fault()
 	if kind == plan.OnDependency {
 		counted := map[string]string{"tcp": "connections", "dns": "queries"}[p.Dependencies[d.Dependency].Protocol]
-		return fmt.Sprintf("%.4g%% of %s to %s", 100*share, cmp.Or(counted, "requests"), what)
+		return fmt.Sprintf("%.4g%% of %s%s to %s%s", 100*share, first(d), cmp.Or(counted, "requests"), what, flapping(d))
 	}
 	if kind == plan.OnAnything || kind == plan.OnMachine {
 		return what
 	}
 	return kind + " " + what
+}
+
+// first says how many of what it meets a disruption touches, where that is
+// limited.
+func first(d plan.Disruption) string {
+	if d.First == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the first %d ", d.First)
+}
+
+// flapping says how a disruption comes and goes, where it does.
+func flapping(d plan.Disruption) string {
+	if d.Flap == nil {
+		return ""
+	}
+	return fmt.Sprintf(", %s on and %s off", d.Flap.On, d.Flap.Off)
 }
 
 // severity says how bad a fault is.

@@ -88,19 +88,41 @@ func journals(ref string) ([]string, error) {
 	if ref == "" {
 		return filepath.Glob(filepath.Join(runsDir, "*"+conduct.JournalExtension))
 	}
-	path := ref
-	if !strings.HasSuffix(ref, conduct.JournalExtension) {
-		record, err := store.Find(runsDir, ref)
-		if err != nil {
+	if strings.HasSuffix(ref, conduct.JournalExtension) {
+		if _, err := os.Stat(ref); err != nil {
 			return nil, &usageError{err.Error()}
 		}
-		path = strings.TrimSuffix(record, store.Extension) + conduct.JournalExtension
+		return []string{ref}, nil
 	}
-	switch _, err := os.Stat(path); {
-	case errors.Is(err, os.ErrNotExist) && path != ref:
-		return nil, nil
-	case err != nil:
+	record, err := store.Find(runsDir, ref)
+	if err != nil {
 		return nil, &usageError{err.Error()}
 	}
-	return []string{path}, nil
+	if beside := strings.TrimSuffix(record, store.Extension) + conduct.JournalExtension; exists(beside) {
+		return []string{beside}, nil
+	}
+	id, err := idOf(record) // it may be a copy
+	if err != nil {
+		return nil, &usageError{err.Error()}
+	}
+	if path := filepath.Join(runsDir, id+conduct.JournalExtension); exists(path) {
+		return []string{path}, nil
+	}
+	return nil, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// idOf is the id of the run that a record is of.
+func idOf(record string) (id string, err error) {
+	db, err := store.Open(record)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	run, err := db.Run()
+	return run.ID, err
 }

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,14 +11,14 @@ import (
 const maxSkew = 100 * 365 * 24 * time.Hour
 
 // ParseSkew reads how wrong a clock is, such as 5m or -1h. It is an error if
-// that is no duration, 0, or more than a hundred years.
+// that is no duration, less than a second, or more than a hundred years.
 func ParseSkew(text string) (time.Duration, error) {
 	skew, err := time.ParseDuration(text)
 	switch {
 	case err != nil:
 		return 0, fmt.Errorf("wants a duration with its sign, such as 5m or -1h; got %q", shorten(text))
-	case skew == 0:
-		return 0, errors.New("must not be 0s, or the clock is right")
+	case skew.Abs() < time.Second:
+		return 0, fmt.Errorf("must be 1s or more: the time in a header has whole seconds; got %s", text)
 	case skew.Abs() > maxSkew:
 		return 0, fmt.Errorf("can not be more than a hundred years; got %s", text)
 	}
@@ -152,6 +151,9 @@ func validModifiers(c *checker, _ *Phase, d *Disruption) {
 		at := c.under(".flap")
 		at.positive("on", uint64(d.Flap.On), "0s")
 		at.positive("off", uint64(d.Flap.Off), "0s")
+		if d.For > 0 && d.Flap.On > 0 && d.Flap.On+d.Flap.Off >= d.For {
+			at.wrong("on", "", "flap does not come back: on for %s and off for %s is not less than for: %s", d.Flap.On, d.Flap.Off, d.For)
+		}
 	}
 }
 

@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -90,10 +91,21 @@ func CreateJournal(path string, p plan.Plan, id string, seed int64, getenv func(
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	j := &Journal{path: path, file: file, hide: newHiding(p, getenv), locked: true}
-	if err := errors.Join(lock(file), j.write(entry{Run: &journalled{ID: id, Dir: p.Dir, Seed: seed, Secrets: p.Secrets}})); err != nil {
+	err = errors.Join(lock(file), j.write(entry{Run: &journalled{ID: id, Dir: p.Dir, Seed: seed, Secrets: p.Secrets}}), syncFolder(filepath.Dir(path)))
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), file.Close(), os.Remove(path))
 	}
 	return j, nil
+}
+
+// syncFolder puts the names in a folder on the disk: a file without one would
+// be found by nobody after a power cut.
+func syncFolder(dir string) error {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // openJournal opens the journal of a run that is over, to go on with it. The
@@ -168,12 +180,24 @@ type left struct {
 	faults []kept   // by id
 	groups []group  // in the order they were started
 	failed []lifted // attempts that did not succeed, of the faults above
+
+	damage error // of lines that can not be read: what they announced is not known
 }
 
-func (l left) nothing() bool { return len(l.faults) == 0 && len(l.groups) == 0 }
+func (l left) nothing() bool { return len(l.faults) == 0 && len(l.groups) == 0 && l.damage == nil }
 
-// readLeft reads a journal. A last line that was cut off is no error: what it
-// would have announced was not done.
+// damaged says what to do about lines that can not be read; nil if there are
+// none. The journal stays until somebody has looked.
+func (l left) damaged(path string) error {
+	if l.damage == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: a fault of it may still be active: %w; look for it by hand, then remove the file", path, l.damage)
+}
+
+// readLeft reads a journal. A line that was cut off is no error: what it would
+// have announced was not done. Lines that are damaged in another way are, but
+// do not keep others from being read.
 func readLeft(path string) (left, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -189,29 +213,43 @@ func parseLeft(data []byte) (left, error) {
 	lines.Buffer(nil, maxEntry)
 	begun := false
 	for n := 1; lines.Scan(); n++ {
-		var e entry
-		if len(lines.Bytes()) == 0 {
-			continue
+		e, err := parseEntry(lines.Bytes())
+		switch {
+		case errors.Is(err, errNoEntry):
+		case !begun && (err != nil || e.Run == nil):
+			return left{}, errors.Join(fmt.Errorf("journal: line %d: it does not begin with its run", n), err)
+		case err != nil:
+			l.damage = errors.Join(l.damage, fmt.Errorf("journal: line %d is damaged, and what it announced is not known: %w", n, err))
+		default:
+			begun = true
+			l.apply(e)
 		}
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			if begun { // cut off by a kill, and somebody else went on after it
-				continue
-			}
-			return left{}, fmt.Errorf("journal: line %d is damaged: %w", n, err)
-		}
-		begun = begun || e.Run != nil
-		if !begun {
-			return left{}, fmt.Errorf("journal: line %d: it does not begin with its run", n)
-		}
-		l.apply(e)
 	}
 	if err := lines.Err(); err != nil {
 		return left{}, fmt.Errorf("journal: %w", err)
 	}
-	if !begun && whole > 0 && strings.TrimSpace(string(data[:whole])) != "" {
-		return left{}, errors.New("journal: it does not begin with its run")
-	}
 	return l, nil
+}
+
+// errNoEntry is of a line that announces nothing: it is empty, or was cut off
+// by a kill before somebody else went on after it.
+var errNoEntry = errors.New("no entry")
+
+func parseEntry(line []byte) (entry, error) {
+	var e entry
+	if len(line) == 0 {
+		return e, errNoEntry
+	}
+	err := json.Unmarshal(line, &e)
+	switch {
+	case err != nil && errors.Is(json.NewDecoder(bytes.NewReader(line)).Decode(&entry{}), io.ErrUnexpectedEOF):
+		return e, errNoEntry // only the decoder has an error of its own for that
+	case err != nil:
+		return e, err
+	case e == entry{}:
+		return e, errors.New("it announces nothing")
+	}
+	return e, nil
 }
 
 // maxEntry bounds one line of a journal, in bytes.

@@ -77,6 +77,31 @@ func TestAJournalMayBeCutOff(t *testing.T) {
 	}
 }
 
+// What can not be read may have been a fault: the rest is undone, and somebody
+// has to look.
+func TestADamagedJournalIsNotForgotten(t *testing.T) {
+	for what, line := range map[string]string{
+		"nonsense": "\x00\x00\x00", "two at once": `{"fault":{"id":9}}{"lifted":{"id":9}}`, "a wrong kind": `{"fault":7}`, "no kind": `{"other":{}}`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			path := journalWith(t, plan.Plan{}, faultEntry(t, 1, plan.Disruption{Name: "a"}))
+			data, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, append(data, line+"\n"...), 0o600))
+			h := &hands{}
+			for range 2 {
+				done, err := h.lifter().Lift(t.Context(), path)
+				require.ErrorContains(t, err, "is damaged, and what it announced is not known")
+				require.Empty(t, Failed(done))
+			}
+			require.Equal(t, []string{`a {"pid":7}`}, h.did(), "what could be read is undone, once")
+			require.FileExists(t, path)
+			_, err = LeftBehind(path)
+			require.ErrorContains(t, err, "is damaged")
+		})
+	}
+}
+
 func FuzzParseLeft(f *testing.F) {
 	f.Add([]byte("{\"run\":{\"id\":\"a\"}}\n{\"fault\":{\"id\":1}}\n{\"lif"))
 	f.Fuzz(func(t *testing.T, data []byte) {

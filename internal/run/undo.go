@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -52,7 +51,7 @@ func (l Lifter) Lift(ctx context.Context, path string) (done []Undone, err error
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	done = l.undo(ctx, journal, left, left.faults)
-	return done, l.tell(done)
+	return done, errors.Join(l.tell(done), left.damaged(path))
 }
 
 func (l Lifter) tell(done []Undone) error {
@@ -211,12 +210,11 @@ func Failed(done []Undone) []Undone {
 }
 
 // LeftBehind names the disruptions that a run which is over left, as its journal
-// tells. Without a journal, or while the run goes on, there are none.
+// tells. The error is [ErrAlive] while the run goes on, or another undoes what
+// it left, and [fs.ErrNotExist] without a journal: then nothing is left, or
+// there never was anything.
 func LeftBehind(path string) (names []string, err error) {
 	journal, err := openJournal(path, false)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrAlive) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -228,5 +226,5 @@ func LeftBehind(path string) (names []string, err error) {
 	for _, k := range left.faults {
 		names = append(names, (&hiding{}).disruption(k).Name)
 	}
-	return names, nil
+	return names, left.damaged(path)
 }
