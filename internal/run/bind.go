@@ -57,7 +57,11 @@ func (c *Conductor) bind(phase plan.Phase) (*bound, error) {
 // hold keeps a service's port until it starts: the one of the plan, or a free
 // one. If somebody else listened there, that one would be tested instead.
 func (b *bound) hold(service string, port int) error {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	listen := listenAnywhere
+	if port != 0 {
+		listen = func() (net.Listener, error) { return listenOn(port) }
+	}
+	l, err := listen()
 	switch {
 	case err == nil:
 		b.held = append(b.held, l)
