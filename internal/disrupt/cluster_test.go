@@ -179,8 +179,8 @@ func (c *testCluster) address(service string) string {
 	return found.Spec.ClusterIP
 }
 
-// settled waits until as many pods of a system are ready and no others are
-// left, and gives them.
+// settled waits until as many pods of a system are ready, no others are left,
+// and the cluster itself says so; it gives them.
 func (c *testCluster) settled(name string, replicas int) (pods []corev1.Pod) {
 	c.t.Helper()
 	require.Eventually(c.t, func() bool {
@@ -194,7 +194,8 @@ func (c *testCluster) settled(name string, replicas int) (pods []corev1.Pod) {
 				return false
 			}
 		}
-		return true
+		d, err := c.client.AppsV1().Deployments(c.namespace).Get(c.t.Context(), name, metav1.GetOptions{})
+		return err == nil && d.Status.ObservedGeneration == d.Generation && int(d.Status.AvailableReplicas) == replicas && int(d.Status.Replicas) == replicas
 	}, time.Minute, 100*time.Millisecond, "%d pods of %s", replicas, name)
 	return pods
 }

@@ -126,6 +126,7 @@ type passed struct {
 	mu      sync.Mutex // of w: what waits too long is flushed from elsewhere
 	final   bool       // interim answers are over
 	flushed bool
+	held    bool  // something was written that was not flushed
 	over    bool  // the body is
 	err     error // of flushing
 }
@@ -166,7 +167,8 @@ func (b *passed) header(res *http.Response) {
 	b.w.WriteHeader(res.StatusCode)
 }
 
-// patient is how long headers wait for the body, to share a packet with it.
+// patient is how long headers wait for the body, and a part of a body of known
+// length for the next one, to share a packet with it.
 const patient = time.Millisecond
 
 // bufferSize is what is copied at a time, in bytes.
@@ -180,7 +182,8 @@ var bufferPool = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 func (buffers) Get() []byte  { return bufferPool.Get().(*[bufferSize]byte)[:] }
 func (buffers) Put(b []byte) { bufferPool.Put((*[bufferSize]byte)(b)) }
 
-// body passes on the body as it comes.
+// body passes on the body as it comes. One of unknown length may be a stream,
+// whose reader waits for each part.
 func (b *passed) body(res *http.Response) error {
 	if res.Body == http.NoBody {
 		return nil
@@ -189,13 +192,18 @@ func (b *passed) body(res *http.Response) error {
 	defer b.finish(late)
 	buffer := buffers{}.Get()
 	defer buffers{}.Put(buffer)
+	stream := res.ContentLength < 0
 	for left := res.ContentLength; ; {
 		n, err := res.Body.Read(buffer)
 		left -= int64(n)
 		if n > 0 {
 			// The end of the handler flushes what completes the body.
-			if err := b.write(buffer[:n], left != 0 && err == nil); err != nil {
+			more := left != 0 && err == nil
+			if err := b.write(buffer[:n], more && stream); err != nil {
 				return err
+			}
+			if more && !stream {
+				late.Reset(patient)
 			}
 		}
 		if err == io.EOF {
@@ -207,25 +215,26 @@ func (b *passed) body(res *http.Response) error {
 	}
 }
 
-func (b *passed) write(p []byte, more bool) error {
+func (b *passed) write(p []byte, now bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err != nil {
 		return b.err
 	}
 	_, err := b.w.Write(p)
-	if err == nil && more {
+	b.held = !now
+	if err == nil && now {
 		b.flushed, err = true, flush(b.w)
 	}
 	return err
 }
 
-// flushLate passes on headers whose body does not come.
+// flushLate passes on headers, or a part of a body, after which nothing comes.
 func (b *passed) flushLate() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.flushed && !b.over {
-		b.flushed, b.err = true, flush(b.w)
+	if (b.held || !b.flushed) && !b.over {
+		b.held, b.flushed, b.err = false, true, flush(b.w)
 	}
 }
 

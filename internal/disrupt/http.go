@@ -10,9 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,18 +24,14 @@ type apiCalls struct {
 	values map[string]string // kept of the answer of the call that injects
 }
 
-// callLimit bounds one call; callMost is how much of its answer is looked at,
-// in bytes.
-const (
-	callLimit = 30 * time.Second
-	callMost  = 1 << 20
-)
+// callLimit bounds one call.
+const callLimit = 30 * time.Second
 
 func newCalls(h plan.HTTP) (*apiCalls, error) {
 	for _, c := range []*plan.Call{&h.Inject, &h.Lift, h.Verify} {
 		if c != nil && c.Expect != nil {
-			if _, err := regexp.Compile(c.Expect.Matches); err != nil {
-				return nil, fmt.Errorf("expect: matches: %w", err)
+			if _, err := c.Expect.Compile(); err != nil {
+				return nil, err
 			}
 		}
 	}
@@ -60,7 +53,7 @@ func (c *apiCalls) inject(ctx context.Context, keep func(any) error) error {
 	}
 	var missing error
 	for name, path := range c.http.Inject.Keep {
-		value, err := valueAt(body, path)
+		value, err := plan.JSONAt(body, path)
 		if err != nil {
 			missing = errors.Join(missing, fmt.Errorf("nothing to keep as %s: %w", name, err))
 			continue
@@ -117,7 +110,7 @@ func (c *apiCalls) do(ctx context.Context, call plan.Call) (status int, header h
 		return 0, nil, nil, fmt.Errorf("%s %s: %w", req.Method, bare(req.URL), err)
 	}
 	defer resp.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(resp.Body, callMost))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, plan.MaxBody))
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("%s %s: read the answer: %w", req.Method, bare(req.URL), err)
 	}
@@ -197,57 +190,12 @@ func rightAnswer(call plan.Call, status int, header http.Header, body []byte) er
 	if call.Expect == nil {
 		return nil
 	}
-	e := *call.Expect
-	for name, want := range e.Headers {
-		if !slices.Contains(header.Values(name), want) {
-			return fmt.Errorf("answered with the header %s %.60q instead of %.60q", name, strings.Join(header.Values(name), ", "), want)
-		}
+	x, err := call.Expect.Compile()
+	if err != nil {
+		return err
 	}
-	if !bytes.Contains(body, []byte(e.Contains)) {
-		return fmt.Errorf("the answer does not contain %.80q", e.Contains)
-	}
-	if ok, err := regexp.Match(e.Matches, body); !ok || err != nil {
-		return errors.Join(fmt.Errorf("the answer does not match %.80q", e.Matches), err)
-	}
-	for path, want := range e.JSON {
-		if got, err := valueAt(body, path); err != nil || got != want {
-			return errors.Join(fmt.Errorf("the answer has %s %.60q instead of %.60q", path, got, want), err)
-		}
+	if wrong := x.Check(header, body); wrong != "" {
+		return errors.New("the answer is wrong: " + wrong)
 	}
 	return nil
-}
-
-// valueAt gives what is at a dotted path of a JSON text; a number in the path
-// is an index into an array.
-func valueAt(body []byte, path string) (string, error) {
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		return "", fmt.Errorf("the answer is not JSON: %w", err)
-	}
-	for key := range strings.SplitSeq(path, ".") {
-		var next any
-		found := false
-		switch v := value.(type) {
-		case map[string]any:
-			next, found = v[key]
-		case []any:
-			if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(v) {
-				next, found = v[i], true
-			}
-		}
-		if !found {
-			return "", fmt.Errorf("the answer's JSON has no %s", path)
-		}
-		value = next
-	}
-	switch v := value.(type) {
-	case string:
-		return v, nil
-	case json.Number:
-		return v.String(), nil
-	}
-	text, err := json.Marshal(value)
-	return string(text), err
 }

@@ -23,7 +23,7 @@ type route struct {
 	path    template
 	headers map[string]template
 	body    template
-	expect  *expectation
+	expect  *plan.Expectation
 	weight  uint64
 }
 
@@ -42,8 +42,10 @@ func newRoute(r plan.Request, target string) (*route, error) {
 	if err := made.setBody(r); err != nil {
 		return nil, err
 	}
-	if made.expect, err = newExpectation(r.Expect); err != nil {
-		return nil, err
+	if r.Expect != nil {
+		if made.expect, err = r.Expect.Compile(); err != nil {
+			return nil, err
+		}
 	}
 	return made, made.try()
 }
@@ -176,7 +178,7 @@ func (m *mix) columns() []string {
 func (m *mix) maxBody() int64 {
 	for _, r := range m.routes {
 		if r.expect != nil {
-			return maxBody
+			return plan.MaxBody
 		}
 	}
 	return 0

@@ -69,7 +69,7 @@ func (e *ending) answered() {
 	if e.try.route.expect == nil {
 		return
 	}
-	wrong := e.try.route.expect.check(e.result.Headers, e.result.Body)
+	wrong := e.try.route.expect.Check(e.result.Headers, e.result.Body)
 	if wrong == "" {
 		e.recorder.add(measure.MetricOutcome, e.try.route.name, "", e.at, e.value, measure.OK)
 		return

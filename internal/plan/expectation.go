@@ -1,4 +1,4 @@
-package traffic
+package plan
 
 import (
 	"bytes"
@@ -10,16 +10,15 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"resilience/internal/plan"
 )
 
-// maxBody is how much of an answer is looked at, in bytes; the rest is read
+// MaxBody is how much of an answer is looked at, in bytes; the rest is read
 // and thrown away.
-const maxBody = 1 << 20
+const MaxBody = 1 << 20
 
-// expectation is a plan's expect, ready to be checked.
-type expectation struct {
+// Expectation is an [Expect] ready to be checked. It may be used by several
+// goroutines at the same time.
+type Expectation struct {
 	contains []byte
 	matches  *regexp.Regexp
 	paths    []string // sorted, so that the first reason is always the same
@@ -28,12 +27,10 @@ type expectation struct {
 	headers  map[string]string
 }
 
-// newExpectation compiles an expect; nil when there is none.
-func newExpectation(e *plan.Expect) (*expectation, error) {
-	if e == nil {
-		return nil, nil
-	}
-	x := &expectation{
+// Compile makes an expectation ready to be checked. It is an error if its
+// regular expression is none, or if it says nothing.
+func (e Expect) Compile() (*Expectation, error) {
+	x := &Expectation{
 		contains: []byte(e.Contains),
 		json:     e.JSON, paths: slices.Sorted(maps.Keys(e.JSON)),
 		headers: e.Headers, names: slices.Sorted(maps.Keys(e.Headers)),
@@ -51,9 +48,9 @@ func newExpectation(e *plan.Expect) (*expectation, error) {
 	return x, nil
 }
 
-// check looks at an answer and says in a few words what is wrong with it, ""
-// when nothing is.
-func (x *expectation) check(header http.Header, body []byte) string {
+// Check looks at an answer, of whose body the first [MaxBody] bytes are given,
+// and says in a few words what is wrong with it, "" when nothing is.
+func (x *Expectation) Check(header http.Header, body []byte) string {
 	for _, name := range x.names {
 		if got := header.Values(name); !slices.Contains(got, x.headers[name]) {
 			return fmt.Sprintf("header %s is %.60q, want %.60q", name, strings.Join(got, ", "), x.headers[name])
@@ -70,20 +67,18 @@ func (x *expectation) check(header http.Header, body []byte) string {
 
 // ofLong reminds the reader that only the beginning was looked at.
 func ofLong(body []byte) string {
-	if len(body) < maxBody {
+	if len(body) < MaxBody {
 		return ""
 	}
 	return " in its first MiB"
 }
 
-func (x *expectation) checkJSON(body []byte) string {
+func (x *Expectation) checkJSON(body []byte) string {
 	if len(x.paths) == 0 {
 		return ""
 	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.UseNumber()
-	var root any
-	if err := decoder.Decode(&root); err != nil {
+	root, err := readJSON(body)
+	if err != nil {
 		return "not JSON" + ofLong(body)
 	}
 	for _, path := range x.paths {
@@ -96,6 +91,29 @@ func (x *expectation) checkJSON(body []byte) string {
 		}
 	}
 	return ""
+}
+
+// JSONAt gives what is at a dotted path of a JSON text, as text; a number in the
+// path is an index into an array. It is an error if the text is no JSON, or has
+// nothing there.
+func JSONAt(text []byte, path string) (string, error) {
+	root, err := readJSON(text)
+	if err != nil {
+		return "", fmt.Errorf("the answer is not JSON: %w", err)
+	}
+	value, ok := lookUp(root, path)
+	if !ok {
+		return "", fmt.Errorf("the answer's JSON has no %s", path)
+	}
+	return jsonText(value), nil
+}
+
+// readJSON reads the first value of a text, with numbers as they are written.
+func readJSON(text []byte) (root any, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	err = decoder.Decode(&root)
+	return root, err
 }
 
 // lookUp follows a dotted path; a number is an index into an array.
