@@ -123,10 +123,18 @@ func newNamespace(t *testing.T) *testCluster {
 	made, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "resilience-test-"}}, metav1.CreateOptions{})
 	require.NoError(t, err)
 	c.namespace = made.Name
-	t.Cleanup(func() {
-		_ = client.CoreV1().Namespaces().Delete(context.Background(), c.namespace, metav1.DeleteOptions{})
-	})
+	t.Cleanup(c.remove)
 	return c
+}
+
+// remove removes the namespace with all that is in it, and waits until that is
+// gone: the next test may look at all pods of a node.
+func (c *testCluster) remove() {
+	_ = c.client.CoreV1().Namespaces().Delete(context.Background(), c.namespace, metav1.DeleteOptions{})
+	require.Eventually(c.t, func() bool {
+		list, err := c.client.CoreV1().Pods(c.namespace).List(context.Background(), metav1.ListOptions{})
+		return err == nil && len(list.Items) == 0
+	}, time.Minute, 100*time.Millisecond, "the pods of %s are gone", c.namespace)
 }
 
 // system starts pods that the cluster looks after with probes, and a service in
