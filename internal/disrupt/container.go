@@ -89,22 +89,38 @@ func startable(ctx context.Context, group []life) error {
 	return nil
 }
 
-// containerID is what engines call containers.
-var containerID = regexp.MustCompile(`[0-9a-f]{64}`)
-
 // ownContainer tells the container that this program runs in: its id is in the
-// control groups or among the mounts, and its beginning is the host's name.
+// control groups or where its host name comes from, and its beginning is the
+// host's name.
 func ownContainer() (is func(id string) bool) {
 	var seen []string
-	for _, path := range []string{"/proc/self/cgroup", "/proc/self/mountinfo"} {
+	for path, ids := range map[string]func(string) []string{"/proc/self/cgroup": idsAmongGroups, "/proc/self/mountinfo": idsAmongMounts} {
 		if text, err := os.ReadFile(path); err == nil { // other systems run no containers
-			seen = append(seen, containerID.FindAllString(string(text), -1)...)
+			seen = append(seen, ids(string(text))...)
 		}
 	}
 	host, err := os.Hostname()
 	return func(id string) bool {
 		return slices.Contains(seen, id) || err == nil && len(host) == 12 && strings.HasPrefix(id, host)
 	}
+}
+
+// containerID is what engines call containers.
+var containerID = regexp.MustCompile(`[0-9a-f]{64}`)
+
+func idsAmongGroups(cgroup string) []string { return containerID.FindAllString(cgroup, -1) }
+
+// idsAmongMounts reads /proc/PID/mountinfo (proc_pid_mountinfo(5)). Engines put
+// files of their own in the place of some of each container; what else is
+// mounted tells of other containers, too, where this program runs beside them.
+func idsAmongMounts(mountinfo string) (ids []string) {
+	for line := range strings.Lines(mountinfo) {
+		fields := strings.Fields(line)
+		if len(fields) > 4 && slices.Contains([]string{"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/run/.containerenv"}, fields[4]) {
+			ids = append(ids, containerID.FindAllString(fields[3], -1)...)
+		}
+	}
+	return ids
 }
 
 // containerLife is the life of one container.
@@ -117,8 +133,12 @@ type containerLife struct {
 func (c *containerLife) name() string { return c.named }
 func (c *containerLife) key() any     { return "container " + c.engine.socket + " " + c.id }
 
+// look takes one that was removed for one that does not run.
 func (c *containerLife) look(ctx context.Context) (vitals, error) {
 	is, err := c.engine.inspect(ctx, c.id)
+	if unknown(err) {
+		return vitals{}, nil
+	}
 	if err != nil || !is.State.Running {
 		return vitals{}, err
 	}
@@ -161,10 +181,27 @@ func (c *containerLife) stop(ctx context.Context) error {
 
 // start also waits for a container that a restart policy started already.
 func (c *containerLife) start(ctx context.Context) error {
-	if err := c.engine.tell(ctx, c.id, "start", nil); err != nil {
+	err := c.engine.tell(ctx, c.id, "start", nil)
+	switch {
+	case unknown(err):
+		return c.replaced(ctx)
+	case err != nil:
 		return err
 	}
 	return c.until(ctx, lifeLimit, "was started but does not run", func(now vitals) bool { return now.running && !now.paused })
+}
+
+// replaced wants to see that somebody made a container that was removed anew:
+// nobody else knows how.
+func (c *containerLife) replaced(ctx context.Context) error {
+	is, err := c.engine.inspect(ctx, c.named)
+	switch {
+	case unknown(err) || err == nil && !is.State.Running:
+		return fmt.Errorf("the container %s was removed meanwhile, and none of that name runs: make it anew", c.named)
+	case err != nil:
+		return err
+	}
+	return nil
 }
 
 func (c *containerLife) freeze(ctx context.Context) error {

@@ -99,6 +99,12 @@ func (e *engineError) Error() string {
 	return fmt.Sprintf("the engine answered %d: %s", e.status, e.message)
 }
 
+// unknown tells whether the engine said that there is no such container.
+func unknown(err error) bool {
+	var e *engineError
+	return errors.As(err, &e) && e.status == http.StatusNotFound
+}
+
 // call makes one call and gives its answer; a status that is not among those
 // wanted is an [engineError].
 func (e *engine) call(ctx context.Context, method, path string, query url.Values, wanted ...int) ([]byte, error) {

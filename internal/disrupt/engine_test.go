@@ -1,13 +1,17 @@
 package disrupt
 
 import (
+	"context"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"resilience/fixtures/containers"
 	"resilience/internal/plan"
 )
 
@@ -36,71 +40,204 @@ func TestNoEngine(t *testing.T) {
 	require.Contains(t, engineAddresses("", own), "unix:///run/user/7/podman/podman.sock")
 }
 
-func TestTheEngineOfTheEnvironmentIsUsed(t *testing.T) {
-	e := newFakeEngine(t, "a")
-	s := Site{Env: []string{"DOCKER_HOST=unix:///none", "DOCKER_HOST=unix://" + e.socket}, Note: quiet}
-	lift, _ := put(t, plan.Disruption{Name: "d", Container: &plan.Container{Name: "a"}, Pause: &plan.Pause{}}, s)
-	require.True(t, e.containers["a"].paused)
-	lift()
-	require.Equal(t, []string{"pause", "unpause"}, e.calls)
-}
-
-func TestContainersAreBounded(t *testing.T) {
-	for name, c := range map[string]plan.Container{"label": {Label: "app=shop"}, "pattern": {Name: "shop-*"}} {
+// eachEngine runs a test on every engine that this machine can have.
+func eachEngine(t *testing.T, test func(t *testing.T, e *containers.Engine)) {
+	for _, name := range containers.Names {
 		t.Run(name, func(t *testing.T) {
-			e := newFakeEngine(t, "shop-1", "shop-2", "shop-3", "web")
-			e.containers["web"].label = "app=web"
-			e.containers["shop-3"].running = false
-			c.Engine = "unix://" + e.socket
-			lift, _ := put(t, plan.Disruption{Name: "d", Container: &c, Kill: &plan.Kill{}}, Site{Note: quiet})
-			running := 0
-			for _, name := range []string{"shop-1", "shop-2"} {
-				if e.containers[name].running {
-					running++
-				}
-			}
-			require.Equal(t, 1, running, "never all")
-			require.True(t, e.containers["web"].running)
-			require.EqualValues(t, 1, lift().Touched)
-			require.False(t, e.containers["shop-3"].running, "what did not run before does not now")
+			test(t, containers.Open(t, name))
+			require.Empty(t, grips.of)
 		})
 	}
 }
 
-func TestContainersThatAreRefused(t *testing.T) {
-	e := newFakeEngine(t, "a", "own", "gone")
-	host, err := os.Hostname()
-	require.NoError(t, err)
-	e.containers["gone"].autoRemove = true
-	for name, want := range map[string]string{
-		"none": "no container that runs has the name or label none",
-		"gone": "is removed when it ends",
-	} {
-		made, err := New(plan.Disruption{Name: "d", Container: &plan.Container{Name: name, Engine: "unix://" + e.socket}, Kill: &plan.Kill{}}, Site{Note: quiet})
-		require.NoError(t, err)
-		_, err = made.Prepare(t.Context())
-		require.ErrorContains(t, err, want)
-	}
-	is := ownContainer()
-	require.False(t, is(e.containers["a"].id))
-	require.Equal(t, len(host) == 12, is(host+strings.Repeat("0", 52)))
+// onEngine is a disruption of containers of an engine.
+func onEngine(e *containers.Engine, c plan.Container, fault string) plan.Disruption {
+	c.Engine = "unix://" + e.Socket
+	d := plan.Disruption{Name: "d", Container: &c}
+	lifeFaults[fault](&d)
+	return d
 }
 
+func TestTheEngineOfTheEnvironmentIsUsed(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *containers.Engine) {
+		e.Run(t, containers.Container{Name: "one"})
+		d := onEngine(e, plan.Container{Name: "one"}, "pause")
+		d.Container.Engine = ""
+		lift, _ := put(t, d, Site{Env: []string{"DOCKER_HOST=unix:///none", "DOCKER_HOST=unix://" + e.Socket}, Note: quiet})
+		require.True(t, e.State(t, "one").Paused)
+		lift()
+		require.False(t, e.State(t, "one").Paused)
+	})
+}
+
+func TestContainersAreBounded(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *containers.Engine) {
+		for _, name := range []string{"shop-1", "shop-2", "shop-3", "shop-4", "web"} {
+			label := "shop"
+			if name == "web" {
+				label = name
+			}
+			e.Run(t, containers.Container{Name: name, Labels: map[string]string{"app": label, label: "yes"}})
+		}
+		e.Do(t, "shop-4", "kill?signal=SIGKILL")
+		for _, test := range []struct {
+			name   string
+			on     plan.Container
+			fault  string
+			atMost *plan.Amount
+			want   int
+		}{
+			{"label", plan.Container{Label: "app=shop"}, "kill", nil, 2},
+			{"key of a label", plan.Container{Label: "shop"}, "pause", nil, 2},
+			{"pattern", plan.Container{Name: "shop-*"}, "kill", nil, 2},
+			{"at most", plan.Container{Name: "shop-*"}, "pause", &plan.Amount{Number: 1}, 1},
+			{"all", plan.Container{Label: "app=shop"}, "kill", &plan.Amount{Share: 1}, 3},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				d := onEngine(e, test.on, test.fault)
+				d.AtMost = test.atMost
+				lift, _ := put(t, d, Site{Note: quiet})
+				harmed := 0
+				for _, name := range []string{"shop-1", "shop-2", "shop-3"} {
+					if !e.Answers(t, name) {
+						harmed++
+					}
+				}
+				require.Equal(t, test.want, harmed)
+				require.True(t, e.Answers(t, "web"))
+				require.EqualValues(t, test.want, lift().Touched)
+				require.False(t, e.State(t, "shop-4").Running, "what did not run before does not now")
+			})
+		}
+	})
+}
+
+func TestContainersAreRestartedOneByOne(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *containers.Engine) {
+		before := map[string]string{}
+		for _, name := range []string{"shop-1", "shop-2"} {
+			e.Run(t, containers.Container{Name: name})
+			before[name] = e.State(t, name).StartedAt
+		}
+		lift, _ := put(t, onEngine(e, plan.Container{Name: "shop-*"}, "rolling"), Site{Note: quiet})
+		require.Eventually(t, func() bool {
+			one, two := e.State(t, "shop-1"), e.State(t, "shop-2")
+			require.True(t, one.Running || two.Running || one.StartedAt == before["shop-1"] && two.StartedAt == before["shop-2"], "both are down")
+			return one.Running && one.StartedAt != before["shop-1"] && two.Running && two.StartedAt != before["shop-2"]
+		}, patience, time.Millisecond)
+		require.EqualValues(t, 2, lift().Touched)
+	})
+}
+
+func TestContainersThatAreRefused(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *containers.Engine) {
+		e.Run(t, containers.Container{Name: "one"})
+		e.Run(t, containers.Container{Name: "passing", AutoRemove: true})
+		for name, want := range map[string]string{
+			"none":    "no container that runs has the name or label none",
+			"passing": "is removed when it ends",
+		} {
+			made, err := New(onEngine(e, plan.Container{Name: name}, "kill"), Site{Note: quiet})
+			require.NoError(t, err)
+			_, err = made.Prepare(t.Context())
+			require.ErrorContains(t, err, want)
+		}
+	})
+}
+
+func TestOwnContainer(t *testing.T) {
+	host, err := os.Hostname()
+	require.NoError(t, err)
+	is := ownContainer()
+	require.False(t, is(strings.Repeat("a", 64)))
+	require.Equal(t, len(host) == 12, is(host+strings.Repeat("0", 52)))
+
+	id := strings.Repeat("0123456789abcdef", 4)
+	for mount, want := range map[string][]string{
+		"660 642 254:1 /var/lib/docker/containers/" + id + "/hostname /etc/hostname rw - ext4 /dev/vda rw":                               {id},
+		"97 80 0:24 /run/containers/storage/overlay-containers/" + id + "/userdata/.containerenv /run/.containerenv rw - tmpfs tmpfs rw": {id},
+		"31 20 0:30 / /var/lib/containers/storage/overlay-containers/" + id + "/userdata/shm rw - tmpfs shm rw":                          nil, // of another, seen from outside
+		"garbage " + id: nil,
+	} {
+		require.Equal(t, want, idsAmongMounts(mount+"\n"), mount)
+	}
+}
+
+// Inside of a container its mounts name it alone; outside, where an engine may
+// mount something for each, they name none.
+func TestMountsTellTheOwnContainer(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *containers.Engine) {
+		id := e.Run(t, containers.Container{Name: "one"})
+		e.Run(t, containers.Container{Name: "two"})
+		outside, err := os.ReadFile("/proc/self/mountinfo")
+		require.NoError(t, err)
+		require.NotContains(t, idsAmongMounts(string(outside)), id)
+		if inside := e.Mounts(t, "one"); inside != "" {
+			ids := idsAmongMounts(inside)
+			require.NotEmpty(t, ids)
+			require.Equal(t, []string{id}, slices.Compact(ids))
+		}
+	})
+}
+
+// A container that is gone can not be paused any more, and can not be started
+// again: that is for somebody to know, until it was made anew.
 func TestAContainerThatWasRemovedMeanwhile(t *testing.T) {
-	e := newFakeEngine(t, "a")
-	made, err := New(plan.Disruption{Name: "d", Container: &plan.Container{Name: "a", Engine: "unix://" + e.socket}, Kill: &plan.Kill{}}, Site{Note: quiet})
+	eachEngine(t, func(t *testing.T, e *containers.Engine) {
+		for fault, want := range map[string]string{"kill": "the container one was removed meanwhile", "pause": ""} {
+			t.Run(fault, func(t *testing.T) {
+				e.Run(t, containers.Container{Name: "one"})
+				d := onEngine(e, plan.Container{Name: "one"}, fault)
+				lift, undo := injected(t, d)
+				e.Remove(t, "one")
+				for _, lifting := range []func(context.Context) error{lift, func(ctx context.Context) error { return Undo(ctx, d, *undo, Site{Note: quiet}) }} {
+					if want == "" {
+						require.NoError(t, lifting(t.Context()))
+						continue
+					}
+					require.ErrorContains(t, lifting(t.Context()), want)
+				}
+				e.Run(t, containers.Container{Name: "one"})
+				require.NoError(t, lift(t.Context()))
+				require.NoError(t, Undo(t.Context(), d, *undo, Site{Note: quiet}))
+				require.True(t, e.Answers(t, "one"))
+			})
+		}
+	})
+}
+
+// injected injects a disruption and gives how to try to lift it.
+func injected(t *testing.T, d plan.Disruption) (lift func(context.Context) error, undo *json.RawMessage) {
+	t.Helper()
+	made, err := New(d, Site{Note: quiet})
 	require.NoError(t, err)
-	lift, err := made.Inject(t.Context(), func(json.RawMessage) error { return nil })
+	undo = &json.RawMessage{}
+	l, err := made.Inject(t.Context(), func(kept json.RawMessage) error { *undo = kept; return nil })
 	require.NoError(t, err)
-	e.mu.Lock()
-	gone := e.containers["a"]
-	delete(e.containers, "a")
-	e.mu.Unlock()
-	_, err = lift(t.Context())
-	require.ErrorContains(t, err, "start: the engine answered 404: No such container")
-	e.mu.Lock()
-	e.containers["a"] = gone
-	e.mu.Unlock()
-	_, err = lift(t.Context())
-	require.NoError(t, err)
+	return func(ctx context.Context) error { _, err := l(ctx); return err }, undo
+}
+
+// An engine that is stopped meanwhile takes its containers along, or not. When
+// it runs again, what was harmed runs again.
+func TestAnEngineThatIsStoppedMeanwhile(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *containers.Engine) {
+		for _, fault := range []string{"kill", "pause"} {
+			t.Run(fault, func(t *testing.T) {
+				e.Run(t, containers.Container{Name: "one"})
+				d := onEngine(e, plan.Container{Name: "one"}, fault)
+				lift, undo := injected(t, d)
+				e.Stop(t)
+				for _, lifting := range []func(context.Context) error{lift, func(ctx context.Context) error { return Undo(ctx, d, *undo, Site{Note: quiet}) }} {
+					err := lifting(t.Context())
+					require.ErrorContains(t, err, "call the container engine")
+				}
+				e.Start(t)
+				require.NoError(t, lift(t.Context()))
+				require.NoError(t, Undo(t.Context(), d, *undo, Site{Note: quiet}))
+				is := e.State(t, "one")
+				require.False(t, is.Paused)
+				require.True(t, is.Running || fault == "pause", "it ended with its engine, not by the fault")
+			})
+		}
+	})
 }

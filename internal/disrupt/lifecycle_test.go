@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"resilience/fixtures/containers"
 	"resilience/internal/measure"
 	"resilience/internal/plan"
 )
@@ -119,6 +121,7 @@ type subject struct {
 	d               plan.Disruption // selects the first
 	victim, another life
 	unit            string
+	answers         func() bool // the victim; nil where there is nobody to ask
 }
 
 func quiet(string, string, map[string]string) {}
@@ -129,7 +132,7 @@ var subjects = map[string]func(t *testing.T) subject{
 		return subject{
 			Site{Services: all, Note: quiet},
 			plan.Disruption{Name: "d", Services: plan.Names{"a"}},
-			&serviceLife{"a", services["a"]}, &serviceLife{"b", services["b"]}, "services",
+			&serviceLife{"a", services["a"]}, &serviceLife{"b", services["b"]}, "services", nil,
 		}
 	},
 	"process": func(t *testing.T) subject {
@@ -145,20 +148,24 @@ var subjects = map[string]func(t *testing.T) subject{
 		return subject{
 			s,
 			plan.Disruption{Name: "d", Process: &plan.Process{PIDFile: "a.pid", Start: "sleep 120 & echo $! > a.pid"}},
-			lives[0], lives[1], "processes",
+			lives[0], lives[1], "processes", nil,
 		}
 	},
-	"container": func(t *testing.T) subject {
-		e := newFakeEngine(t, "a", "b")
-		of := func(name string) life {
-			return &containerLife{newEngine(e.socket), e.containers[name].id, name}
-		}
-		return subject{
-			Site{Note: quiet},
-			plan.Disruption{Name: "d", Container: &plan.Container{Name: "a", Engine: "unix://" + e.socket}},
-			of("a"), of("b"), "containers",
-		}
-	},
+	"container of a fake": func(t *testing.T) subject { return containerSubject(t, "fake") },
+	"container of Podman": func(t *testing.T) subject { return containerSubject(t, "podman") },
+	"container of Docker": func(t *testing.T) subject { return containerSubject(t, "docker") },
+}
+
+func containerSubject(t *testing.T, engine string) subject {
+	e := containers.Open(t, engine)
+	of := func(name string) life {
+		return &containerLife{newEngine(e.Socket), e.Run(t, containers.Container{Name: name}), name}
+	}
+	return subject{
+		Site{Note: quiet},
+		plan.Disruption{Name: "d", Container: &plan.Container{Name: "one", Engine: "unix://" + e.Socket}},
+		of("one"), of("two"), "containers", func() bool { return e.Answers(t, "one") },
+	}
 }
 
 func endProcess(t testing.TB, p *processLife) {
@@ -221,6 +228,9 @@ func eachLife(t *testing.T, test func(t *testing.T, fault string, s subject)) {
 				set(&s.d)
 				test(t, fault, s)
 				require.Empty(t, grips.of)
+				if s.answers != nil {
+					require.Eventually(t, s.answers, patience, time.Millisecond)
+				}
 			})
 		}
 	}
@@ -244,6 +254,7 @@ func TestLifeFaultBitesAndLifts(t *testing.T) {
 		before, beside := now(t, s.victim), now(t, s.another)
 		lift, undo := put(t, s.d, s.site)
 		requireHarmed(t, fault, s.victim, before)
+		require.False(t, slices.Contains([]string{"kill", "term", "pause"}, fault) && s.answers != nil && s.answers(), "it answers all the same")
 		require.Equal(t, beside, now(t, s.another), "bounded by its selection")
 		require.Equal(t, s.unit != "services" || fault == "pause", len(*undo) > 0, "what outlives the harness is kept")
 
