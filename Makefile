@@ -11,7 +11,7 @@ CLUSTER_IMAGE ?=
 CLUSTER_EXEC  ?=
 TRIALS   ?= 200
 
-.PHONY: help build demo test trials bench cluster-test fuzz lint fmt clean
+.PHONY: help build demo test engines trials bench cluster-test fuzz lint fmt clean
 .NOTPARALLEL: # tests and the demo measure time: one thing at once
 
 help: ## list the targets
@@ -26,6 +26,10 @@ demo: build ## load, disrupt and judge the demo shop; DEFECT=NAME breaks it firs
 test: lint ## lint, run all tests with the race detector, then the demo
 	go test -race ./...
 	@$(MAKE) --no-print-directory demo
+
+engines: ## install Podman and Docker's engine for the tests of containers: as root, from apt
+	@.ci/engines
+	@go test -v -run '^TestEngine$$' ./fixtures/containers | grep -E '^ +--- |not tested|with the runtime'; true
 
 trials: ## kill, interrupt and break TRIALS runs, 200 unless given, at random moments
 	TRIALS=$(TRIALS) go test -count=1 -timeout 60m -parallel 6 -run '^TestTrials$$' -v ./cmd/resilience

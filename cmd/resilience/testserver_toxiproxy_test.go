@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -29,26 +30,40 @@ func toxiproxy(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: toxiproxy")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	url, end, err := startToxiproxy()
 	ts.Check(err)
-	ts.Check(l.Close()) // for the server to take
+	ts.Defer(func() { ts.Check(end()) })
+	ts.Setenv("TOXIPROXY", url)
+}
+
+// startToxiproxy starts a server that answers, and gives how to end it.
+func startToxiproxy() (url string, end func() error, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	if err := l.Close(); err != nil { // for the server to take
+		return "", nil, err
+	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	cmd := exec.Command("toxiproxy-server", port)
 	stdin, err := cmd.StdinPipe()
-	ts.Check(err)
-	ts.Check(cmd.Start())
-	ts.Defer(func() {
-		ts.Check(stdin.Close())
-		ts.Check(cmd.Wait())
-	})
-	ts.Setenv("TOXIPROXY", "http://"+l.Addr().String())
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	end = func() error { return errors.Join(stdin.Close(), cmd.Wait()) }
+	url = "http://" + l.Addr().String()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	for tick := time.Tick(10 * time.Millisecond); !answering(ctx, "http://"+l.Addr().String()+"/version"); <-tick {
+	for tick := time.Tick(10 * time.Millisecond); !answering(ctx, url+"/version"); <-tick {
 		if ctx.Err() != nil {
-			ts.Fatalf("the Toxiproxy server does not answer")
+			return "", nil, errors.Join(errors.New("the Toxiproxy server does not answer"), end())
 		}
 	}
+	return url, end, nil
 }
 
 func answering(ctx context.Context, url string) bool {

@@ -2,22 +2,17 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
-	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,9 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilience/gates"
-	"resilience/internal/disrupt"
 	"resilience/internal/measure"
-	"resilience/internal/plan"
 	"resilience/internal/store"
 )
 
@@ -40,19 +33,22 @@ func TestTrials(t *testing.T) {
 		t.Skip("these send real traffic")
 	}
 	n, seed := numberFrom(t, "TRIALS", 10), numberFrom(t, "TRIALS_SEED", 1)
-	var all tallies
+	shared := newShared(t)
+	possible := shared.possible(t)
+	all := tallies{faults: map[string]int{}}
 	t.Run("all", func(t *testing.T) {
 		for i := range n {
 			random := rand.New(rand.NewPCG(uint64(seed), uint64(i)))
-			tr := newTrial(random, i)
+			tr := newTrial(random, i, possible)
+			tr.name = fmt.Sprintf("trial%d", i)
 			t.Run(fmt.Sprintf("%d %s", i, tr), func(t *testing.T) {
 				t.Parallel()
-				tr.run(t, &all)
+				tr.run(t, shared, &all)
 			})
 		}
 	})
 	t.Log(all.String())
-	require.NotZero(t, all.faults, "no trial had a fault in effect when it ended")
+	require.NotEmpty(t, all.faults, "no trial had a fault in effect when it ended")
 }
 
 func numberFrom(t *testing.T, name string, otherwise int) int {
@@ -68,15 +64,22 @@ func numberFrom(t *testing.T, name string, otherwise int) int {
 // tallies sum the trials up.
 type tallies struct {
 	mu                           sync.Mutex
-	trials, faults, lifts        int
+	trials, lifts                int
+	faults                       map[string]int // that went in, by the name of the harm
 	slowest, slowestAfterKilling time.Duration
 }
 
 func (a *tallies) String() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return fmt.Sprintf("%d trials, %d faults went in; slowest lifting: by the run %s (of %d), by the watchdog %s",
-		a.trials, a.faults, a.slowest, a.lifts, a.slowestAfterKilling)
+	sum := 0
+	var each []string
+	for _, name := range slices.Sorted(maps.Keys(a.faults)) {
+		sum += a.faults[name]
+		each = append(each, fmt.Sprintf("%s %d", name, a.faults[name]))
+	}
+	return fmt.Sprintf("%d trials, %d faults went in (%s); slowest lifting: by the run %s (of %d), by the watchdog %s",
+		a.trials, sum, strings.Join(each, ", "), a.slowest, a.lifts, a.slowestAfterKilling)
 }
 
 // The ways in which a run ends before its time.
@@ -94,6 +97,7 @@ var deaths = []string{killed, groupKilled, terminated, interrupted, twice, hungU
 
 // trial is one run and how it ends.
 type trial struct {
+	name   string
 	death  string
 	early  bool          // after counts from the start of the process, not of the tests
 	after  time.Duration // until the death
@@ -104,25 +108,39 @@ type trial struct {
 
 // harm is one kind of fault, and how to find out whether it is gone.
 type harm struct {
-	name string
-	yaml string // of the disruption, without name, at and for
-	at   time.Duration
-	long time.Duration
-	gone func(w *world) error
+	name   string
+	yaml   string // of the disruption, without name, at and for
+	at     time.Duration
+	long   time.Duration
+	set    func(w *world, t *testing.T) // up what it acts on; may be called again; nil where that is always there
+	gone   func(w *world) error
+	mortal bool // it ends with the process of the run, and needs nobody to undo it
 }
 
+// harms are all that a trial may do. Words between percent signs are those of
+// its world.
 var harms = []harm{
 	{name: "marker", yaml: `exec: {inject: "echo > marker", lift: "rm -f marker", verify: "test -e marker"}`, gone: (*world).noMarker},
 	{name: "slowly", yaml: `exec: {inject: "echo > slowly; sleep 0.5", lift: "sleep 0.2; rm -f slowly"}`, gone: (*world).noSlowMarker},
 	{name: "flag", yaml: `http: {inject: {method: PUT, url: "%API%/on", headers: {X-Key: "${secrets.key}"}}, lift: {method: DELETE, url: "%API%/on", headers: {X-Key: "${secrets.key}"}}, verify: {url: "%API%/on"}}`, gone: (*world).flagOff},
-	{name: "pause", yaml: `services: other, at_most: all, pause: {}`, gone: func(*world) error { return nil }}, // nothing of the run's folder runs
-	{name: "kill", yaml: `services: other, at_most: all, kill: {}`, gone: func(*world) error { return nil }},
+	{name: "pause", yaml: `services: other, at_most: all, pause: {}`, gone: (*world).nothing}, // nothing of the run's folder runs
+	{name: "kill", yaml: `services: other, at_most: all, kill: {}`, gone: (*world).nothing, mortal: true},
 	{name: "victim", yaml: `process: {pid_file: victim.pid}, pause: {}`, gone: (*world).victimRuns},
 	{name: "elsewhere", yaml: `dependency: elsewhere, latency: {delay: 60s}`, gone: (*world).proxyIsFast},
-	{name: "here", yaml: `dependency: here, latency: {delay: 60s}`, gone: func(*world) error { return nil }},
+	{name: "here", yaml: `dependency: here, latency: {delay: 60s}`, gone: (*world).nothing, mortal: true},
+	{name: "toxic", yaml: `dependency: toxic, latency: {delay: 60s}`, set: (*world).useToxiproxy, gone: (*world).noToxics},
+	{name: "cut", yaml: `dependency: toxic, refuse: {}`, set: (*world).useToxiproxy, gone: (*world).noToxics},
+	{name: "cpu", yaml: `cpu: {cores: 1, load: 20%}`, gone: (*world).noBurden, mortal: true},
+	{name: "memory", yaml: `memory: {size: 32MB}`, gone: (*world).noBurden, mortal: true},
+	{name: "disk", yaml: `disk: {dir: disk, leave: 4MB}`, set: (*world).mountDisk, gone: (*world).diskIsFree, mortal: true},
+	{name: "container-dies", yaml: `container: {name: "%NAME%-*", engine: "%ENGINE%"}, at_most: all, kill: {}`, set: (*world).runContainers, gone: (*world).containersRun},
+	{name: "container-stalls", yaml: `container: {name: "%NAME%-*", engine: "%ENGINE%"}, at_most: all, pause: {}`, set: (*world).runContainers, gone: (*world).containersRun},
+	{name: "container-rolls", yaml: `container: {name: "%NAME%-*", engine: "%ENGINE%"}, restart: {rolling: true}`, set: (*world).runContainers, gone: (*world).containersRun},
 }
 
-func newTrial(random *rand.Rand, i int) *trial {
+// newTrial draws a trial. Each death and each kind of harm has its turn, and
+// they meet in all pairs.
+func newTrial(random *rand.Rand, i int, harms []harm) *trial {
 	upTo := func(d time.Duration) time.Duration {
 		return time.Duration(random.Int64N(int64(d))).Round(time.Millisecond)
 	}
@@ -130,7 +148,11 @@ func newTrial(random *rand.Rand, i int) *trial {
 		death: deaths[i%len(deaths)], early: random.IntN(10) == 0 && deaths[i%len(deaths)] != crashed, after: upTo(4 * time.Second), second: upTo(500 * time.Millisecond),
 		k6: random.IntN(5) == 0,
 	}
-	for _, n := range random.Perm(len(harms))[:1+random.IntN(3)] {
+	drawn := random.Perm(len(harms))[:1+random.IntN(3)]
+	if turn := i * 7 % len(harms); !slices.Contains(drawn, turn) {
+		drawn[0] = turn
+	}
+	for _, n := range drawn {
 		h := harms[n]
 		h.at, h.long = upTo(1200*time.Millisecond), 500*time.Millisecond+upTo(4*time.Second)
 		tr.harms = append(tr.harms, h)
@@ -162,7 +184,11 @@ func (tr *trial) plan(w *world) string {
 	}
 	var disruptions strings.Builder
 	for _, h := range tr.harms {
-		fmt.Fprintf(&disruptions, "      - {name: %s, at: %s, for: %s, settle: 1s, %s}\n", h.name, h.at, h.long, strings.ReplaceAll(h.yaml, "%API%", w.api.URL))
+		fmt.Fprintf(&disruptions, "      - {name: %s, at: %s, for: %s, settle: 1s, %s}\n", h.name, h.at, h.long, w.words().Replace(h.yaml))
+	}
+	dependencies := ""
+	if w.toxicsAt != "" {
+		dependencies = fmt.Sprintf("  toxic: {upstream: %q, protocol: tcp, toxiproxy: {url: %q, name: %q}}\n", w.api.Listener.Addr(), w.toxicsAt, w.name)
 	}
 	return `name: trial
 secrets: {key: {env: TRIAL_KEY}}
@@ -173,7 +199,7 @@ targets: {web: {url: "${services.web.url}"}}
 dependencies:
   here: {upstream: "${services.other.url}"}
   elsewhere: {proxy: {url: "` + w.control + `", token: "${secrets.key}"}}
-phases:
+` + dependencies + `phases:
   - name: beta
     candidate: web
     tests:
@@ -181,8 +207,13 @@ phases:
 }
 
 // run is one trial.
-func (tr *trial) run(t *testing.T, all *tallies) {
-	w := newWorld(t)
+func (tr *trial) run(t *testing.T, shared *shared, all *tallies) {
+	w := newWorld(t, tr.name, shared)
+	for _, h := range tr.harms {
+		if h.set != nil {
+			h.set(w, t)
+		}
+	}
 	require.NoError(t, os.WriteFile(filepath.Join(w.dir, "plan.yaml"), []byte(tr.plan(w)), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(w.dir, "browse.js"), []byte(browse), 0o600))
 	died := tr.die(t, w)
@@ -193,6 +224,7 @@ func (tr *trial) run(t *testing.T, all *tallies) {
 	require.Eventually(t, func() bool { return tr.gone(w) == nil && len(w.processes(t)) == 0 }, 20*time.Second, 10*time.Millisecond,
 		"%v; %v are left; the run said:\n%s\nits watchdog:\n%s", tr.gone(w), w.processes(t), w.said, w.watchdogSaid())
 	took := time.Since(died)
+	w.requireAnswers(t)
 
 	var out bytes.Buffer
 	lift := w.command("lift")
@@ -312,10 +344,11 @@ func (tr *trial) record(t *testing.T, w *world, all *tallies, byItself bool, too
 		if e.Kind != measure.EventDisruption {
 			continue
 		}
-		all.faults++
+		all.faults[e.Name]++
 		lifted := find(rec.Events, measure.EventLifted, e.Name)
-		if lifted == nil && !byItself && (e.Name == "here" || e.Name == "kill") {
-			continue // it ended with its process, as did the service
+		mortal := slices.ContainsFunc(tr.harms, func(h harm) bool { return h.name == e.Name && h.mortal })
+		if lifted == nil && !byItself && mortal {
+			continue // it ended with the run
 		}
 		require.NotNil(t, lifted, "%s: %s", e.Name, w.watchdogSaid())
 		require.Empty(t, lifted.Attrs["error"])
@@ -352,144 +385,4 @@ func crashLater() {
 		<-broken
 		panic("a trial")
 	}()
-}
-
-// world is what a run may harm, outside of it.
-type world struct {
-	dir     string
-	said    *watched
-	on      atomic.Bool // the flag of the API
-	api     *httptest.Server
-	control string // of the proxy elsewhere
-	proxy   disrupt.Dependency
-	victim  *exec.Cmd
-}
-
-func newWorld(t *testing.T) *world {
-	w := &world{dir: t.TempDir(), said: &watched{}}
-	w.api = httptest.NewServer(http.HandlerFunc(w.serve))
-	t.Cleanup(w.api.Close)
-	w.startProxy(t)
-	w.victim = exec.Command("sleep", "600")
-	require.NoError(t, w.victim.Start())
-	t.Cleanup(func() {
-		_ = w.victim.Process.Kill()
-		_ = w.victim.Wait()
-	})
-	require.NoError(t, os.WriteFile(filepath.Join(w.dir, "victim.pid"), []byte(strconv.Itoa(w.victim.Process.Pid)), 0o600))
-	return w
-}
-
-// serve is an API of feature flags.
-func (w *world) serve(out http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.URL.Path != "/on":
-		fmt.Fprintln(out, "hello")
-	case r.Method == http.MethodGet:
-		if !w.on.Load() {
-			http.NotFound(out, r)
-		}
-	case r.Header.Get("X-Key") != "a-key-that-nobody-may-see":
-		http.Error(out, "who are you?", http.StatusUnauthorized)
-	default:
-		w.on.Store(r.Method == http.MethodPut)
-	}
-}
-
-// startProxy starts what `resilience proxy` does, outside of the run.
-func (w *world) startProxy(t *testing.T) {
-	proxy, err := disrupt.NewDependency(t.Context(), "elsewhere", plan.Dependency{Upstream: w.api.URL, Protocol: "http"}, "", w.dir, func(measure.Batch) error { return nil })
-	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	control := disrupt.NewControl(map[string]disrupt.Dependency{"elsewhere": proxy}, "a-key-that-nobody-may-see", 5*time.Second)
-	go func() { _ = control.Serve(listener) }() // until it is closed
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_ = control.Close(ctx)
-		_ = proxy.Close()
-	})
-	w.proxy, w.control = proxy, "http://"+listener.Addr().String()
-}
-
-func (w *world) command(args ...string) *exec.Cmd {
-	cmd := exec.Command("resilience", args...)
-	cmd.Dir = w.dir
-	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0", "GITHUB_STEP_SUMMARY=", "GITHUB_OUTPUT=", "TRIAL_KEY=a-key-that-nobody-may-see")
-	return cmd
-}
-
-func (w *world) noMarker() error     { return w.absent("marker") }
-func (w *world) noSlowMarker() error { return w.absent("slowly") }
-
-func (w *world) absent(name string) error {
-	if _, err := os.Stat(filepath.Join(w.dir, name)); !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("the file %s is there", name)
-	}
-	return nil
-}
-
-func (w *world) flagOff() error {
-	if w.on.Load() {
-		return errors.New("the flag is on")
-	}
-	return nil
-}
-
-func (w *world) victimRuns() error {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", w.victim.Process.Pid))
-	if err != nil || bytes.Contains(stat, []byte(") T ")) {
-		return fmt.Errorf("the victim stands still: %s", stat)
-	}
-	return nil
-}
-
-func (w *world) proxyIsFast() error {
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := client.Get(w.proxy.URL() + "/")
-	if err != nil {
-		return fmt.Errorf("the proxy elsewhere: %w", err)
-	}
-	return resp.Body.Close()
-}
-
-// processes are those that run in the folder of the trial.
-func (w *world) processes(t *testing.T) (pids []int) {
-	t.Helper()
-	folders, err := filepath.Glob("/proc/[0-9]*/cwd")
-	require.NoError(t, err)
-	for _, link := range folders {
-		if dir, err := os.Readlink(link); err == nil && strings.HasPrefix(dir, w.dir) {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
-			require.NoError(t, err)
-			pids = append(pids, pid)
-		}
-	}
-	return alive(pids)
-}
-
-func (w *world) watchdogSaid() string {
-	paths, _ := filepath.Glob(filepath.Join(w.dir, runsDir, "*.logs", "watchdog.log"))
-	var said strings.Builder
-	for _, path := range paths {
-		text, _ := os.ReadFile(path)
-		said.Write(text)
-	}
-	return said.String()
-}
-
-// nowhere wants a secret to be in no file that the run wrote, and not in what
-// it said.
-func (w *world) nowhere(t *testing.T, secret string) {
-	t.Helper()
-	require.NotContains(t, w.said.String(), secret)
-	require.NoError(t, filepath.WalkDir(w.dir, func(path string, entry os.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		require.NotContains(t, string(text), secret, path)
-		return err
-	}))
 }
