@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -32,7 +33,8 @@ import (
 type shared struct {
 	toxiproxy string // the URL of its API
 	engines   []*containers.Engine
-	disks     bool // whether disks can be mounted
+	turns     []sync.Mutex // of the engines: a container takes them a second to start, and lifting has 5
+	disks     bool         // whether disks can be mounted
 }
 
 func newShared(t *testing.T) *shared {
@@ -44,6 +46,7 @@ func newShared(t *testing.T) *shared {
 		s.engines = append(s.engines, containers.Open(t, name))
 		t.Logf("containers of %s", name)
 	}
+	s.turns = make([]sync.Mutex, len(s.engines))
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1m", "none", dir).CombinedOutput(); err != nil {
 		t.Logf("without full disks: %v: %s", err, out)
@@ -163,7 +166,10 @@ func (w *world) runContainers(t *testing.T) {
 	}
 	n, err := strconv.Atoi(strings.TrimPrefix(w.name, "trial"))
 	require.NoError(t, err)
-	w.engine = w.engines[n%len(w.engines)]
+	n %= len(w.engines)
+	w.turns[n].Lock()
+	t.Cleanup(w.turns[n].Unlock)
+	w.engine = w.engines[n]
 	for _, name := range w.containers() {
 		w.engine.Run(t, containers.Container{Name: name})
 	}

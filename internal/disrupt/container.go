@@ -3,11 +3,13 @@ package disrupt
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -168,12 +170,15 @@ func (c *containerLife) kill(ctx context.Context, signal string) error {
 	return c.until(ctx, signalLimit, "was killed but runs on", func(now vitals) bool { return now.id != before.id })
 }
 
+// stopGrace is what a container gets to end by itself.
+const stopGrace = 3 * time.Second
+
 func (c *containerLife) stop(ctx context.Context) error {
 	before, err := c.look(ctx)
 	if err != nil {
 		return err
 	}
-	if err := c.engine.tell(ctx, c.id, "stop", url.Values{"t": {"3"}}); err != nil {
+	if err := c.engine.tell(ctx, c.id, "stop", url.Values{"t": {strconv.Itoa(int(stopGrace.Seconds()))}}); err != nil {
 		return err
 	}
 	return c.until(ctx, signalLimit, "was stopped but runs on", func(now vitals) bool { return now.id != before.id })
@@ -181,15 +186,42 @@ func (c *containerLife) stop(ctx context.Context) error {
 
 // start also waits for a container that a restart policy started already.
 func (c *containerLife) start(ctx context.Context) error {
-	err := c.engine.tell(ctx, c.id, "start", nil)
-	switch {
-	case unknown(err):
+	err := c.insist(ctx, lifeLimit, "start", "was started but does not run", func(now vitals) bool { return now.running && !now.paused })
+	if unknown(err) {
 		return c.replaced(ctx)
-	case err != nil:
-		return err
 	}
-	return c.until(ctx, lifeLimit, "was started but does not run", func(now vitals) bool { return now.running && !now.paused })
+	return err
 }
+
+// insist tells the engine to do something until the container is as it should.
+// Engines refuse what they are busy with, as they may be with an order of a
+// program that died, and what somebody else did already.
+func (c *containerLife) insist(ctx context.Context, limit time.Duration, order, failed string, so func(vitals) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		now, err := c.look(ctx)
+		if err != nil || so(now) {
+			return err
+		}
+		err = c.engine.tell(ctx, c.id, order, nil)
+		var refused *engineError
+		if unknown(err) || err != nil && !errors.As(err, &refused) {
+			return err
+		}
+		if now, looked := c.look(ctx); looked != nil || so(now) {
+			return looked
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("container %s %s: %w", c.named, failed, ctx.Err()), err)
+		case <-time.After(insistPause):
+		}
+	}
+}
+
+// insistPause is how long an engine is left alone before it is told again.
+const insistPause = 100 * time.Millisecond
 
 // replaced wants to see that somebody made a container that was removed anew:
 // nobody else knows how.
@@ -217,14 +249,7 @@ func (c *containerLife) freeze(ctx context.Context) error {
 
 // thaw leaves alone what is not paused or has ended.
 func (c *containerLife) thaw(ctx context.Context) error {
-	now, err := c.look(ctx)
-	if err != nil || !now.paused {
-		return err
-	}
-	if err := c.engine.tell(ctx, c.id, "unpause", nil); err != nil {
-		return err
-	}
-	return c.until(ctx, signalLimit, "is still paused", func(now vitals) bool { return !now.paused })
+	return c.insist(ctx, signalLimit, "unpause", "is still paused", func(now vitals) bool { return !now.paused })
 }
 
 // containerTrace finds the container when the harness is gone.
@@ -232,10 +257,12 @@ type containerTrace struct {
 	Socket string `json:"socket"`
 	ID     string `json:"id"`
 	Name   string `json:"name"`
+	Was    string `json:"was"` // its vitals before it was harmed
 }
 
-func (c *containerLife) trace(context.Context, string) (any, error) {
-	return containerTrace{c.engine.socket, c.id, c.named}, nil
+func (c *containerLife) trace(ctx context.Context, _ string) (any, error) {
+	now, err := c.look(ctx)
+	return containerTrace{c.engine.socket, c.id, c.named, now.id}, err
 }
 
 func undoContainer(ctx context.Context, d plan.Disruption, undo json.RawMessage, _ Site) error {
@@ -244,6 +271,22 @@ func undoContainer(ctx context.Context, d plan.Disruption, undo json.RawMessage,
 		if err := c.thaw(ctx); err != nil || fault == "pause" {
 			return err
 		}
+		if err := c.outlast(ctx, t.Was); err != nil {
+			return err
+		}
 		return c.start(ctx)
 	})
+}
+
+// underway is how long an engine may go on with what it was told by a program
+// that died: stopping takes as long as the grace it gives.
+const underway = stopGrace + time.Second
+
+// outlast waits for the end that a container was told to come to, if it was.
+func (c *containerLife) outlast(ctx context.Context, was string) error {
+	waited := c.until(ctx, underway, "runs on", func(now vitals) bool { return now.id != was })
+	if errors.Is(waited, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil // nobody had told it
+	}
+	return waited
 }

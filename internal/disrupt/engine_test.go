@@ -217,6 +217,42 @@ func injected(t *testing.T, d plan.Disruption) (lift func(context.Context) error
 	return func(ctx context.Context) error { _, err := l(ctx); return err }, undo
 }
 
+// A program that died may have told the engine something that is done only
+// after somebody began to undo it.
+func TestAContainerThatEndsWhileItIsUndone(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *containers.Engine) {
+		id := e.Run(t, containers.Container{Name: "one"})
+		d := onEngine(e, plan.Container{Name: "one"}, "term")
+		one := &containerLife{newEngine(e.Socket), id, "one"}
+		undo, err := traces(t.Context(), "kill", []life{one})
+		require.NoError(t, err)
+		before := now(t, one)
+		undone := make(chan error, 1)
+		go func() { undone <- Undo(context.Background(), d, undo, Site{Note: quiet}) }()
+		e.Do(t, "one", "stop?t=1")
+		require.NoError(t, <-undone)
+		after := now(t, one)
+		require.True(t, after.running)
+		require.NotEqual(t, before.id, after.id)
+	})
+}
+
+// What two undo at the same time is undone once, and both say so.
+func TestAContainerThatTwoUndo(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *containers.Engine) {
+		id := e.Run(t, containers.Container{Name: "one"})
+		one := &containerLife{newEngine(e.Socket), id, "one"}
+		for fault, harm := range map[string]string{"pause": "pause", "kill": "kill?signal=SIGKILL"} {
+			d := onEngine(e, plan.Container{Name: "one"}, fault)
+			undo, err := traces(t.Context(), fault, []life{one})
+			require.NoError(t, err)
+			e.Do(t, "one", harm)
+			require.NoError(t, together([]int{1, 2, 3}, func(int) error { return Undo(context.Background(), d, undo, Site{Note: quiet}) }))
+			require.Equal(t, []bool{true, false}, []bool{now(t, one).running, now(t, one).paused})
+		}
+	})
+}
+
 // An engine that is stopped meanwhile takes its containers along, or not. When
 // it runs again, what was harmed runs again.
 func TestAnEngineThatIsStoppedMeanwhile(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"resilience/internal/measure"
 	"resilience/internal/plan"
 )
 
@@ -75,6 +76,26 @@ func TestLiftUndoesOnceAndForAll(t *testing.T) {
 	require.NoFileExists(t, path)
 	_, err = lifter.Lift(t.Context(), path)
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// While a fault disables a proxy of a Toxiproxy server, that can not be opened.
+func TestAProxyThatIsDisabledIsNotOpenedToUndoThat(t *testing.T) {
+	h := &hands{}
+	e := faultEntry(t, 1, plan.Disruption{Name: "cut", Dependency: "db", Refuse: &plan.Refuse{}})
+	var err error
+	e.Fault.Dependency, err = json.Marshal(plan.Dependency{Toxiproxy: &plan.Toxiproxy{URL: "http://127.0.0.1:8474"}})
+	require.NoError(t, err)
+	lifter := h.lifter()
+	adapters := lifter.Adapters(plan.Plan{})
+	adapters.Dependency = func(context.Context, string, plan.Dependency, string, func(measure.Batch) error) (Dependency, error) {
+		return nil, errors.New("it is disabled")
+	}
+	lifter.Adapters = func(plan.Plan) Adapters { return adapters }
+	done, err := lifter.Lift(t.Context(), journalWith(t, plan.Plan{Dir: "/plan"}, e))
+	require.NoError(t, err)
+	require.Empty(t, Failed(done))
+	require.Len(t, h.did(), 1)
+	require.Empty(t, h.site.Dependencies, "or what the run made would seem to be in use")
 }
 
 func TestARunThatGoesOnIsLeftAlone(t *testing.T) {
