@@ -91,13 +91,25 @@ func (c *Conductor) environment(b *bound) []string {
 // what it left in the background.
 const letGo = time.Second
 
+// held is how a command waits for a line at its file 3 before it begins. It
+// never does when this program dies before its group is in the journal: nobody
+// would find what it starts.
+const held = `read -r line <&3 || exit 1; exec 3<&- "$0" -c "$1"`
+
 // spawn starts a command in a process group of its own; what it says is kept.
 func (c *Conductor) spawn(name, command, dir string, env []string) (*process, error) {
 	log, err := c.newLog(name)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command("/bin/sh", "-c", command) //nolint:gosec // the plan's own command
+	cmd := exec.Command("/bin/sh", "-c", held, "/bin/sh", command) //nolint:gosec // the plan's own command
+	hold, release, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), log.close())
+	}
+	defer hold.Close()
+	defer release.Close()
+	cmd.ExtraFiles = []*os.File{hold}
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = dir, env, log, log, letGo
 	cmd.SysProcAttr = processAttributes()
 	if err := cmd.Start(); err != nil {
@@ -108,6 +120,7 @@ func (c *Conductor) spawn(name, command, dir string, env []string) (*process, er
 	if err != nil {
 		c.unguarded(name, err)
 	}
+	_, _ = fmt.Fprintln(release) // it may have ended
 	go func() {
 		defer close(p.exited)
 		defer ended()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strconv"
@@ -311,4 +312,23 @@ func requireGone(t *testing.T, path string) {
 func zombie(pid int) bool {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err == nil && strings.Contains(string(stat), ") Z ")
+}
+
+// Whoever dies before it noted a command has not begun it either.
+func TestACommandIsHeldUntilItIsNoted(t *testing.T) {
+	for line, want := range map[string]string{"": "", "\n": "begun by /bin/sh\n"} {
+		hold, release, err := os.Pipe()
+		require.NoError(t, err)
+		cmd := exec.Command("/bin/sh", "-c", held, "/bin/sh", "echo begun by $0")
+		cmd.ExtraFiles = []*os.File{hold}
+		var out strings.Builder
+		cmd.Stdout = &out
+		require.NoError(t, cmd.Start())
+		require.NoError(t, hold.Close())
+		_, err = release.WriteString(line)
+		require.NoError(t, err)
+		require.NoError(t, release.Close())
+		require.Equal(t, want == "", cmd.Wait() != nil)
+		require.Equal(t, want, out.String())
+	}
 }
