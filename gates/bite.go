@@ -49,7 +49,7 @@ func (t *timeline) wasInjected(name string) bool {
 
 // bite adds up the injections of one name.
 func (t *timeline) bite(d Disrupted) Disrupted {
-	counted, lifted, idle := true, true, 0
+	counted, lifted, idle, doubt := true, true, 0, ""
 	for _, in := range t.injections {
 		if in.name != d.Name {
 			continue
@@ -61,6 +61,7 @@ func (t *timeline) bite(d Disrupted) Disrupted {
 		if in.counted && in.matched == 0 {
 			idle++
 		}
+		doubt = cmp.Or(doubt, in.doubt)
 		d.Matched += in.matched
 		d.Touched += in.touched
 		d.Unit = cmp.Or(in.unit, d.Unit)
@@ -75,7 +76,7 @@ func (t *timeline) bite(d Disrupted) Disrupted {
 	if !lifted {
 		d.Lifted = time.Time{}
 	}
-	d.Reason = d.toothless(counted, lifted)
+	d.Reason = cmp.Or(doubt, d.toothless(counted, lifted)) // what it touched, it did not for all of that time
 	if d.Reason == "" && idle > 0 {
 		d.Reason = fmt.Sprintf("in %d of its %d times no %s that it could have touched came by", idle, d.Times, d.noun(1))
 	}

@@ -41,6 +41,7 @@ type injection struct {
 	unit             string   // of what was matched and touched; "" for requests
 	names            []string // of the instances that were touched
 	problem          string   // why lifting could not be confirmed
+	doubt            string   // why the time in which it was in effect can not be trusted
 }
 
 // shortfall is one thing that the generator did not deliver; test and arm are
@@ -231,6 +232,9 @@ func (t *timeline) liftedEvent(e measure.Event) {
 		in.matched, in.touched, in.unit = matched, touched, e.Attrs["unit"]
 		if names := e.Attrs["names"]; names != "" {
 			in.names = strings.Split(names, ", ")
+		}
+		if in.doubt = e.Attrs["doubt"]; in.doubt != "" {
+			t.warn("%s: %s", e.Name, in.doubt)
 		}
 		in.counted = matchedErr == nil && touchedErr == nil
 		if in.problem = e.Attrs["error"]; in.problem == "" {

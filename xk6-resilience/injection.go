@@ -237,6 +237,9 @@ func (i *injection) ending(p *part) map[string]string {
 	if p.touch.Unit != "" {
 		attrs["unit"], attrs["names"] = p.touch.Unit, strings.Join(p.touch.Names, ", ")
 	}
+	if p.touch.Doubt != "" {
+		attrs["doubt"] = p.touch.Doubt
+	}
 	if p.err != nil {
 		attrs["error"] = p.err.Error()
 	}

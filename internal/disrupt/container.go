@@ -144,7 +144,7 @@ func (c *containerLife) look(ctx context.Context) (vitals, error) {
 	if err != nil || !is.State.Running {
 		return vitals{}, err
 	}
-	return vitals{id: fmt.Sprintf("%d since %s", is.State.Pid, is.State.StartedAt), running: true, paused: is.State.Paused}, nil
+	return vitals{id: fmt.Sprintf("%d since %s", is.State.Pid, is.State.StartedAt), running: true, paused: is.State.Paused, still: is.State.Paused}, nil
 }
 
 // until waits for a container to be as it should, or another than before.

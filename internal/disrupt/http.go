@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"resilience/internal/plan"
@@ -24,8 +26,13 @@ type apiCalls struct {
 	values map[string]string // kept of the answer of the call that injects
 }
 
-// callLimit bounds one call.
-const callLimit = 30 * time.Second
+// callLimit bounds one call; answerLimit is how long the answer of one that
+// injects is waited for when it is given up, for what it says is worth more than
+// none.
+const (
+	callLimit   = 30 * time.Second
+	answerLimit = time.Second
+)
 
 func newCalls(h plan.HTTP) (*apiCalls, error) {
 	for _, c := range []*plan.Call{&h.Inject, &h.Lift, h.Verify} {
@@ -45,13 +52,40 @@ func newCalls(h plan.HTTP) (*apiCalls, error) {
 }
 
 // inject keeps values of the answer before it is looked at: whatever else is
-// wrong with the answer, lifting may need them.
+// wrong with the answer, lifting may need them. A call that was sent and not
+// answered may be acted upon later, also by what is behind a gateway.
 func (c *apiCalls) inject(ctx context.Context, keep func(any) error) error {
-	status, header, body, err := c.do(ctx, c.http.Inject)
-	if err != nil {
+	c.values = map[string]string{}
+	if err := keep(plan.Kept{Open: true}); err != nil {
 		return err
 	}
-	var missing error
+	var sent atomic.Bool
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(answerLimit, cancel) })()
+	status, header, body, err := c.do(httptrace.WithClientTrace(late, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+	}), c.http.Inject)
+	switch {
+	case err != nil && sent.Load():
+		return unsettled{err}
+	case err != nil:
+		return errors.Join(err, keep(plan.Kept{}))
+	}
+	open := status == http.StatusBadGateway || status == http.StatusGatewayTimeout
+	missing := c.take(body)
+	if err := keep(plan.Kept{Values: c.values, Open: open}); err != nil {
+		return err
+	}
+	err = errors.Join(rightAnswer(c.http.Inject, status, header, body), missing)
+	if open {
+		err = unsettled{err}
+	}
+	return err
+}
+
+// take takes what is to be kept from an answer, as far as it is there.
+func (c *apiCalls) take(body []byte) (missing error) {
 	for name, path := range c.http.Inject.Keep {
 		value, err := plan.JSONAt(body, path)
 		if err != nil {
@@ -60,12 +94,7 @@ func (c *apiCalls) inject(ctx context.Context, keep func(any) error) error {
 		}
 		c.values[name] = value
 	}
-	if len(c.values) > 0 {
-		if err := keep(c.values); err != nil {
-			return err
-		}
-	}
-	return errors.Join(rightAnswer(c.http.Inject, status, header, body), missing)
+	return missing
 }
 
 func (c *apiCalls) lift(ctx context.Context) error {
@@ -92,7 +121,12 @@ func (c *apiCalls) verify(ctx context.Context) (inEffect, known bool, err error)
 	return rightAnswer(*c.http.Verify, status, header, body) == nil, true, nil
 }
 
-func (c *apiCalls) remember(kept json.RawMessage) error { return json.Unmarshal(kept, &c.values) }
+func (c *apiCalls) remember(kept json.RawMessage) (open bool, err error) {
+	var k plan.Kept
+	err = json.Unmarshal(kept, &k)
+	c.values = k.Values
+	return k.Open, err
+}
 
 // do makes a call. Its errors leave out the query of the URL, which may hold
 // what nobody should read.

@@ -73,7 +73,7 @@ func TestCallsAreAFault(t *testing.T) {
 	lift, undo := put(t, d, Site{Note: quiet})
 	require.True(t, e.running["e/1 ?"])
 	require.JSONEq(t, `{"kind": "network"}`, e.started)
-	require.JSONEq(t, `{"id": "e/1 ?"}`, string(*undo))
+	require.JSONEq(t, `{"values": {"id": "e/1 ?"}}`, string(*undo))
 	e.busy = 2 // lifting is tried again
 	require.Equal(t, measure.Touch{Matched: 1, Touched: 1, Unit: "injections"}, lift())
 	require.Empty(t, e.running)
@@ -148,7 +148,7 @@ func TestAnAnswerThatIsNotThereSaysNothing(t *testing.T) {
 	l, err := made.Inject(t.Context(), func(json.RawMessage) error { return nil })
 	require.NoError(t, err)
 	e.mu.Lock()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), unhurried) // it does not look before it lifts
 	defer cancel()
 	tries := 0
 	e.busy, e.refused = 1<<30, func() {

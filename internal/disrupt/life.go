@@ -32,7 +32,8 @@ type life interface {
 type vitals struct {
 	id      string // another after it was started again; "" when it does not run
 	running bool
-	paused  bool
+	paused  bool // so that it could not end
+	still   bool // all of it stands still
 }
 
 // grip is what the faults of this process do to one instance. Faults that
@@ -125,6 +126,18 @@ func (g *grip) pause(ctx context.Context, l life) (*int, error) {
 	g.frozen++
 	g.froze = true
 	return &g.frozen, l.freeze(ctx)
+}
+
+// stands reports whether the instance stands still, where that is what the
+// faults want of it.
+func (g *grip) stands(ctx context.Context, l life) (bool, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.down > 0 || !g.froze {
+		return true, nil
+	}
+	now, err := l.look(ctx)
+	return now.running && now.still, err
 }
 
 // settle takes one fault off, if there is one to release, and brings the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -145,6 +146,7 @@ type harming struct {
 
 	mu     sync.Mutex // one lifting at a time
 	lifted bool
+	doubt  string // why the time of a pause can not be trusted
 }
 
 // harm puts the fault into effect. A restart goes on by itself afterwards.
@@ -204,8 +206,11 @@ func (h *harming) lift(ctx context.Context) (measure.Touch, error) {
 	if !h.lifted {
 		h.lifted = true
 		close(h.stop)
+		if h.of.fault == "pause" {
+			h.doubt = doubt(ctx, h.moving)
+		}
 	}
-	touch := measure.Touch{Unit: h.of.unit}
+	touch := measure.Touch{Unit: h.of.unit, Doubt: h.doubt}
 	err := within(ctx, &h.work)
 	if err == nil {
 		err = together(h.all, func(l *victim) error { return l.release(ctx) })
@@ -222,4 +227,23 @@ func (h *harming) lift(ctx context.Context) (measure.Touch, error) {
 		return touch, fmt.Errorf("disruption %q: %w", h.of.d.Name, err)
 	}
 	return touch, nil
+}
+
+// moving says which of the paused instances do not stand still any more: somebody
+// else let them go on, or started them again.
+func (h *harming) moving(ctx context.Context) (string, error) {
+	var names []string
+	for _, v := range h.all {
+		stands, err := v.stands(ctx)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", v.life.name(), err)
+		}
+		if !stands {
+			names = append(names, v.life.name())
+		}
+	}
+	if len(names) == 0 {
+		return "", nil
+	}
+	return strings.Join(names, ", ") + " did not stand still any more", nil
 }

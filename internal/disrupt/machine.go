@@ -100,20 +100,27 @@ func (p *pressure) Inject(ctx context.Context, _ func(json.RawMessage) error) (f
 	}, nil
 }
 
-// end ends the child, and with it the burden.
+// end ends the child, and with it the burden. When a child that ended before did
+// so is known.
 func (p *pressure) end(ctx context.Context, c *child) measure.Touch {
-	last, err := c.end(ctx)
+	last, early, err := c.end(ctx)
 	touch := measure.Touch{Unit: p.unit, Matched: c.first.Matched, Touched: min(last.Touched, c.first.Matched)}
+	if !early.IsZero() {
+		touch.Gone = early.UnixNano()
+		p.warn("the process that burdened this machine ended early, %s before it was lifted", time.Since(early).Round(time.Millisecond))
+	}
 	if err != nil { // it is gone all the same
-		p.site.Note(measure.EventWarning, p.d.Name, map[string]string{"detail": "the process that burdened this machine ended early: " + err.Error()})
+		touch.Doubt = "the process that burdened this machine did not end well, and what it took is not known: " + err.Error()
 		touch.Touched = 0
 	}
-	if asked := time.Since(c.begun).Seconds() * p.order.Load * float64(p.order.Cores); p.order.Kind == "cpu" && err == nil && c.used().Seconds() < asked/2 {
-		p.site.Note(measure.EventWarning, p.d.Name, map[string]string{
-			"detail": fmt.Sprintf("it got only %.1f of the %.1f s of processor time that it asked for: the processors were busy with other things", c.used().Seconds(), asked),
-		})
+	if asked := time.Since(c.begun).Seconds() * p.order.Load * float64(p.order.Cores); p.order.Kind == "cpu" && err == nil && early.IsZero() && c.used().Seconds() < asked/2 {
+		p.warn("it got only %.1f of the %.1f s of processor time that it asked for: the processors were busy with other things", c.used().Seconds(), asked)
 	}
 	return touch
+}
+
+func (p *pressure) warn(format string, args ...any) {
+	p.site.Note(measure.EventWarning, p.d.Name, map[string]string{"detail": fmt.Sprintf(format, args...)})
 }
 
 // child is a process of this program that burdens the machine.
@@ -123,6 +130,11 @@ type child struct {
 	out   *bufio.Reader
 	first stressReport
 	begun time.Time
+
+	said chan struct{} // closed once it has said its last, or ended without
+	at   time.Time     // when that was; this and the following are valid then
+	last stressReport
+	err  error
 }
 
 // StressEnv is set for a child that shall burden the machine, so that programs
@@ -150,18 +162,27 @@ func startChild(ctx context.Context, o stressOrder) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start a process that burdens this machine: %w", err)
 	}
-	c := &child{cmd: cmd, in: in, out: bufio.NewReader(out), begun: time.Now()}
+	c := &child{cmd: cmd, in: in, out: bufio.NewReader(out), begun: time.Now(), said: make(chan struct{})}
 	defer context.AfterFunc(ctx, c.kill)()
 	err = json.NewEncoder(in).Encode(o)
 	if err == nil {
 		c.first, err = c.hear()
 	}
+	go c.listen()
 	if err != nil {
 		c.kill()
-		_, _ = c.end(ctx) // what it says now is of no interest
+		_, _, _ = c.end(ctx) // what it says now is of no interest
 		return nil, errors.Join(err, ctx.Err())
 	}
 	return c, nil
+}
+
+// listen waits for the last thing that the child says, which is when the burden
+// is put down.
+func (c *child) listen() {
+	defer close(c.said)
+	c.last, c.err = c.hear()
+	c.at = time.Now()
 }
 
 // hear reads the next thing that the child says.
@@ -181,13 +202,17 @@ func (c *child) hear() (stressReport, error) {
 }
 
 // end asks the child to end, kills it when the context ends first, and returns
-// when it is gone.
-func (c *child) end(ctx context.Context) (stressReport, error) {
+// when it is gone. Early is when it ended if that was not because of this.
+func (c *child) end(ctx context.Context) (last stressReport, early time.Time, err error) {
 	defer context.AfterFunc(ctx, c.kill)()
+	asked := time.Now()
 	closed := c.in.Close()
-	last, err := c.hear()
+	<-c.said
+	if c.at.Before(asked) || c.err != nil && ctx.Err() == nil {
+		early = c.at
+	}
 	ended := c.cmd.Wait()
-	return last, errors.Join(err, ended, closed)
+	return c.last, early, errors.Join(c.err, ended, closed)
 }
 
 func (c *child) kill() { _ = c.cmd.Process.Kill() }

@@ -73,6 +73,15 @@ func processes() ([]proc, error) {
 	return all, nil
 }
 
+// booted names the time since the machine was started last (random(4)).
+func booted() string {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
 // childAttributes puts a child into a group of its own and has the kernel kill
 // it should this process be killed.
 func childAttributes() *syscall.SysProcAttr {

@@ -152,7 +152,7 @@ func (p *processLife) look(context.Context) (vitals, error) {
 	if err != nil || !now.alive() {
 		return vitals{}, err
 	}
-	return vitals{id: fmt.Sprint(now.mark()), running: true, paused: now.stopped()}, nil
+	return vitals{id: fmt.Sprint(now.mark()), running: true, paused: now.stopped(), still: now.stopped()}, nil
 }
 
 func (p *processLife) kill(ctx context.Context, name string) error {

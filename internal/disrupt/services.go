@@ -63,7 +63,8 @@ func (s *serviceLife) look(context.Context) (vitals, error) {
 	if pid == 0 || err != nil {
 		return vitals{}, err
 	}
-	return vitals{id: strconv.Itoa(pid), running: true, paused: slices.ContainsFunc(group, proc.stopped)}, nil
+	moves := slices.ContainsFunc(group, func(p proc) bool { return !p.stopped() })
+	return vitals{id: strconv.Itoa(pid), running: true, paused: slices.ContainsFunc(group, proc.stopped), still: !moves}, nil
 }
 
 func (s *serviceLife) kill(ctx context.Context, name string) error {

@@ -19,6 +19,8 @@ type command struct {
 	text   string
 	cmd    *exec.Cmd
 	output *os.File
+	gate   *os.File      // a command that is held begins when it is told so here; nil: it is not held
+	is     mark          // the shell, once it was begun
 	done   chan struct{} // closed when it has ended
 	err    error         // how; valid after done
 }
@@ -43,6 +45,28 @@ func (s Site) shell(text string, env map[string]string) (*command, error) {
 	return &command{text: text, cmd: cmd, output: output, done: make(chan struct{})}, nil
 }
 
+// held makes a command that begins only once goOn is called, and never when this
+// process ends before: until then nothing of the plan has run.
+func (s Site) held(text string, env map[string]string) (*command, error) {
+	c, err := s.shell(text, env)
+	if err != nil {
+		return nil, err
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(err, c.output.Close())
+	}
+	c.cmd.Args = []string{"sh", "-c", `read -r go <&3 || exit 1; exec /bin/sh -c "$1" 3<&-`, "sh", text}
+	c.cmd.ExtraFiles, c.gate = []*os.File{read}, write
+	return c, nil
+}
+
+// goOn lets a command that is held begin.
+func (c *command) goOn() error {
+	_, err := c.gate.WriteString("go\n")
+	return errors.Join(err, c.gate.Close())
+}
+
 // detach starts the command as one that lives on when this process ends.
 func (c *command) detach() error {
 	return c.begin(&syscall.SysProcAttr{Setsid: true})
@@ -50,13 +74,27 @@ func (c *command) detach() error {
 
 func (c *command) begin(attributes *syscall.SysProcAttr) error {
 	c.cmd.SysProcAttr = attributes
-	if err := c.cmd.Start(); err != nil {
+	err := c.cmd.Start()
+	for _, f := range c.cmd.ExtraFiles {
+		_ = f.Close() // the command has its own
+	}
+	if err != nil {
+		if c.gate != nil {
+			_ = c.gate.Close()
+		}
 		return errors.Join(fmt.Errorf("start %q: %w", c.text, err), c.output.Close())
 	}
+	is, _, err := process(c.cmd.Process.Pid) // it is there, be it dead, until somebody waits for it
+	c.is = is.mark()
 	go func() {
 		defer close(c.done)
 		c.err = c.cmd.Wait()
 	}()
+	if err != nil {
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		return errors.Join(err, c.wait(ended))
+	}
 	return nil
 }
 

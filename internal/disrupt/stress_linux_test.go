@@ -190,8 +190,36 @@ func TestABurdenThatEndsEarlyDidNotBite(t *testing.T) {
 	note := func(_, _ string, attrs map[string]string) { said = attrs["detail"] }
 	lift, _ := put(t, plan.Disruption{Name: "d", CPU: &plan.CPU{Cores: 1, Load: 0.1}}, Site{Note: note})
 	require.NoError(t, signalTo(stressChild(t).pid, syscall.SIGKILL))
-	require.Equal(t, measure.Touch{Matched: 1, Unit: "cpus"}, lift())
+	began := time.Now()
+	touch := lift()
 	require.Contains(t, said, "ended early")
+	require.Contains(t, touch.Doubt, "what it took is not known")
+	require.LessOrEqual(t, touch.Gone, time.Now().UnixNano())
+	require.Greater(t, touch.Gone, began.Add(-patience).UnixNano())
+	touch.Doubt, touch.Gone = "", 0
+	require.Equal(t, measure.Touch{Matched: 1, Unit: "cpus"}, touch)
+}
+
+// A burden that puts itself down when its own time is over, such as while the
+// harness was stopped, is in effect until then and no longer.
+func TestABurdenThatEndsByItself(t *testing.T) {
+	var said string
+	note := func(_, _ string, attrs map[string]string) { said = attrs["detail"] }
+	made, err := New(plan.Disruption{Name: "d", CPU: &plan.CPU{Cores: 1, Load: 0.1}}, Site{Note: note})
+	require.NoError(t, err)
+	made.(*pressure).order.Limit = 100 * time.Millisecond
+	lift, err := made.Inject(t.Context(), func(json.RawMessage) error { return nil })
+	require.NoError(t, err)
+	child := stressChild(t)
+	require.Eventually(t, func() bool { left, err := still([]mark{child.mark()}); return err == nil && len(left) == 0 }, patience, procPoll)
+	asked := time.Now()
+	touch, err := lift(t.Context())
+	require.NoError(t, err)
+	require.Contains(t, said, "ended early")
+	require.NotZero(t, touch.Gone)
+	require.LessOrEqual(t, touch.Gone, asked.Add(time.Second).UnixNano())
+	touch.Gone = 0
+	require.Equal(t, measure.Touch{Matched: 1, Touched: 1, Unit: "cpus"}, touch)
 }
 
 func TestStressEndsInTime(t *testing.T) {

@@ -97,6 +97,26 @@ func (f *toxiproxyFault) Inject(ctx context.Context, keep func(json.RawMessage) 
 	return f.lifter(kept), nil
 }
 
+// missing says what is not in effect any more: somebody may have taken it off,
+// or started the server again.
+func (k keptToxiproxy) missing(ctx context.Context, api *toxiproxyAPI) (string, error) {
+	p, err := api.proxy(ctx, k.Proxy)
+	switch {
+	case absent(err):
+		return "the server has no such proxy any more", nil
+	case err != nil:
+		return "", err
+	case k.Disabled && p.Enabled:
+		return "it was enabled", nil
+	}
+	for _, name := range k.Toxics {
+		if !hasToxic(p, name) {
+			return fmt.Sprintf("the toxic %q was not there any more", name), nil
+		}
+	}
+	return "", nil
+}
+
 // apply puts the fault into effect, and wants to see it listed.
 func (f *toxiproxyFault) apply(ctx context.Context) error {
 	if f.disable {
@@ -127,13 +147,17 @@ func (f *toxiproxyFault) apply(ctx context.Context) error {
 // lifter lifts the fault once; what could not be lifted is tried again.
 func (f *toxiproxyFault) lifter(kept keptToxiproxy) func(context.Context) (measure.Touch, error) {
 	var mu sync.Mutex
-	lifted := false
+	looked, lifted := false, false
 	touch := measure.Touch{Matched: 1, Touched: 1, Unit: "proxies", Names: []string{f.on.proxy}}
 	return func(ctx context.Context) (measure.Touch, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if lifted {
 			return touch, nil
+		}
+		if !looked {
+			looked = true
+			touch.Doubt = doubt(ctx, func(ctx context.Context) (string, error) { return kept.missing(ctx, f.on.api) })
 		}
 		if ctx.Err() != nil { // lifting does not depend on it
 			fresh, cancel := context.WithTimeout(context.WithoutCancel(ctx), toxiproxyLimit)

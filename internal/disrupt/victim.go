@@ -75,6 +75,16 @@ func (v *victim) release(ctx context.Context) error {
 	return nil
 }
 
+// stands reports whether the instance still is as a pause left it.
+func (v *victim) stands(ctx context.Context) (bool, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.touched || v.released {
+		return true, nil
+	}
+	return v.grip.stands(ctx, v.life)
+}
+
 func (v *victim) wasTouched() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -100,7 +100,7 @@ const (
 	EventTestEnd    = "test-end"   // Attrs complete ("true"/"false"), reason
 	EventReach      = "reach"      // what a disruption would act on, found out before any load; Attrs unit, of, names
 	EventDisruption = "disruption" // in effect from now; Attrs fault, on, share (0 to 1, "" when all), settle (a Go duration), unit, names, sweep (what it is a part of)
-	EventLifted     = "lifted"     // Attrs touched, matched, unit, names; error when lifting could not be confirmed
+	EventLifted     = "lifted"     // Attrs touched, matched, unit, names, doubt (why its time can not be trusted); error when lifting could not be confirmed
 	EventSkipped    = "skipped"    // a disruption was never injected; Attrs reason, sweep
 	EventAsked      = "asked"      // the rate asked of a generator from now on; Attrs rate (per second) or vus
 	EventMetric     = "metric"     // a k6 metric exists; Name it, Attrs type (counter, gauge, rate, trend), contains (time, data, default)
@@ -171,6 +171,7 @@ type Touch struct {
 	Unit    string   // such as pods; "" stands for requests
 	Names   []string // the instances that were touched, where they have names
 	Gone    int64    // when the fault was last in effect, in Unix nanoseconds; 0 stands for when lifting returned
+	Doubt   string   // why that is not to be trusted, such as that the fault was gone before it was lifted; "" when it is
 }
 
 // Ended is when the fault was over, in Unix nanoseconds, if lifting it returned

@@ -140,6 +140,12 @@ type HTTP struct {
 	Verify *Call `yaml:"verify,omitempty"`             // a 2xx answer that is as expected means that the fault is in effect, another that it is not
 }
 
+// Kept is what the journal holds of a fault of calls, for whoever lifts it.
+type Kept struct {
+	Values map[string]string `json:"values,omitempty"` // taken from the answer of the call that injects, by the names in its keep
+	Open   bool              `json:"open,omitempty"`   // it was called, and what became of that is not known: it may take effect yet
+}
+
 // Call is one call of an API.
 type Call struct {
 	Method  string            `yaml:"method,omitempty"`                                            // default GET, or POST with a body

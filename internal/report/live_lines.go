@@ -192,6 +192,9 @@ func tellLifted(v *view, e measure.Event, _ time.Time) string {
 	if err1 == nil && err2 == nil {
 		line += fmt.Sprintf(": touched %s of %s", grouped(touched), gates.Disrupted{Unit: e.Attrs["unit"]}.Amount(matched))
 	}
+	if doubt := e.Attrs["doubt"]; doubt != "" {
+		return withDetail("! "+line, doubt)
+	}
 	return line
 }
 

@@ -184,9 +184,16 @@ func (c *Conductor) lift(ctx context.Context, b *bound, fault *injected) (measur
 }
 
 // alone gives a context for undoing what a context that has ended, or will,
-// was for. It ends soon after the run does.
+// was for. It ends soon after the run does, and says so beforehand when the run
+// has ended.
 func (b *bound) alone(ctx context.Context) (context.Context, context.CancelFunc) {
-	alone, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	limit := context.WithCancel
+	if b.run.Err() != nil {
+		limit = func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, liftTimeout)
+		}
+	}
+	alone, cancel := limit(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(b.run, func() { time.AfterFunc(liftTimeout, cancel) })
 	return alone, func() {
 		stop()
@@ -204,6 +211,9 @@ func (c *Conductor) isLifted(b *bound, d scheduled, touch measure.Touch, at time
 	}
 	if len(touch.Names) > 0 {
 		attrs["names"] = strings.Join(touch.Names, ", ")
+	}
+	if touch.Doubt != "" {
+		attrs["doubt"] = touch.Doubt
 	}
 	if err != nil {
 		attrs["error"] = err.Error()
