@@ -15,6 +15,7 @@ import (
 
 	"resilience/gates"
 	conduct "resilience/internal/run"
+	"resilience/internal/store"
 )
 
 func liftCommand(s *streams) *cobra.Command {
@@ -54,7 +55,7 @@ func lift(ctx context.Context, s *streams, ref string, force bool, timeout time.
 	for _, path := range paths {
 		lifter := lifter("lift", path)
 		lifter.Force, lifter.Timeout = force, timeout
-		done, err := lifter.Lift(ctx, path)
+		done, err := liftWhenFree(ctx, lifter, path)
 		switch {
 		case errors.Is(err, conduct.ErrAlive):
 			alive = true
@@ -69,6 +70,36 @@ func lift(ctx context.Context, s *streams, ref string, force bool, timeout time.
 	return concludeLift(s, all, alive, ref, errors.Join(problems...))
 }
 
+// watchdogTry is how long the watchdog of a run that has ended may be at it.
+const watchdogTry = 10 * time.Second
+
+// liftWhenFree waits while another undoes what a run that is over has left: its
+// watchdog tries once more after it.
+func liftWhenFree(ctx context.Context, lifter conduct.Lifter, path string) ([]conduct.Undone, error) {
+	for end := time.Now().Add(watchdogTry); ; {
+		done, err := lifter.Lift(ctx, path)
+		if !errors.Is(err, conduct.ErrAlive) || time.Now().After(end) || !isOver(path) {
+			return done, err
+		}
+		select {
+		case <-ctx.Done():
+			return done, err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// isOver reports whether the run that a journal is of came to its own end.
+func isOver(journal string) bool {
+	db, err := store.Open(strings.TrimSuffix(journal, conduct.JournalExtension) + store.Extension)
+	if err != nil {
+		return false
+	}
+	defer db.Close()
+	_, err = db.Document(documentEnding)
+	return err == nil
+}
+
 // concludeLift says what was done, and what is left to do.
 func concludeLift(s *streams, done []conduct.Undone, alive bool, ref string, problems error) error {
 	if len(done) > 0 {
@@ -77,6 +108,11 @@ func concludeLift(s *streams, done []conduct.Undone, alive bool, ref string, pro
 		}
 	}
 	failed := conduct.Failed(done)
+	for _, u := range done {
+		for _, text := range u.Warnings {
+			fmt.Fprintf(s.err, "%s: %s\n", u.Name, text)
+		}
+	}
 	for _, u := range failed {
 		fmt.Fprintf(s.err, "%s may still be there: %v\n  by hand: %s\n", u.Name, u.Err, u.ByHand)
 	}

@@ -63,18 +63,23 @@ func lifter(by, journal string) conduct.Lifter {
 func amend(path, by string, done []conduct.Undone) error {
 	var events []measure.Event
 	now := time.Now().UnixNano()
-	for i, u := range done {
+	add := func(u conduct.Undone, kind string, attrs map[string]string) {
+		events = append(events, measure.Event{
+			Source: by, Seq: uint64(now) + uint64(len(events)), At: now, Kind: kind, Phase: u.Phase, Name: u.Name, Attrs: attrs,
+		})
+	}
+	for _, u := range done {
 		if u.Fault == "" {
 			continue
 		}
-		e := measure.Event{
-			Source: by, Seq: uint64(now) + uint64(i), At: now, Kind: measure.EventLifted, Phase: u.Phase, Name: u.Name,
-			Attrs: map[string]string{"by": by},
-		}
+		attrs := map[string]string{"by": by}
 		if u.Err != nil {
-			e.Attrs["error"] = u.Err.Error()
+			attrs["error"] = u.Err.Error()
 		}
-		events = append(events, e)
+		add(u, measure.EventLifted, attrs)
+		for _, text := range u.Warnings {
+			add(u, measure.EventWarning, map[string]string{"detail": u.Name + ": " + text})
+		}
 	}
 	if _, err := os.Stat(path); err != nil || len(events) == 0 {
 		return nil //nolint:nilerr // nobody reads a record that is not there

@@ -112,15 +112,21 @@ func (g *Guard) alive() bool {
 	}
 }
 
-// Close ends the watchdog, which tries once more to lift what could not be
-// lifted. Nothing of the journal is left when nothing is left to undo.
+// Close ends the watchdog. Nothing of the journal is left when nothing is left
+// to undo. What could not be lifted the watchdog tries once more by itself: who
+// waits for the run is told at once that something may be left.
 func (g *Guard) Close() error {
 	if g == nil || g.journal == nil {
 		return nil
 	}
-	err := errors.Join(g.release(), g.journal.unlock())
+	err := g.release()
+	left, unread := readLeft(g.journal.path)
+	err = errors.Join(err, unread, g.journal.unlock())
 	_, _ = g.leash.WriteString(wentWell) // it may have died
 	err = errors.Join(err, g.leash.Close())
+	if len(left.faults) > 0 {
+		return errors.Join(err, g.journal.file.Close()) // it is the watchdog's now
+	}
 	timer := time.NewTimer(liftTimeout + 2*letGo)
 	defer timer.Stop()
 	select {

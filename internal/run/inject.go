@@ -51,7 +51,7 @@ func inject(ctx context.Context, b *bound, fault Disruption, keeper *keeper) (li
 	}()
 	stuck := make(chan struct{})
 	over := sync.OnceFunc(func() { close(stuck) })
-	defer context.AfterFunc(b.run, func() { time.AfterFunc(liftTimeout+letGo, over) })()
+	defer context.AfterFunc(b.run, func() { time.AfterFunc(liftTimeout, over) })()
 	defer context.AfterFunc(limited, func() { time.AfterFunc(liftPatience, over) })() // it may clean up
 	select {
 	case r := <-done:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -34,6 +35,8 @@ type Undone struct {
 	On     string
 	Err    error  // why it may still be there
 	ByHand string // how to undo it without this program, when it may
+
+	Warnings []string // what could not be known all the same
 }
 
 // Lift undoes all that a journal says is left, verifies that, and notes it
@@ -96,7 +99,18 @@ func (u undoer) fault(ctx context.Context, k kept) Undone {
 	done.Name, done.ByHand = d.Name, u.byHand((&hiding{}).disruption(k), k)
 	done.Fault, _ = d.Fault()
 	_, done.On = d.On()
-	err := within(ctx, u.Timeout, func(ctx context.Context) error { return u.tryToUndo(ctx, k) })
+	var mu sync.Mutex // what is left behind may still say something
+	var said []string
+	err := within(ctx, u.Timeout, func(ctx context.Context) error {
+		return u.tryToUndo(ctx, k, func(text string) {
+			mu.Lock()
+			defer mu.Unlock()
+			said = append(said, u.redact(text))
+		})
+	})
+	mu.Lock()
+	done.Warnings = slices.Clone(said)
+	mu.Unlock()
 	line := lifted{ID: k.ID, At: time.Now().UTC(), By: u.By}
 	if err != nil {
 		line.Error = u.redact(err.Error())
@@ -106,7 +120,7 @@ func (u undoer) fault(ctx context.Context, k kept) Undone {
 	return done
 }
 
-func (u undoer) tryToUndo(ctx context.Context, k kept) error {
+func (u undoer) tryToUndo(ctx context.Context, k kept, warn func(string)) error {
 	full, err := json.Marshal(k)
 	if err != nil {
 		return err
@@ -120,7 +134,11 @@ func (u undoer) tryToUndo(ctx context.Context, k kept) error {
 	}
 	site := Site{
 		Run: u.run.ID, Phase: k.Phase, Dir: u.run.Dir, Env: append(os.Environ(), listed(k.Env)...), Seed: u.run.Seed,
-		Note: func(string, string, map[string]string) {},
+		Note: func(kind, _ string, attrs map[string]string) {
+			if kind == measure.EventWarning {
+				warn(attrs["detail"])
+			}
+		},
 	}
 	if err := u.reach(ctx, d, k, &site); err != nil {
 		return err
@@ -154,16 +172,56 @@ func (u undoer) reach(ctx context.Context, d plan.Disruption, k kept, site *Site
 // byHand says how to undo a fault without this program, and without telling
 // secrets.
 func (u undoer) byHand(d plan.Disruption, k kept) string {
-	name := strings.NewReplacer(hideOpen, "${secrets.", hideClose, "}")
 	switch {
 	case d.Exec != nil:
-		return "run in " + u.run.Dir + ": " + name.Replace(d.Exec.Lift)
+		return "run in " + u.run.Dir + ": " + named.Replace(d.Exec.Lift)
 	case d.HTTP != nil:
-		return "call " + strings.TrimSpace(d.HTTP.Lift.Method+" "+name.Replace(d.HTTP.Lift.URL))
+		return callByHand(d.HTTP.Lift, k.Undo)
 	case len(k.Undo) > 0:
-		return "it was noted how things were before: " + name.Replace(string(k.Undo))
+		return "it was noted how things were before: " + named.Replace(string(k.Undo))
 	}
 	return "nothing more was noted"
+}
+
+// named has the names of secrets where their values were, as they are and as a
+// URL has them.
+var named = strings.NewReplacer(
+	hideOpen, "${secrets.", hideClose, "}", url.QueryEscape(hideOpen), "${secrets.", url.QueryEscape(hideClose), "}",
+)
+
+// callByHand is a call that lifts, with what was kept of the answer of the one
+// that injected, as far as it was.
+func callByHand(call plan.Call, undo json.RawMessage) string {
+	var kept plan.Kept
+	_ = json.Unmarshal(undo, &kept) // then nothing is known
+	fill := func(text string, write func(string) string) string {
+		full, err := plan.ExpandKept(text, func(name string) (string, bool) {
+			if value, ok := kept.Values[name]; ok {
+				return write(value), true
+			}
+			return "${kept." + name + "}", true
+		})
+		if err != nil {
+			full = text
+		}
+		return named.Replace(full)
+	}
+	asIs := func(value string) string { return value }
+	what := "call " + strings.TrimSpace(call.Method+" "+fill(call.URL, url.PathEscape))
+	for _, name := range sorted(call.Headers) {
+		what += ", header " + name + ": " + fill(call.Headers[name], asIs)
+	}
+	body := call.Body
+	if encoded, err := json.Marshal(call.JSON); err == nil && call.JSON != nil {
+		body = string(encoded)
+	}
+	if body != "" {
+		what += ", body " + fill(body, asIs)
+	}
+	if kept.Open {
+		what += " (whether the call that was to inject it took effect is not known)"
+	}
+	return what
 }
 
 func (u undoer) group(ctx context.Context, g group) Undone {

@@ -266,3 +266,96 @@ func TestASecretThatIsLikeAnythingElse(t *testing.T) {
 	require.NotContains(t, done[0].ByHand, "1m10s")
 	require.Equal(t, []string{`slow {"pid":10}`}, h.did())
 }
+
+// What was kept of an answer is in the way to undo it by hand; what is secret is
+// not.
+func TestACallIsUndoneByHand(t *testing.T) {
+	lift := plan.Call{
+		Method: "DELETE", URL: "http://flags/overrides/${kept.id}?for=${kept.who}", Headers: map[string]string{"X-Key": "0123abc"},
+		JSON: map[string]any{"id": "${kept.id}"},
+	}
+	for name, tt := range map[string]struct {
+		call plan.Call
+		undo plan.Kept
+		want string
+	}{
+		"all is known": {
+			lift,
+			plan.Kept{Values: map[string]string{"id": "a/1", "who": "0123abc"}},
+			`call DELETE http://flags/overrides/a%2F1?for=${secrets.key}, header X-Key: ${secrets.key}, body {"id":"a/1"}`,
+		},
+		"the answer got lost": {
+			plan.Call{Method: "DELETE", URL: "http://flags/${kept.id}"},
+			plan.Kept{Open: true},
+			"call DELETE http://flags/${kept.id} (whether the call that was to inject it took effect is not known)",
+		},
+		"nothing was to be kept": {plan.Call{URL: "http://flags/on"}, plan.Kept{}, "call http://flags/on"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := plan.Plan{Dir: "/plan", Secrets: map[string]plan.Secret{"key": {Env: "KEY"}}}
+			secret := func(string) (string, bool) { return "0123abc", true }
+			path := filepath.Join(t.TempDir(), "run.journal")
+			journal, err := CreateJournal(path, p, "run", 1, secret)
+			require.NoError(t, err)
+			c := &Conductor{Plan: p, Getenv: secret, Guard: &Guard{begun: true, journal: journal, exited: make(chan struct{})}}
+			b, err := c.bind(plan.Phase{Name: "beta"})
+			require.NoError(t, err)
+			undo, err := json.Marshal(tt.undo)
+			require.NoError(t, err)
+			require.NoError(t, (&keeper{c: c, b: b, d: plan.Disruption{Name: "flag", HTTP: &plan.HTTP{Lift: tt.call}}}).keep(undo))
+			require.NoError(t, journal.file.Close())
+			h := &hands{err: errors.New("no answer")}
+			lifter := h.lifter()
+			lifter.Getenv = secret
+			done, err := lifter.Lift(t.Context(), path)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, done[0].ByHand)
+		})
+	}
+}
+
+func TestWhatUndoingCanNotKnowIsTold(t *testing.T) {
+	lifter := (&hands{}).lifter()
+	lifter.Adapters = func(plan.Plan) Adapters {
+		return Adapters{Undo: func(_ context.Context, _ plan.Disruption, _ json.RawMessage, s Site) error {
+			s.Note(measure.EventWarning, "slow", map[string]string{"detail": "it may come later"})
+			s.Note(measure.EventChange, "slow", map[string]string{"detail": "a new process"})
+			return nil
+		}}
+	}
+	done, err := lifter.Lift(t.Context(), journalWith(t, plan.Plan{}, faultEntry(t, 1, plan.Disruption{Name: "slow"})))
+	require.NoError(t, err)
+	require.Equal(t, []string{"it may come later"}, done[0].Warnings)
+}
+
+// The run has told that something may be left: whoever called it does not wait
+// for a watchdog that tries once more.
+func TestNobodyWaitsForTheWatchdogsOwnTry(t *testing.T) {
+	l := &lasting{}
+	l.liftErr = errors.New("no answer")
+	s := quickStage(t, l)
+	path := s.guard(t, "/bin/sh", "-c", "cat >/dev/null; exec sleep 600")
+	require.ErrorIs(t, s.Run(t.Context(), "beta"), ErrFaultLeft)
+	require.NoError(t, s.Guard.Close())
+	select {
+	case <-s.Guard.exited:
+		t.Fatal("it was waited for")
+	default:
+	}
+	require.NoError(t, s.Guard.dog.Process.Kill())
+	<-s.Guard.exited
+	free, err := openJournal(path, false)
+	require.NoError(t, err, "it is left to the watchdog")
+	require.NoError(t, free.file.Close())
+}
+
+// A run that is over leaves the journal to whoever is at it already.
+func TestTheWatchdogLeavesItToWhoeverLifts(t *testing.T) {
+	path := journalWith(t, plan.Plan{}, faultEntry(t, 1, plan.Disruption{Name: "slow"}))
+	other, err := openJournal(path, false)
+	require.NoError(t, err)
+	defer other.file.Close()
+	h := &hands{}
+	require.NoError(t, h.lifter().Watch(t.Context(), path, strings.NewReader(wentWell), io.Discard))
+	require.Empty(t, h.did())
+}

@@ -83,18 +83,18 @@ func (l Lifter) liftOverdue(ctx context.Context, path string, tried map[int]time
 }
 
 // wentWell is what a run says that ends by itself. It has tried to lift what is
-// left, and waits for its watchdog to try once more.
+// left, and does not wait for its watchdog, which tries once more.
 const wentWell = "end\n"
 
 // bury undoes what a dead run left, and tries again if that is asked for.
-// Another that does so already is waited for.
+// Another that does so already is waited for then; else it does instead.
 func (l Lifter) bury(ctx context.Context, path string, again bool, say io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, watchdogTimeout)
 	defer cancel()
 	for {
 		done, err := l.Lift(ctx, path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // nothing was left
+		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrAlive) && !again: // nothing was left, or somebody lifts it
 			return nil
 		case err == nil && len(Failed(done)) == 0:
 			fmt.Fprint(say, told("left behind", done))
@@ -107,7 +107,7 @@ func (l Lifter) bury(ctx context.Context, path string, again bool, say io.Writer
 		} else if err != nil {
 			fmt.Fprintln(say, time.Now().UTC().Format(time.RFC3339), err)
 		}
-		if !errors.Is(err, ErrAlive) && !again || wait(ctx, rest) != nil {
+		if !again || wait(ctx, rest) != nil {
 			return errors.Join(errors.New("a fault may still be active: run resilience lift"), err)
 		}
 	}
