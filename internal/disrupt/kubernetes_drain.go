@@ -166,10 +166,17 @@ func (d *draining) begin() *eviction {
 	return e
 }
 
+// lastEvictions is how long pods that are being told to leave may take to have
+// been told. The eviction may pause for longer between two tries, and the node
+// must not stay closed for that.
+const lastEvictions = time.Second
+
 // end lets no more pods be told to leave, and returns when those that are being
-// told have been, or the context ends.
+// told have been, soon in any case: their calls are given up.
 func (e *eviction) end(ctx context.Context) {
 	e.cancel()
+	ctx, cancel := context.WithTimeout(ctx, lastEvictions)
+	defer cancel()
 	select {
 	case <-e.done:
 	case <-ctx.Done():
