@@ -55,7 +55,7 @@ cluster-test: ## test faults on the cluster of KUBECONFIG: needs CLUSTER_IMAGE, 
 	RESILIENCE_CLUSTER_TEST=docker.io/library/resilience-test:1 \
 	RESILIENCE_CLUSTER_AGENT=docker.io/library/resilience-agent:1 RESILIENCE_CLUSTER_PROGRAM=$(CURDIR)/bin/resilience \
 	RESILIENCE_CLUSTER_SCRIPTS=$(CURDIR)/xk6-resilience/testdata/cluster \
-		$(CLUSTER_EXEC) $(CURDIR)/bin/cluster.test -test.v -test.parallel 6 -test.timeout 20m -test.run '$(or $(RUN),^TestCluster)'; \
+		$(CLUSTER_EXEC) $(CURDIR)/bin/cluster.test -test.v -test.parallel 2 -test.timeout 30m -test.run '$(or $(RUN),^TestCluster)'; \
 		code=$$?; rm bin/cluster.test; exit $$code
 
 lint: ## check the formatting, go vet, staticcheck, the workflows

@@ -104,9 +104,9 @@ phases:
     candidate: beta
     tests:
       - name: home
-        load: {requests: [{path: /work, headers: {Connection: close}}], rate: 60/s, duration: 97s, warmup: 2s, timeout: 5s}
+        load: {requests: [{path: /work, headers: {Connection: close}}], rate: 60/s, duration: 110s, warmup: 2s, timeout: 5s}
       - name: calls
-        load: {script: calls.js, rate: 20/s, duration: 97s, warmup: 2s, env: {ADDRESS: "` + address + `:81"}}
+        load: {script: calls.js, rate: 20/s, duration: 110s, warmup: 2s, env: {ADDRESS: "` + address + `:81"}}
     disruptions:
       - name: shaky
         kubernetes: {namespace: ` + c.namespace + `, workload: deployment/shop, port: calls, protocol: grpc, image: "` + image + `"}
@@ -123,14 +123,14 @@ phases:
         restart: {}
       - name: smaller
         kubernetes: {namespace: ` + c.namespace + `, workload: deployment/shop}
-        at: 49s
+        at: 58s
         for: 8s
         settle: 6s
         scale: {to: 2}
       - name: drained
         kubernetes: {namespace: ` + c.namespace + `, node: ` + c.settled("shop", 3)[0].Spec.NodeName + `}
         at_most: all
-        at: 67s
+        at: 78s
         for: 8s
         settle: 10s
         drain: {}
