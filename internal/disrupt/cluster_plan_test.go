@@ -104,9 +104,9 @@ phases:
     candidate: beta
     tests:
       - name: home
-        load: {requests: [{path: /work, headers: {Connection: close}}], rate: 60/s, duration: 110s, warmup: 2s, timeout: 5s}
+        load: {requests: [{path: /work, headers: {Connection: close}}], rate: 60/s, duration: 120s, warmup: 2s, timeout: 5s}
       - name: calls
-        load: {script: calls.js, rate: 20/s, duration: 110s, warmup: 2s, env: {ADDRESS: "` + address + `:81"}}
+        load: {script: calls.js, rate: 20/s, duration: 120s, warmup: 2s, env: {ADDRESS: "` + address + `:81"}}
     disruptions:
       - name: shaky
         kubernetes: {namespace: ` + c.namespace + `, workload: deployment/shop, port: calls, protocol: grpc, image: "` + image + `"}
@@ -132,7 +132,7 @@ phases:
         at_most: all
         at: 78s
         for: 8s
-        settle: 10s
+        settle: 20s # the only node: everything begins anew, and who was refused a connection tries again after 3 s
         drain: {}
     gates:
       - availability >= 99%
