@@ -58,12 +58,28 @@ phases:
       - latency max >= 150ms during lossy
       - availability >= 90% during killed
 `), 0o600))
-	cmd := exec.CommandContext(t.Context(), program, "run", file, "--phase", "beta", "--quiet")
-	cmd.Dir = filepath.Dir(file)
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	require.NoError(t, err)
+	c.passes(program, file)
 	c.clean("shop")
+}
+
+// passes runs a plan until the generator delivered: on a small machine the
+// cluster may take what it would have needed, and then there is no verdict
+// (exit code 5).
+func (c *testCluster) passes(program, file string) {
+	c.t.Helper()
+	const tries, notDelivered = 3, 5
+	for try := range tries {
+		cmd := exec.CommandContext(c.t.Context(), program, "run", filepath.Base(file), "--phase", "beta", "--quiet")
+		cmd.Dir = filepath.Dir(file)
+		out, err := cmd.CombinedOutput()
+		c.t.Logf("try %d: %s", try+1, out)
+		if cmd.ProcessState.ExitCode() == notDelivered && try+1 < tries {
+			c.settled("shop", 3)
+			continue
+		}
+		require.NoError(c.t, err)
+		return
+	}
 }
 
 // healthProto is what of gRPC's health checks a script needs to call them.
@@ -151,11 +167,7 @@ phases:
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	cmd := exec.CommandContext(t.Context(), program, "run", "plan.yaml", "--phase", "beta", "--quiet")
-	cmd.Dir = dir
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	require.NoError(t, err)
+	c.passes(program, filepath.Join(dir, "plan.yaml"))
 	c.settled("shop", 3)
 	c.clean("shop")
 }
