@@ -1,22 +1,3 @@
-// Package evidence holds the statistics behind gates: what a number of samples
-// can show, and what it can not. It knows nothing of gates, records or time.
-//
-// Shares are judged by the exact binomial interval (Clopper and Pearson, "The
-// use of confidence or fiducial limits illustrated in the case of the
-// binomial", Biometrika 26, 1934). It is never too short, whatever the share
-// and the number of samples, at the price of being a little long.
-//
-// Quantiles are judged by order statistics: a value exceeds the quantile q with
-// probability 1-q, so the number of samples over a limit is binomial and no
-// shape of the distribution is assumed (David and Nagaraja, Order Statistics,
-// 3rd ed. 2003, section 7.1).
-//
-// Means are judged by Student's t over batch means: samples that follow one
-// another are not independent, the means of whole seconds nearly are (Law and
-// Kelton, Simulation Modeling and Analysis, section 9.5.3).
-//
-// Several looks or several gates each get a part of the allowed error; the
-// parts add up to at most the whole (Bonferroni's inequality); see [Split].
 package evidence
 
 import (
