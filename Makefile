@@ -10,8 +10,9 @@ FUZZTIME ?= 60s
 CLUSTER_IMAGE ?=
 CLUSTER_EXEC  ?=
 TRIALS   ?= 200
+ROLLOUTS ?= 2000
 
-.PHONY: help build demo test engines trials bench cluster-test fuzz lint fmt clean
+.PHONY: help build demo test engines trials bench bench-gates cluster-test fuzz lint fmt clean
 .NOTPARALLEL: # tests and the demo measure time: one thing at once
 
 help: ## list the targets
@@ -36,6 +37,9 @@ trials: ## kill, interrupt and break TRIALS runs, 200 unless given, at random mo
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-gates: ## simulate ROLLOUTS rollouts, 2000 unless given, in each cell: false alarms, power, time to detect
+	ROLLOUTS=$(ROLLOUTS) go test -count=1 -timeout 240m -run '^TestRollouts$$' -v ./gates/evidence
 
 fuzz: ## run each fuzz target for FUZZTIME, 60s unless given
 	@grep -rE --include='*_test.go' '^func Fuzz' . | sed -E 's|/[^/]*:func (Fuzz[A-Za-z0-9_]*).*| \1|' | sort | \
