@@ -1,0 +1,142 @@
+package evidence
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"resilience/internal/measure"
+)
+
+// bakes gives the share of simulated bakes with one look, of so many seconds,
+// that end with the outcome.
+func bakes(rollouts int, seconds float64, outcome Outcome, make func(rng *rand.Rand) (traffic, func(*second), func(bound float64) Decision)) float64 {
+	bound, _ := Boundary(0.05, []float64{1})
+	hits := 0
+	for seed := range uint64(rollouts) {
+		system, add, decide := make(rand.New(rand.NewPCG(seed, 77)))
+		var s second
+		for range int(seconds) {
+			system.next(&s)
+			add(&s)
+		}
+		if decide(bound[0]).Outcome == outcome {
+			hits++
+		}
+	}
+	return float64(hits) / float64(rollouts)
+}
+
+func shareBakes(candidate, baseline float64, margin Margin) func(rng *rand.Rand) (traffic, func(*second), func(float64) Decision) {
+	return func(rng *rand.Rand) (traffic, func(*second), func(float64) Decision) {
+		b := NewShareBake(margin)
+		return shares([2]int{20, 20}, candidate, baseline, 0)(rng), func(s *second) { b.Add(s.block()) }, b.Decide
+	}
+}
+
+func latencyBakes(l slowing, margin Margin) func(rng *rand.Rand) (traffic, func(*second), func(float64) Decision) {
+	return func(rng *rand.Rand) (traffic, func(*second), func(float64) Decision) {
+		b := NewLatencyBake(newSketch, margin)
+		return latencies(l)(rng), func(s *second) {
+			sums := s.sketches()
+			b.Add(sums[0], sums[1])
+		}, b.Decide
+	}
+}
+
+// TestShownInTheTimeThatIsTold: a bake of the length that is planned shows that
+// an equal candidate is no worse than allowed as often as is told, and calls one
+// that is worse by the whole margin so no more often than alpha.
+func TestShownInTheTimeThatIsTold(t *testing.T) {
+	traffic := Traffic{Candidate: 20, Baseline: 20}
+	for _, c := range []struct {
+		base   float64
+		margin Margin
+		worst  float64
+	}{
+		{0.001, Margin{Ratio: 2}, 0.001998},
+		{0.01, Margin{Ratio: 1.5}, 0.014925},
+		{0.001, Margin{Difference: 0.001}, 0.002},
+		{0.02, Margin{Difference: 0.01}, 0.03},
+	} {
+		seconds, ok := traffic.ShareShownIn(c.base, c.margin, 0.05, 0.9)
+		require.True(t, ok)
+		require.InDelta(t, 0.9, bakes(200, seconds, NonInferior, shareBakes(c.base, c.base, c.margin)), 0.12, "%+v in %v s", c, seconds)
+		require.LessOrEqual(t, bakes(200, seconds, NonInferior, shareBakes(c.worst, c.base, c.margin)), 0.08, "%+v", c)
+	}
+	seen := newSketch()
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 20_000 {
+		seen.Add(100 * math.Exp(0.5*rng.NormFloat64()))
+	}
+	margin := Margin{Ratio: 1.1}
+	seconds, ok := LatencyShownIn(Traffic{Candidate: 2, Baseline: 2}, seen, margin, 0.05, 0.9)
+	require.True(t, ok)
+	require.GreaterOrEqual(t, bakes(100, seconds, NonInferior, latencyBakes(slowing{}, margin)), 0.85)
+	require.LessOrEqual(t, bakes(100, seconds, NonInferior, latencyBakes(slowing{factor: 1.1}, margin)), 0.08)
+}
+
+func TestNoErrorsAtAllAreWithinADifference(t *testing.T) {
+	ratio, difference := NewShareBake(Margin{Ratio: 2}), NewShareBake(Margin{Difference: 0.001})
+	for range 1800 {
+		b := Block{Counts{20, 0}, Counts{20, 0}}
+		ratio.Add(b)
+		difference.Add(b)
+	}
+	require.Equal(t, Undecided, ratio.Decide(1.645).Outcome, "twice as many as none can not be told from none")
+	require.Equal(t, NonInferior, difference.Decide(1.645).Outcome)
+	few := NewShareBake(Margin{Difference: 0.001})
+	for range 60 {
+		few.Add(Block{Counts{20, 0}, Counts{20, 0}})
+	}
+	require.Equal(t, Undecided, few.Decide(1.645).Outcome, "1,200 requests can not show 0.1 points")
+}
+
+func TestWorseButAllowed(t *testing.T) {
+	b := NewLatencyBake(newSketch, Margin{Ratio: 1.5})
+	strict := NewLatencyBake(newSketch, Margin{Ratio: 1})
+	p99, err := NewQuantileBake(newSketch, Margin{Ratio: 1.5}, 0.99)
+	require.NoError(t, err)
+	system := latencies(slowing{factor: 1.2, rate: [2]int{20, 20}})(rand.New(rand.NewPCG(1, 2)))
+	var s second
+	for range 1800 {
+		system.next(&s)
+		sums := s.sketches()
+		for _, bake := range []*LatencyBake[*measure.Sketch]{b, strict, p99} {
+			bake.Add(sums[0], sums[1])
+		}
+	}
+	d := b.Decide(1.645)
+	require.Equal(t, NonInferior, d.Outcome)
+	require.True(t, d.Worse)
+	require.InDelta(t, 1.2, d.Ratio, 0.03)
+	require.Contains(t, d.String(), "non-inferior: 1.2")
+	require.Equal(t, Inferior, strict.Decide(1.645).Outcome)
+	require.True(t, p99.Decide(1.645).Worse)
+	require.Equal(t, NonInferior, p99.Decide(1.645).Outcome)
+	require.InDelta(t, 1.2, p99.Decide(1.645).Ratio, 0.06)
+	require.Equal(t, Undecided, b.Decide(math.NaN()).Outcome)
+	require.Equal(t, "undecided", Undecided.String())
+}
+
+// TestFewFailuresAreCountedExactly: three of five failures where one in ten
+// requests went has the probability 0.856 %, which the normal approximation
+// takes for 0.01 %.
+func TestFewFailuresAreCountedExactly(t *testing.T) {
+	b := NewShareBake(Margin{Ratio: 2})
+	for second := range 3600 {
+		block := Block{Counts{4, 0}, Counts{36, 0}}
+		switch second {
+		case 100, 900, 2000:
+			block.Candidate.Failed = 1
+		case 1500, 3000:
+			block.Baseline.Failed = 1
+		}
+		b.Add(block)
+	}
+	d := b.Decide(1.645)
+	require.InDelta(t, -quantile(0.00856), d.Difference*math.Sqrt(d.Inflation), 0.001)
+	require.False(t, d.Worse, "and five failures can not tell whether they come in bursts")
+}
