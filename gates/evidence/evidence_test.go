@@ -2,7 +2,6 @@ package evidence
 
 import (
 	"math"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,23 +33,6 @@ func binomialSum(from, to, n int, p float64) (sum float64) {
 		sum += distuv.Binomial{N: float64(n), P: p}.Prob(float64(k))
 	}
 	return sum
-}
-
-// TestCoverage computes the exact probability that the interval holds the true
-// share; Clopper and Pearson promise that it is never below the nominal one.
-func TestCoverage(t *testing.T) {
-	for _, n := range []uint64{10, 100, 1000} {
-		for _, p := range []float64{0.5, 0.9, 0.99, 0.999, 0.9999} {
-			covered := 0.0
-			dist := distuv.Binomial{N: float64(n), P: p}
-			for k := uint64(0); k <= n; k++ {
-				if i := Share(k, n, 0.95); i.Low <= p && p <= i.High {
-					covered += dist.Prob(float64(k))
-				}
-			}
-			require.GreaterOrEqual(t, covered, 0.95-1e-9, "n %d p %v", n, p)
-		}
-	}
 }
 
 func TestFailsAtIsTheFirstToExclude(t *testing.T) {
@@ -92,24 +74,6 @@ func TestAllowedErrorExactlyExcludesNothing(t *testing.T) {
 	require.False(t, Excludes(1, 1, 1-0.95, 0.95), "one sample over p95 has the probability 5 %")
 	require.False(t, Excludes(1, 1, 0.05, 0.95))
 	require.True(t, Excludes(1, 1, 0.0499, 0.95))
-}
-
-func TestBatchesCoverTheMean(t *testing.T) {
-	rng := rand.New(rand.NewPCG(3, 4))
-	inside, rounds := 0, 1000
-	for range rounds {
-		var b Batches
-		sum := 0.0
-		for range 30 {
-			x := 100 + 10*rng.NormFloat64()
-			sum += x
-			b.Add(x)
-		}
-		if i := b.Interval(sum/30, 0.975); i.Low <= 100 && 100 <= i.High {
-			inside++
-		}
-	}
-	require.InDelta(t, 0.95, float64(inside)/float64(rounds), 0.02)
 }
 
 func TestBatchesOfZeros(t *testing.T) {
