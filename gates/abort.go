@@ -13,10 +13,11 @@ type abort struct {
 	name              string // of the disruption that it lifted, "" when it ended the phase
 	condition, detail string
 	at                int64
+	watch             bool // a test that goes on all the time became certain
 }
 
 func (t *timeline) abortedEvent(e measure.Event) {
-	a := abort{name: e.Name, condition: e.Attrs["condition"], detail: cmp.Or(e.Attrs["detail"], "no detail"), at: e.At}
+	a := abort{name: e.Name, condition: e.Attrs["condition"], detail: cmp.Or(e.Attrs["detail"], "no detail"), at: e.At, watch: e.Attrs["watch"] != ""}
 	t.aborts = append(t.aborts, a)
 	if a.name != "" {
 		t.warn("%s", a.early())
@@ -34,6 +35,10 @@ func (t *timeline) abortChecks() (checks []Check) {
 		if a.name != "" {
 			continue
 		}
+		if a.watch {
+			checks = append(checks, a.watched())
+			continue
+		}
 		check := Check{
 			Text: "abort_if " + a.condition, Period: "until the abort", SLI: "abort_if",
 			Observed: "held", Objective: "never holds", Evidence: a.detail,
@@ -45,6 +50,18 @@ func (t *timeline) abortChecks() (checks []Check) {
 		checks = append(checks, check)
 	}
 	return checks
+}
+
+// watched is the failed check of a gate that was tested all the time.
+func (a abort) watched() Check {
+	check := Check{
+		Text: "watch " + a.condition, Period: "steady, until the end", SLI: "watch", Observed: "does not hold", Objective: "holds", Evidence: a.detail,
+	}
+	if g, err := Parse(a.condition); err == nil {
+		check.Gate, check.SLI, check.Objective = g, g.Subject(), string(g.Op)+" "+g.Value.String()
+	}
+	check.broke("%s was certain not to hold at %s (%s), which ended the phase", a.condition, time.Unix(0, a.at).UTC().Format(time.TimeOnly), a.detail)
+	return check
 }
 
 // cutShort says which disruption was lifted before its time, so that what it

@@ -58,6 +58,15 @@
 // interrupted, fell short or was not disrupted as it should have been shows
 // nothing. Beside max() and min() a part that is known and met is enough.
 //
+// # Watching
+//
+// A [Watch] tests the steady gates of a phase each second while it goes on. Its
+// tests are made to be looked at as often as one likes: they bet against the
+// candidate, and end the phase once the bet has won so much that it would do so
+// over a healthy one in no more than the allowed share of phases (e-processes;
+// see package evidence). What it found is an event of the record, and a failed
+// check whenever that is judged.
+//
 // # The verdict
 //
 // One failed critical gate fails the phase, whatever else went wrong. Without

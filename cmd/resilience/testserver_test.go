@@ -5,17 +5,21 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // server is what scripts test: a service whose paths behave well or badly.
 type server struct {
+	fail      float64       // share of requests of / that fail
+	asked     atomic.Uint64 // of /
 	hangAfter time.Duration // the first request; 0 is never
 	key       string        // that /guarded wants in X-Key
 	others    []string      // that /either asks, until one answers
@@ -46,6 +50,7 @@ func newServer(args []string) (*server, error) {
 	s := &server{first: sync.OnceValue(time.Now)}
 	flags := flag.NewFlagSet("testserver", flag.ContinueOnError)
 	flags.DurationVar(&s.hangAfter, "hang-after", 0, "how long after its first request / stops to answer")
+	flags.Float64Var(&s.fail, "fail", 0, "the share of requests of / that fail, evenly")
 	flags.StringVar(&s.key, "key", "", "what /guarded wants as X-Key or as a bearer token")
 	flags.BoolVar(&s.monitor.on, "monitor", false, "send an alert when /through begins to fail")
 	flags.StringVar(&s.monitor.command, "on-alert", "", "what to run then")
@@ -75,6 +80,10 @@ func (s *server) routes() http.Handler {
 func (s *server) maybe(w http.ResponseWriter, r *http.Request) {
 	if s.hangAfter > 0 && time.Since(s.first()) > s.hangAfter {
 		<-r.Context().Done()
+		return
+	}
+	if n := float64(s.asked.Add(1)); math.Floor(n*s.fail) > math.Floor((n-1)*s.fail) {
+		http.Error(w, "one of some", http.StatusInternalServerError)
 		return
 	}
 	fmt.Fprintln(w, "hello")

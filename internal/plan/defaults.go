@@ -5,6 +5,8 @@ import (
 	"math"
 	"reflect"
 	"time"
+
+	"resilience/gates"
 )
 
 // What is used where a plan says nothing: all defaults are here.
@@ -81,6 +83,9 @@ func (d *decoder) fillPhase(phase *Phase, path string, defaults Defaults) {
 	}
 	for i := range phase.Disruptions {
 		d.fillDisruption(&phase.Disruptions[i], fmt.Sprintf("%s.disruptions[%d]", path, i), defaults.Disruption)
+	}
+	if phase.Watch != nil {
+		fill(d, path+".watch.false_alarms", &phase.Watch.FalseAlarms, Percent(gates.FalseAlarms))
 	}
 	for i := range phase.Gates {
 		if defaults.Gate != nil {

@@ -153,9 +153,15 @@ type Phase struct {
 	Tests       []Test       `yaml:"tests" jsonschema:"required"`                   // traffic, side by side
 	Disruptions []Disruption `yaml:"disruptions,omitempty"`                         // scheduled faults
 	AbortIf     []string     `yaml:"abort_if,omitempty"`                            // conditions such as errors > 20%, over the last 10 s, that end the phase at once
+	Watch       *Watch       `yaml:"watch,omitempty"`                               // tests the steady gates all the time, and ends the phase once one can not hold
 	Production  *bool        `yaml:"production,omitempty"`                          // whether users are served; default whether the name or the cluster says so
 	Disrupt     bool         `yaml:"disrupt_production,omitempty"`                  // disruptions are meant, though it is production
 	Gates       []Gate       `yaml:"gates"`                                         // what must hold
+}
+
+// Watch has the gates of a phase tested while it goes on. {} is enough.
+type Watch struct {
+	FalseAlarms Percent `yaml:"false_alarms,omitempty"` // how many phases with a healthy candidate may be ended; default 1%
 }
 
 // Defaults are used wherever a test, disruption or gate of the plan leaves a

@@ -17,7 +17,7 @@ var (
 		validTargets, validDependencies, validRemotes, listenOnce, distinctVariables, validAlerts, validFailureModes,
 	}
 	phaseRules = []func(*checker, *Phase){
-		validPhase, validAborts, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
+		validPhase, validAborts, validWatch, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
 	}
 	testRules = []func(*checker, *Phase, *Test){
 		validTestName, oneKind,

@@ -77,7 +77,11 @@ var tales = map[string]func(v *view, e measure.Event, at time.Time) string{
 	},
 	measure.EventService: tellService,
 	measure.EventAbort: func(_ *view, e measure.Event, _ time.Time) string {
-		return withDetail(fmt.Sprintf("! abort: %s held, which ends %s", e.Attrs["condition"], cmp.Or(e.Name, "the phase")), e.Attrs["detail"])
+		held := "held"
+		if e.Attrs["watch"] != "" {
+			held = "is certain not to hold"
+		}
+		return withDetail(fmt.Sprintf("! abort: %s %s, which ends %s", e.Attrs["condition"], held, cmp.Or(e.Name, "the phase")), e.Attrs["detail"])
 	},
 	measure.EventInterrupt: func(*view, measure.Event, time.Time) string {
 		return "! interrupted; faults are lifted first"

@@ -328,6 +328,46 @@ func TestAbortIf(t *testing.T) {
 	})
 }
 
+// A watch ends the phase, and lifts what is injected, once a gate is certain
+// not to hold; what fails during a fault is not its business.
+func TestWatchEndsThePhase(t *testing.T) {
+	gate, err := gates.Parse("availability >= 99%")
+	require.NoError(t, err)
+	for name, tc := range map[string]struct {
+		fails func(time.Duration) bool
+		ends  bool
+	}{
+		"while steady":   {func(at time.Duration) bool { return at >= 30*time.Second }, true},
+		"during a fault": {func(at time.Duration) bool { return at >= 16*time.Second && at < 35*time.Second }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				phase := plan.Phase{
+					Watch: &plan.Watch{FalseAlarms: 0.01}, Gates: []plan.Gate{{Gate: gate}},
+					Tests:       []plan.Test{test("checkout", 0, 10*time.Minute)},
+					Disruptions: []plan.Disruption{disruption("slow", 15*time.Second, 20*time.Second), disruption("late", 5*time.Minute, 20*time.Second)},
+				}
+				s := newStage(t, phase)
+				began := time.Now()
+				s.load.faulty = func(at time.Time) bool { return tc.fails(at.Sub(began)) }
+				require.NoError(t, s.Run(t.Context(), "beta"))
+				if !tc.ends {
+					require.Equal(t, 10*time.Minute, time.Since(began))
+					require.NotContains(t, s.record.told(), "abort")
+					return
+				}
+				require.Less(t, time.Since(began), 5*time.Minute)
+				abort := s.record.find(t, measure.EventAbort, "")
+				require.Equal(t, "availability >= 99%", abort.Attrs["condition"])
+				require.Equal(t, "0.01", abort.Attrs["watch"])
+				require.Regexp(t, `^[\d,]+ of [\d,]+ failed; e-value`, abort.Attrs["detail"])
+				v := gates.Judge([]gates.Gate{gate}, gates.Record{Phase: "beta", Events: s.record.events})
+				require.Equal(t, gates.ExitSystem, v.ExitCode(), v.Reason)
+			})
+		})
+	}
+}
+
 func TestASickSystemIsNotDisrupted(t *testing.T) {
 	for name, tc := range map[string]struct {
 		gate string

@@ -30,6 +30,7 @@ type health struct {
 	scripts map[string]*stretch // of the faults that scripts injected and did not lift yet
 	events  []measure.Event     // of tests: when they began and ended
 	windows []measure.Window
+	watch   *gates.Watch      // nil when the phase does not ask for it
 	dead    map[string]string // services that died, and how
 }
 
@@ -37,17 +38,16 @@ type health struct {
 type stretch struct{ from, until time.Time }
 
 func newHealth(phase plan.Phase) *health {
-	list := make([]gates.Gate, len(phase.Gates))
-	for i, g := range phase.Gates {
-		list[i] = g.Gate
-	}
-	return &health{phase: phase.Name, steady: gates.Watchable(list), dead: map[string]string{}}
+	return &health{phase: phase.Name, steady: gates.Watchable(phase.Sentences()), dead: map[string]string{}}
 }
 
 // heard takes note of what happened and was measured.
 func (h *health) heard(batch measure.Batch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.watch != nil {
+		h.watch.Heard(batch)
+	}
 	for _, e := range batch.Events {
 		switch e.Kind {
 		case measure.EventTest, measure.EventTestEnd:

@@ -40,6 +40,9 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 		return err
 	}
 	clock, health := newClock(streams), newHealth(b.phase)
+	if health.watch, err = newWatch(b.phase); err != nil {
+		return err
+	}
 	c.health.Store(health)
 	defer c.health.Store(nil)
 	emit := func(batch measure.Batch) error {
@@ -59,6 +62,10 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 	watching.Go(func() {
 		defer guarded(stop, "abort_if")
 		c.watchPhase(together, stop, b, health, watched)
+	})
+	watching.Go(func() {
+		defer guarded(stop, "watch")
+		c.watchGates(together, stop, b, health)
 	})
 	err = c.send(together, stop, streams, engines, clock, emit)
 	stop(nil)
