@@ -92,6 +92,33 @@ func TestObjectiveWatch(t *testing.T) {
 	}
 }
 
+// TestObjectiveWatchOfClusters: where failures come three at a time, as with
+// retries, more of them are chance. On average 0.5 % fail, which is allowed.
+func TestObjectiveWatchOfClusters(t *testing.T) {
+	const rollouts = 300
+	found, inflation := 0, 0.0
+	for seed := range uint64(rollouts) {
+		w, err := NewObjectiveWatch(0.005)
+		require.NoError(t, err)
+		rng := rand.New(rand.NewPCG(seed, 9))
+		certain := false
+		for range 3600 {
+			c := Counts{N: 20}
+			if rng.IntN(30) == 0 {
+				c.Failed = 3
+			}
+			w.Add(c)
+			certain = certain || w.Finding().Certain(0.05)
+		}
+		if certain {
+			found++
+		}
+		inflation += w.Finding().Inflation / rollouts
+	}
+	require.InDelta(t, 3, inflation, 0.5, "as many as one cluster")
+	require.False(t, Excludes(uint64(found), rollouts, 0.05, 0.99), "%d of %d", found, rollouts)
+}
+
 func TestLatencyWatchExplainsItself(t *testing.T) {
 	w := NewLatencyWatch(newSketch, 1)
 	allowed := NewLatencyWatch(newSketch, 1.5)
