@@ -81,7 +81,7 @@ func TestAPauseThatSomebodyEnds(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, signalTo(p.pid, syscall.SIGCONT))
 		},
-		"container": func(t *testing.T, s subject) {
+		"container of a fake": func(t *testing.T, s subject) {
 			c := s.victim.(*containerLife)
 			require.NoError(t, c.engine.tell(t.Context(), c.id, "unpause", nil))
 		},

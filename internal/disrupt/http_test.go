@@ -87,7 +87,7 @@ func TestCallsAreAFault(t *testing.T) {
 
 func TestACallWithAWrongAnswer(t *testing.T) {
 	for name, test := range map[string]struct{ answer, want string }{
-		"not as expected": {`{"experiment": {"ids": ["e/1 ?"], "state": "waiting"}}`, `experiment.state "waiting" instead of "running"`},
+		"not as expected": {`{"experiment": {"ids": ["e/1 ?"], "state": "waiting"}}`, `JSON experiment.state is "waiting", want "running"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, d := newExperiments(t)

@@ -45,7 +45,7 @@ func TestWrongDisruptions(t *testing.T) {
 		`disruption "d": slow_close: delay is not above 0`:                                                                                                            {SlowClose: &plan.SlowClose{}},
 		`disruption "d": corrupt: bytes 2 is not above 0 % and up to 100 %`:                                                                                           {Corrupt: &plan.Corrupt{Bytes: 2}},
 		`disruption "d": clock: skew wants a duration with its sign, such as 5m or -1h; got "x"`:                                                                      {Clock: &plan.Clock{Skew: "x"}},
-		`disruption "d": clock: skew must not be 0s, or the clock is right`:                                                                                           {Clock: &plan.Clock{Skew: "0s"}},
+		`disruption "d": clock: skew must be 1s or more: the time in a header has whole seconds; got 0s`:                                                              {Clock: &plan.Clock{Skew: "0s"}},
 		`disruption "d": flap: on 1ns and off 0s are not both above 0`:                                                                                                {Refuse: &plan.Refuse{}, Flap: &plan.Flap{On: 1}},
 		`disruption "d": match: grpc "Charge" is not of the form shop.Payments/Charge or shop.Payments/*`:                                                             {Error: &plan.Error{}, Match: &plan.Match{GRPC: "Charge"}},
 		`disruption "d": match: path "pay" does not begin with /`:                                                                                                     {Error: &plan.Error{}, Match: &plan.Match{Path: "pay"}},
