@@ -73,14 +73,6 @@ func NewWatch(gates []Gate, phase string, baseline bool, falseAlarms float64) (*
 	return w, nil
 }
 
-// Gates are those that are watched, as they were written.
-func (w *Watch) Gates() (list []string) {
-	for _, g := range w.watched {
-		list = append(list, g.gate.Text)
-	}
-	return list
-}
-
 // Heard takes note of what happened and was measured.
 func (w *Watch) Heard(batch measure.Batch) {
 	for _, e := range batch.Events {
@@ -145,18 +137,6 @@ func (o *observer) forget() {
 			*c = cell{}
 		}
 	}
-}
-
-// Unwatched says of each gate of a phase that can not be watched why, by the
-// gate's text.
-func Unwatched(gates []Gate, baseline bool) map[string]string {
-	why := map[string]string{}
-	for _, g := range parsed(gates) {
-		if _, reason := sequentialOf(g, baseline); reason != "" {
-			why[cmp.Or(g.Text, g.String())] = reason
-		}
-	}
-	return why
 }
 
 // watchable says why a gate can not be watched, whatever its objective; "" when
