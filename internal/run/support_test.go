@@ -74,6 +74,8 @@ func (l load) Run(ctx context.Context, emit func(measure.Batch) error) error {
 	if err := emit(measure.Batch{Events: []measure.Event{begun}}); err != nil {
 		return err
 	}
+	var under sync.WaitGroup // windows on their way: none comes in after Run
+	defer under.Wait()
 	for range int(p.Length() / time.Second) {
 		begin := time.Now().Truncate(time.Second)
 		if wait(ctx, time.Second) != nil {
@@ -87,7 +89,10 @@ func (l load) Run(ctx context.Context, emit func(measure.Batch) error) error {
 			failed = 10
 		}
 		w := measure.Window{Series: measure.Series{Metric: measure.MetricRequest, Test: l.stream.Test.Name, Arm: l.stream.Arm}, Start: begin.UnixNano(), Width: int64(time.Second), Count: 10, Failed: failed}
-		time.AfterFunc(l.late, func() { _ = emit(measure.Batch{Windows: []measure.Window{w}}) })
+		under.Go(func() {
+			time.Sleep(l.late)
+			_ = emit(measure.Batch{Windows: []measure.Window{w}})
+		})
 		if l.err != nil {
 			return l.err
 		}
