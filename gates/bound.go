@@ -15,6 +15,7 @@ type bound struct {
 	note             string // what it rests on
 	missing          string // why there is none
 	unless           string // why a more lenient one, which would count, is not known
+	first            bool   // nothing to compare with is what the plan expects of a first run
 }
 
 func exactly(x float64) bound { return bound{value: x, low: x, high: x} }
@@ -24,6 +25,9 @@ func exactly(x float64) bound { return bound{value: x, low: x, high: x} }
 func (b bound) settle(check *Check) {
 	switch {
 	case b.unless == "":
+	case b.first && check.Outcome == Fail:
+		check.Outcome, check.Cause, check.Reason = Pass, None, ""
+		check.warn("%s", firstRun)
 	case check.Outcome == Pass:
 		check.warn("%s; the other part of the objective is met", b.unless)
 	default:
@@ -76,51 +80,24 @@ func pick(kind string, op Op, a, b bound) bound {
 	if kind == "min" {
 		of = math.Min
 	}
-	missing := cmp.Or(a.missing, b.missing)
+	missing, first := cmp.Or(a.missing, b.missing), a.first || b.first
 	if easier := kind == "max" && atMost(op) || kind == "min" && (op == ">=" || op == ">"); missing != "" && easier {
 		if a.missing != "" {
 			a = b
 		}
-		a.unless = cmp.Or(a.unless, missing)
+		a.unless, a.first = cmp.Or(a.unless, missing), first
+		return a
+	}
+	if missing != "" && first { // the other part holds on a first run, too
+		if a.missing != "" {
+			a = b
+		}
 		return a
 	}
 	return bound{
 		value: of(a.value, b.value), low: of(a.low, b.low), high: of(a.high, b.high),
 		note: cmp.Or(a.note, b.note), missing: missing, unless: cmp.Or(a.unless, b.unless),
 	}
-}
-
-// baselineBound reads the baseline's value and changes it as the gate says.
-func (j *judge) baselineBound(v Value, c *job, each string, confidence float64) bound {
-	o, arm := j.baseline()
-	if o == nil {
-		return bound{missing: "there is no baseline to compare with"}
-	}
-	inst := c.inst
-	if o != j.now {
-		inst = o.timeline.instance(c.inst.period)
-	}
-	row, missing := rowOf(c.gate.SLI, c.gate, o.timeline)
-	if missing = cmp.Or(j.distrust(o, arm, c), inst.missing, missing); missing != "" {
-		return bound{missing: "in the baseline, " + missing}
-	}
-	acc := o.ask(c.gate.SLI, c.gate, inst, arm, wantsOf(row, c.gate.Stat))
-	e := newEstimate(row, c.gate.Stat, o.reading(acc, each))
-	b := e.bound("baseline", confidence)
-	if b.missing == "" && row.Unit != c.row.Unit {
-		b.missing = "the baseline has another unit"
-	}
-	if b.missing != "" {
-		return b
-	}
-	b.change(v)
-	if c.row.Unit == UnitShare {
-		b.value, b.low, b.high = clampShare(b.value), clampShare(b.low), clampShare(b.high)
-	}
-	if have, want := e.tooFew(max(enoughForBaseline, e.wanted(c.gate, b.value))); have != "" {
-		b.missing = fmt.Sprintf("the baseline has %s; comparing wants %s", have, want)
-	}
-	return b
 }
 
 // distrust says why a baseline proves nothing, "" when it does. What is wrong

@@ -20,6 +20,10 @@ func (j *judge) decide(c *job, each string, split float64, check *Check) {
 	}
 	check.Value, check.Observed = finite(e.value), unitText(e.value, c.row.Unit)
 	limit := j.bound(c.gate.Value, c, each, fromHalf(split))
+	if limit.missing != "" && limit.first {
+		e.firstRun(c.gate, check)
+		return
+	}
 	if limit.missing != "" {
 		check.doubt(Evidence, "%s", limit.missing)
 		return

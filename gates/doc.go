@@ -58,6 +58,10 @@
 // interrupted, fell short or was not disrupted as it should have been shows
 // nothing. Beside max() and min() a part that is known and met is enough.
 //
+// Of several records of earlier runs the median counts, with their range as its
+// interval. A verdict is about the version that the targets told before and
+// after the tests; when they told another one, or none, nothing passes.
+//
 // # Watching
 //
 // A [Watch] tests the steady gates of a phase each second while it goes on. Its
@@ -74,5 +78,7 @@
 // weightiest cause is named: the run was interrupted, the generator did not deliver, a disruption did
 // not bite, there is not enough evidence. No gates, no data and no attempts
 // are evidence of nothing. Gates of severity warning are reported and decide
-// nothing.
+// nothing; so do those that are not calibrated yet, and those that somebody
+// waived while the waiver holds. Gates may be weighed into a score, which decides
+// only where a gate asks for it.
 package gates

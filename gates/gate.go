@@ -2,21 +2,19 @@ package gates
 
 // Gate is a rule over one SLI in one period, parsed.
 type Gate struct {
-	Text       string   `json:"gate"` // as it was written
-	SLI        string   `json:"-"`    // a name of the SLI table, or a k6 metric
-	Stat       Stat     `json:"-"`    // p95, mean, max
-	Of         string   `json:"-"`    // a transaction, step, route (with any method if it has none) or dependency; "" for all
-	From       string   `json:"-"`    // a test; "" for all
-	Op         Op       `json:"-"`
-	Value      Value    `json:"-"`
-	Where      []Filter `json:"-"` // for KEY=VALUE
-	Each       string   `json:"-"` // for each KEY: one check for each value seen
-	Period     Period   `json:"-"`
-	Strict     bool     `json:"strict,omitempty"`      // the interval, too, must meet the objective
-	MinSamples uint64   `json:"min_samples,omitempty"` // instead of the computed number
-	Confidence float64  `json:"confidence,omitempty"`  // 0.5 to 0.9999; 0 means 0.95
-	Severity   Severity `json:"severity,omitempty"`    // "" means critical
-	Note       string   `json:"note,omitempty"`
+	Text   string   `json:"gate"` // as it was written
+	SLI    string   `json:"-"`    // a name of the SLI table, or a k6 metric
+	Stat   Stat     `json:"-"`    // p95, mean, max
+	Of     string   `json:"-"`    // a transaction, step, route (with any method if it has none) or dependency; "" for all
+	From   string   `json:"-"`    // a test; "" for all
+	Op     Op       `json:"-"`
+	Value  Value    `json:"-"`
+	Where  []Filter `json:"-"` // for KEY=VALUE
+	Each   string   `json:"-"` // for each KEY: one check for each value seen
+	Period Period   `json:"-"`
+	Options
+	Advisory string  `json:"advisory,omitempty"` // why it only warns as yet, though it is critical; "" when it does not
+	Waiver   *Waiver `json:"waiver,omitempty"`   // nil without one
 }
 
 // Stat is what is taken of an SLI that has a distribution.

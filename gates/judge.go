@@ -26,7 +26,7 @@ func Judge(gates []Gate, record Record) Verdict {
 	now.read(record)
 	now.endless()
 	j.relapse()
-	j.compareWith(record.Baseline)
+	j.compareWith(record.Baselines)
 	return j.verdict(j.checks())
 }
 
@@ -34,9 +34,10 @@ func Judge(gates []Gate, record Record) Verdict {
 type judge struct {
 	record Record
 	now    *observer
-	before *observer // over the other record; nil without one
+	before []*observer // over the baselines of other runs
 	jobs   []*job
 	bitten []Disrupted
+	scores []Score
 
 	recoveries []*job // of each disruption, for the summary
 	last       *job   // the recovery after what was lifted last; nil when a gate asks for it
@@ -61,7 +62,8 @@ func parsed(gates []Gate) []Gate {
 		if g.SLI != "" {
 			continue
 		}
-		if p, err := ParseWith(g.Text, Options{g.Strict, g.MinSamples, g.Confidence, g.Severity, g.Note}); err == nil {
+		if p, err := ParseWith(g.Text, g.Options); err == nil {
+			p.Advisory, p.Waiver = g.Advisory, g.Waiver
 			all[i] = p
 		}
 	}
@@ -71,7 +73,7 @@ func parsed(gates []Gate) []Gate {
 // prepare turns a gate into jobs and asks for what they will need.
 func (j *judge) prepare(g Gate, all []Gate) {
 	if g.SLI == "" {
-		_, err := ParseWith(g.Text, Options{g.Strict, g.MinSamples, g.Confidence, g.Severity, g.Note})
+		_, err := ParseWith(g.Text, g.Options)
 		inst := j.now.timeline.instance(g.Period)
 		j.jobs = append(j.jobs, &job{gate: g, inst: inst, missing: fmt.Sprintf("the gate is not understood: %v", err)})
 		return
@@ -83,7 +85,7 @@ func (j *judge) prepare(g Gate, all []Gate) {
 		j.jobs = append(j.jobs, c)
 		switch {
 		case c.missing != "":
-		case row.kind == noticeKind: // by events alone
+		case row.kind == noticeKind, row.kind == scoreKind: // by events alone, by the other checks
 		case row.kind == recoveryKind:
 			j.findCompanions(c, all)
 		default:
@@ -115,25 +117,32 @@ func usesBaseline(v Value) bool {
 	return v.Kind == "baseline" || slices.ContainsFunc(v.Args, usesBaseline)
 }
 
-// compareWith reads the other record if a gate needs it and this record has no
-// baseline of its own.
-func (j *judge) compareWith(r *Record) {
+// compareWith reads the other records if a gate needs them and this record has
+// no baseline of its own.
+func (j *judge) compareWith(records []Record) {
 	needed := slices.ContainsFunc(j.jobs, func(c *job) bool { return c.acc != nil && usesBaseline(c.gate.Value) })
-	if r == nil || !needed || j.now.hasArm(measure.Baseline) {
+	if !needed || j.now.hasArm(measure.Baseline) {
 		return
 	}
-	j.before = newObserver(readEvents(cmp.Or(r.Phase, j.record.Phase), r.Events))
+	for _, r := range records {
+		j.before = append(j.before, j.readBaseline(r))
+	}
+}
+
+func (j *judge) readBaseline(r Record) *observer {
+	o := newObserver(readEvents(cmp.Or(r.Phase, j.record.Phase), r.Events))
 	for _, c := range j.jobs {
 		if c.acc == nil || !usesBaseline(c.gate.Value) {
 			continue
 		}
-		inst := j.before.timeline.instance(c.inst.period)
-		if row, missing := rowOf(c.gate.SLI, c.gate, j.before.timeline); missing == "" {
-			j.before.ask(c.gate.SLI, c.gate, inst, measure.Candidate, wantsOf(row, c.gate.Stat))
+		inst := o.timeline.instance(c.inst.period)
+		if row, missing := rowOf(c.gate.SLI, c.gate, o.timeline); missing == "" {
+			o.ask(c.gate.SLI, c.gate, inst, measure.Candidate, wantsOf(row, c.gate.Stat))
 		}
 	}
-	j.before.read(*r)
-	j.before.endless()
+	o.read(r)
+	o.endless()
+	return o
 }
 
 func (o *observer) hasArm(arm string) bool {
@@ -143,14 +152,6 @@ func (o *observer) hasArm(arm string) bool {
 		}
 	}
 	return false
-}
-
-// baseline gives the observer and the arm to compare with; nil without one.
-func (j *judge) baseline() (*observer, string) {
-	if j.now.hasArm(measure.Baseline) {
-		return j.now, measure.Baseline
-	}
-	return j.before, measure.Candidate
 }
 
 // wantsOf says what has to be kept for an SLI.
@@ -171,20 +172,29 @@ func (j *judge) checks() []Check {
 	values := make([][]string, len(j.jobs))
 	for i, c := range j.jobs {
 		values[i] = j.valuesOf(c)
-		if c.gate.Severity != Warning {
+		if c.gate.decides() {
 			critical += max(1, len(values[i]))
 		}
 	}
 	checks := []Check{}
+	var scored []int
 	for i, c := range j.jobs {
 		if len(values[i]) == 0 {
 			c.missing = fmt.Sprintf("no %s was seen in this period", c.gate.Each)
 			values[i] = []string{""}
 		}
+		if c.row.kind == scoreKind {
+			scored = append(scored, len(checks))
+		}
 		for _, each := range values[i] {
 			checks = append(checks, j.check(c, each, critical))
 		}
 	}
+	for _, i := range scored {
+		scoreOf(checks, checks[i].Gate.Of).judge(&checks[i])
+		checks[i].waive(j.record.Run)
+	}
+	j.scores = scores(checks)
 	j.remember()
 	return append(checks, j.now.timeline.abortChecks()...)
 }
@@ -211,8 +221,11 @@ func (j *judge) check(c *job, each string, critical int) Check {
 		text += " (" + c.gate.Each + " " + each + ")"
 	}
 	check := Check{
-		Gate: c.gate, Severity: c.gate.Severity, Note: c.gate.Note, Text: text, Period: c.inst.period.String(), SLI: c.gate.Subject(), Unit: c.row.Unit,
+		Gate: c.gate, Severity: c.gate.Severity, Advisory: c.gate.Advisory, Group: c.gate.Group, Weight: c.gate.Weight, Note: c.gate.Note, Text: text, Period: c.inst.period.String(), SLI: c.gate.Subject(), Unit: c.row.Unit,
 		Observed: "no data", Objective: string(c.gate.Op) + " " + c.gate.Value.String(),
+	}
+	if c.gate.Advisory != "" {
+		check.warn("it decides nothing yet: %s", c.gate.Advisory)
 	}
 	split := evidence.Split(c.gate.confidence(), critical)
 	switch {
@@ -228,10 +241,14 @@ func (j *judge) check(c *job, each string, critical int) Check {
 		j.recovery(c, each, &check)
 	case c.row.kind == noticeKind:
 		j.notice(c, &check)
+	case c.row.kind == scoreKind: // when all the others are judged
+		check.Period = string(Overall)
+		return check
 	default:
 		j.decide(c, each, split, &check)
 	}
 	j.trust(c, &check)
+	check.waive(j.record.Run)
 	return check
 }
 
@@ -281,6 +298,10 @@ func (j *judge) trust(c *job, check *Check) {
 		return
 	}
 	if why := j.now.timeline.interrupted; why != "" {
+		check.doubt(Evidence, "%s", why)
+		return
+	}
+	if why := j.now.timeline.misidentified(); why != "" {
 		check.doubt(Evidence, "%s", why)
 		return
 	}

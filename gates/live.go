@@ -83,7 +83,7 @@ func Watchable(gates []Gate) (list []Gate) {
 	for _, g := range parsed(gates) {
 		_, absolute := constant(g.Value)
 		row, known := lookUp(g.SLI)
-		if absolute && known && steadyKind(g) && g.Severity != Warning && g.Each == "" && poolable(g, row) {
+		if absolute && known && steadyKind(g) && g.decides() && g.Each == "" && poolable(g, row) {
 			list = append(list, g)
 		}
 	}

@@ -63,7 +63,7 @@ func TestLive(t *testing.T) {
 
 func TestWatchable(t *testing.T) {
 	list := Watchable(append(mustParse(t, "availability >= 99%", "latency p95 <= 300ms", "throughput >= 5/s", "errors <= 5% during d",
-		"availability >= baseline - 1pp", "errors == 0", "latency p95 <= 1s for each cell", "latency max <= 9s"), Gate{Text: "reliability >= 90%", Severity: Warning}))
+		"availability >= baseline - 1pp", "errors == 0", "latency p95 <= 1s for each cell", "latency max <= 9s"), Gate{Text: "reliability >= 90%", Options: Options{Severity: Warning}}))
 	var texts []string
 	for _, g := range list {
 		texts = append(texts, g.Text)

@@ -34,7 +34,7 @@ func (j *judge) findCompanions(c *job, gates []Gate) {
 		limit, absolute := constant(g.Value)
 		row, known := lookUp(g.SLI)
 		steady := g.Period.Kind == Steady || g.Period.Kind == ""
-		if !absolute || !steady || g.SLI == "" || g.Severity == Warning {
+		if !absolute || !steady || g.SLI == "" || !g.decides() {
 			continue
 		}
 		if c.gate.Of != "" && c.gate.Of != g.SLI || c.gate.From != "" && g.From != "" && g.From != c.gate.From {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,10 +33,11 @@ func TestRules(t *testing.T) {
 const epoch = int64(1_750_000_000) * second
 
 type script struct {
-	now, before *sheet
-	with        []Gate
-	verdict     Verdict
-	checks      []Check // of the last judge, not yet expected
+	now     *sheet
+	before  []*sheet
+	with    []Gate
+	verdict Verdict
+	checks  []Check // of the last judge, not yet expected
 }
 
 // sheet is one record being written.
@@ -91,13 +93,13 @@ func (s *script) line(line string) error {
 	case "clear":
 		*s = script{now: &sheet{}}
 		return nil
-	case "before":
-		if s.before == nil {
-			s.before = &sheet{}
+	case "before", "another":
+		if s.before == nil || word == "another" {
+			s.before = append(s.before, &sheet{})
 		}
-		return s.before.load(rest)
+		return s.before[len(s.before)-1].load(rest)
 	case "with":
-		g, err := Parse(rest)
+		g, err := parseOptions(rest)
 		s.with = append(s.with, g)
 		return err
 	case "judge":
@@ -112,37 +114,57 @@ func (s *script) judge(rest string) error {
 	if len(s.checks) > 0 {
 		return fmt.Errorf("%d checks of the last judge are not expected", len(s.checks))
 	}
-	text, options, _ := strings.Cut(rest, ";")
-	o := Options{}
-	for _, opt := range strings.Fields(options) {
-		key, value, _ := strings.Cut(opt, "=")
-		switch key {
-		case "strict":
-			o.Strict = true
-		case "warning":
-			o.Severity = Warning
-		case "min_samples":
-			o.MinSamples, _ = strconv.ParseUint(value, 10, 64)
-		default:
-			return fmt.Errorf("unknown option %q", opt)
-		}
-	}
 	all := append([]Gate(nil), s.with...)
-	if text = strings.TrimSpace(text); text != "nothing" {
-		g, err := ParseWith(text, o)
+	if rest != "nothing" {
+		g, err := parseOptions(rest)
 		if err != nil {
 			return err
 		}
 		all = append(all, g)
 	}
 	r := s.now.record()
-	if s.before != nil {
-		before := s.before.record()
-		r.Baseline = &before
+	r.Run.Started = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	for _, b := range s.before {
+		r.Baselines = append(r.Baselines, b.record())
 	}
 	s.verdict = Judge(all, r)
 	s.checks = s.verdict.Checks[min(len(s.with), len(s.verdict.Checks)):]
 	return nil
+}
+
+// parseOptions reads a gate and, behind a semicolon, what its long form says.
+func parseOptions(line string) (Gate, error) {
+	text, options, _ := strings.Cut(line, ";")
+	o, advisory, waiver := Options{}, "", (*Waiver)(nil)
+	for _, opt := range strings.Fields(options) {
+		key, value, _ := strings.Cut(opt, "=")
+		number, _ := strconv.ParseUint(value, 10, 64)
+		switch key {
+		case "strict":
+			o.Strict = true
+		case "warning":
+			o.Severity = Warning
+		case "min_samples":
+			o.MinSamples = number
+		case "group":
+			o.Group = value
+		case "weight":
+			o.Weight = number
+		case "advisory":
+			advisory = value
+		case "waived": // until a day
+			expires, err := time.Parse(time.DateOnly, value)
+			if err != nil {
+				return Gate{}, err
+			}
+			waiver = &Waiver{Owner: "jane", Reason: "a migration", Expires: expires.AddDate(0, 0, 1)}
+		default:
+			return Gate{}, fmt.Errorf("unknown option %q", opt)
+		}
+	}
+	g, err := ParseWith(strings.TrimSpace(text), o)
+	g.Advisory, g.Waiver = advisory, waiver
+	return g, err
 }
 
 // expect compares "fail system observed ... reason ... warning ... evidence ...".

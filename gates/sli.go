@@ -63,6 +63,7 @@ const (
 	gaugeKind                // a value that goes up and down
 	recoveryKind             // a time found by looking at other gates
 	noticeKind               // a time between events
+	scoreKind                // of the other checks
 	metricKind               // known only when the record has been seen
 )
 
@@ -131,6 +132,11 @@ var slis = map[string]SLI{
 		Numerator: "time from injection until somebody acknowledges",
 		Unit:      UnitTime, Better: "<=", kind: noticeKind,
 		Doc: "How long after the injection of a disruption somebody said, by `resilience ack` or a POST, that they knew.",
+	},
+	"score": {
+		Numerator: "weights of the gates that hold", Denominator: "weights of all gates",
+		Unit: UnitShare, Better: ">=", kind: scoreKind,
+		Doc: "The weighted share of a phase's gates, or of the group named by `of`, that hold; warnings count too.",
 	},
 	"amplification": {
 		Numerator: "requests that the dependency saw", Denominator: "requests that the tests made",

@@ -64,6 +64,8 @@ type timeline struct {
 	skipped     map[string]string
 	skippedOf   map[string]string // what each sweep that had a part skipped says of it
 	heard       notices
+	versions    []Version                    // candidate first
+	first       bool                         // a run without anything to compare with is the first baseline
 	metrics     map[string]map[string]string // attributes of k6 metrics
 	aborts      []abort
 	shortfalls  []shortfall
@@ -95,6 +97,8 @@ func readEvents(phase string, events []measure.Event) *timeline {
 // eventReaders is what each kind of event means to the timeline. Kinds that
 // are not here do not bear on a verdict.
 var eventReaders = map[string]func(*timeline, measure.Event){
+	measure.EventPhase:      func(t *timeline, e measure.Event) { t.first = e.Attrs["first"] != "" },
+	measure.EventVersion:    (*timeline).versionEvent,
 	measure.EventTest:       (*timeline).testStarted,
 	measure.EventTestEnd:    (*timeline).testEnded,
 	measure.EventDisruption: (*timeline).injected,

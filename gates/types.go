@@ -43,11 +43,11 @@ type Run struct {
 // Record is everything one run left behind that judging needs. One call of
 // [Judge] looks at one phase of it.
 type Record struct {
-	Run      Run
-	Phase    string
-	Events   []measure.Event                  // any order; of all phases
-	Windows  iter.Seq2[measure.Window, error] // may be ranged over more than once
-	Baseline *Record                          // nil when there is none
+	Run       Run
+	Phase     string
+	Events    []measure.Event                  // any order; of all phases
+	Windows   iter.Seq2[measure.Window, error] // may be ranged over more than once
+	Baselines []Record                         // of other runs, to compare with: one, or several of which the median counts
 }
 
 // Severity of a gate.
@@ -65,6 +65,10 @@ type Check struct {
 	Outcome   Outcome  `json:"outcome"`
 	Cause     Cause    `json:"cause,omitzero"`
 	Severity  Severity `json:"severity,omitempty"` // "" means critical
+	Advisory  string   `json:"advisory,omitempty"` // why the gate only warns as yet; "" when it decides
+	Waiver    *Waiver  `json:"waiver,omitempty"`   // that lets it be broken; nil when it holds, or nobody does
+	Group     string   `json:"group,omitempty"`
+	Weight    uint64   `json:"weight,omitempty"` // in scores; 0 means 1
 	Note      string   `json:"note,omitempty"`
 	Text      string   `json:"gate"`            // the gate as it was written, with its EACH name filled in
 	Period    string   `json:"period"`          // "steady", "during payments-slow"
@@ -125,15 +129,28 @@ type Disrupted struct {
 	Recovered    *float64 `json:"recovered_ms,omitempty"`    // from lifting until the steady gates held again
 }
 
+// Version is which version a target said it was.
+type Version struct {
+	Target string `json:"target"`
+	Arm    string `json:"arm"`
+	Before string `json:"before"` // the tests; "" when it is not known
+	After  string `json:"after"`  // the tests; "" when it is not known
+	Wanted string `json:"wanted,omitempty"`
+
+	asked map[string]string // when, and what went wrong
+}
+
 // Verdict is the answer for one phase.
 type Verdict struct {
 	Phase       string      `json:"phase"`
 	Outcome     Outcome     `json:"outcome"`
 	Cause       Cause       `json:"cause,omitzero"`
-	Reason      string      `json:"reason"` // one sentence for a pipeline's log
+	Reason      string      `json:"reason"`             // one sentence for a pipeline's log
+	Versions    []Version   `json:"versions,omitempty"` // of the targets that tell theirs
 	Checks      []Check     `json:"checks"`
 	Traffic     []Traffic   `json:"traffic"`
 	Disruptions []Disrupted `json:"disruptions"`
 	FaultActive bool        `json:"fault_active,omitempty"` // lifting a fault could not be confirmed: see ExitFault
+	Scores      []Score     `json:"scores,omitempty"`       // where gates are weighted, grouped or scored
 	Warnings    []string    `json:"warnings,omitempty"`
 }

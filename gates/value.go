@@ -259,6 +259,8 @@ func (p *parser) other(g Gate) (Value, *SyntaxError) {
 	switch {
 	case name == "recovery" || g.SLI == "recovery":
 		return Value{}, p.fail(at, "recovery is compared with a time")
+	case left.kind == scoreKind || right.kind == scoreKind:
+		return Value{}, p.fail(at, "a score is compared with a number")
 	case left.kind == noticeKind || right.kind == noticeKind:
 		return Value{}, p.fail(at, "%s is compared with a time", g.SLI)
 	case known && also && left.Unit != right.Unit:
@@ -284,6 +286,11 @@ func (p *parser) check(g Gate) *SyntaxError {
 			return err
 		}
 	}
+	if row, _ := lookUp(g.SLI); row.kind == scoreKind {
+		if err := p.checkScore(g); err != nil {
+			return err
+		}
+	}
 	if g.SLI == "delivered" && g.Of != "" {
 		return p.fail(0, "arrivals belong to a whole test: write delivered from TEST")
 	}
@@ -306,6 +313,21 @@ func (p *parser) checkNotice(g Gate) *SyntaxError {
 		return p.fail(end, "%s is compared with a time", g.SLI)
 	case g.From != "" || len(g.Where) > 0 || g.Each != "":
 		return p.fail(end, "%s is of the whole system: leave out from and for", g.SLI)
+	}
+	return nil
+}
+
+// checkScore looks at gates over the other gates.
+func (p *parser) checkScore(g Gate) *SyntaxError {
+	end := len(strings.TrimRight(p.text, " \t\r\n"))
+	_, absolute := constant(g.Value)
+	switch {
+	case g.Period.Kind != Steady && g.Period.Kind != Overall:
+		return p.fail(end, "a score is of all gates, whatever their periods: leave out %s", g.Period)
+	case !absolute:
+		return p.fail(end, "a score is compared with a number")
+	case g.From != "" || len(g.Where) > 0 || g.Each != "":
+		return p.fail(end, "a score is of all gates: leave out from and for")
 	}
 	return nil
 }

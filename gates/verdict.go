@@ -14,7 +14,7 @@ func (j *judge) verdict(checks []Check) Verdict {
 	t := j.now.timeline
 	v := Verdict{
 		Phase: j.record.Phase, Checks: checks, Traffic: j.summary(), Disruptions: j.bitten,
-		FaultActive: t.faultActive, Warnings: slices.Clone(t.warnings),
+		FaultActive: t.faultActive, Versions: t.versions, Scores: j.scores, Warnings: slices.Clone(t.warnings),
 	}
 	if text := j.now.brokenText(); text != "" {
 		v.Warnings = append(v.Warnings, text)
@@ -36,7 +36,7 @@ func (j *judge) verdict(checks []Check) Verdict {
 
 func failures(checks []Check) (failed []Check) {
 	for _, c := range checks {
-		if c.Outcome == Fail && c.Severity != Warning {
+		if c.Outcome == Fail && c.Decides() {
 			failed = append(failed, c)
 		}
 	}
@@ -45,7 +45,7 @@ func failures(checks []Check) (failed []Check) {
 
 func critical(checks []Check) (n int) {
 	for _, c := range checks {
-		if c.Severity != Warning {
+		if c.Decides() {
 			n++
 		}
 	}
@@ -74,6 +74,9 @@ func (j *judge) doubts(checks []Check) (Cause, string) {
 	if t.interrupted != "" { // first: the other reasons follow from it
 		return Evidence, t.interrupted
 	}
+	if text := t.misidentified(); text != "" {
+		return Evidence, text
+	}
 	if len(t.shortfalls) > 0 {
 		return Generator, t.shortfalls[0].reason
 	}
@@ -87,7 +90,7 @@ func (j *judge) doubts(checks []Check) (Cause, string) {
 	}
 	for _, cause := range []Cause{Generator, Disruption, Evidence, None} {
 		for _, c := range checks {
-			if c.Outcome == Inconclusive && c.Cause == cause && c.Severity != Warning {
+			if c.Outcome == Inconclusive && c.Cause == cause && c.Decides() {
 				return cmp.Or(cause, Evidence), fmt.Sprintf("%q is inconclusive: %s", c.Text, c.Reason)
 			}
 		}

@@ -145,8 +145,8 @@ func watchable(g Gate, row SLI, known bool) string {
 	switch {
 	case !steadyKind(g):
 		return "only what is steady is watched"
-	case g.Severity == Warning:
-		return "it is a warning, and decides nothing"
+	case !g.decides():
+		return "it only warns, and decides nothing"
 	case g.Each != "":
 		return "for each " + g.Each + " is not watched"
 	case !known || !slices.Contains([]kind{shareKind, quantileKind}, row.kind):

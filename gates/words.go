@@ -62,11 +62,14 @@ func fromWord(words []string, text []byte) (int, error) {
 
 // Options are what the long form of a gate says beside its sentence.
 type Options struct {
-	Strict     bool     // the interval, too, must meet the objective
-	MinSamples uint64   // instead of the computed number; 0 for that one
-	Confidence float64  // 0.5 to 0.9999; 0 for 0.95
-	Severity   Severity // "" for critical
-	Note       string
+	Strict     bool     `json:"strict,omitempty"`      // the interval, too, must meet the objective
+	MinSamples uint64   `json:"min_samples,omitempty"` // instead of the computed number; 0 for that one
+	Confidence float64  `json:"confidence,omitempty"`  // 0.5 to 0.9999; 0 for 0.95
+	Severity   Severity `json:"severity,omitempty"`    // "" for critical
+	Group      string   `json:"group,omitempty"`       // whose score it counts in, too; "" for none
+	Weight     uint64   `json:"weight,omitempty"`      // in scores; 0 for 1
+	Calibrate  uint64   `json:"calibrate,omitempty"`   // how many runs it only warns in before it decides
+	Note       string   `json:"note,omitempty"`
 }
 
 // ParseWith reads a sentence and adds the options. The error is a
@@ -76,7 +79,7 @@ func ParseWith(text string, o Options) (Gate, error) {
 	if err != nil {
 		return Gate{}, err
 	}
-	g.Strict, g.MinSamples, g.Confidence, g.Severity, g.Note = o.Strict, o.MinSamples, o.Confidence, o.Severity, o.Note
+	g.Options = o
 	return g, g.checkOptions()
 }
 
@@ -88,8 +91,19 @@ func (g Gate) checkOptions() error {
 		return fmt.Errorf("severity must be critical or warning, not %q%s", g.Severity,
 			didYouMean(string(g.Severity), []string{string(Critical), string(Warning)}))
 	}
+	if g.Group != "" {
+		if err := ValidName(g.Group); err != nil {
+			return fmt.Errorf("group: %w", err)
+		}
+	}
+	if g.Weight > maxWeight {
+		return fmt.Errorf("weight must be at most %d, not %d", maxWeight, g.Weight)
+	}
 	return nil
 }
+
+// maxWeight keeps sums of weights exact.
+const maxWeight = 1_000_000
 
 // confidence is the gate's own, or the default.
 func (g Gate) confidence() float64 {
@@ -121,10 +135,11 @@ func (g *Gate) UnmarshalJSON(data []byte) error {
 	} else if err := json.Unmarshal(data, &p); err != nil {
 		return err
 	}
-	parsed, err := ParseWith(p.Text, Options{p.Strict, p.MinSamples, p.Confidence, p.Severity, p.Note})
+	parsed, err := ParseWith(p.Text, p.Options)
 	if err != nil {
 		return errors.Join(fmt.Errorf("gate %q", shorten(p.Text)), err)
 	}
+	parsed.Advisory, parsed.Waiver = p.Advisory, p.Waiver
 	*g = parsed
 	return nil
 }

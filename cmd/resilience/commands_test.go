@@ -116,7 +116,7 @@ func TestARecordWithoutAnEndIsNoPass(t *testing.T) {
 	loaded, err := loadPlan(p, nil)
 	require.NoError(t, err)
 	info := newRun(loaded, 1)
-	db, err := newRecord(loaded, info, []string{"beta"}, "")
+	db, err := newRecord(t.Context(), loaded, info, []string{"beta"}, "")
 	require.NoError(t, err)
 	require.NoError(t, db.Close())
 
@@ -165,7 +165,7 @@ func TestLiftFindsTheJournalOfACopiedRecord(t *testing.T) {
 	loaded, err := loadPlan(p, nil)
 	require.NoError(t, err)
 	info := newRun(loaded, 1)
-	db, err := newRecord(loaded, info, []string{"beta"}, "")
+	db, err := newRecord(t.Context(), loaded, info, []string{"beta"}, "")
 	require.NoError(t, err)
 	copied := filepath.Join(t.TempDir(), "record.db")
 	require.NoError(t, db.CopyTo(copied))

@@ -1,15 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"time"
 
 	"resilience/gates"
-	"resilience/internal/measure"
 	"resilience/internal/plan"
 	"resilience/internal/store"
 )
@@ -29,19 +28,17 @@ func newRun(p plan.Plan, seed int64) gates.Run {
 
 // newRecord makes the record of a run: what was asked for, before anything is
 // done about it. Nothing is left behind when it can not be made.
-func newRecord(p plan.Plan, info gates.Run, phases []string, baseline string) (*store.DB, error) {
-	base, err := openBaseline(baseline, phases)
+func newRecord(ctx context.Context, p plan.Plan, info gates.Run, phases []string, baseline string) (*store.DB, error) {
+	found, err := findBaselines(ctx, p, named(p, phases), baseline)
+	defer found.close()
 	if err != nil {
 		return nil, err
-	}
-	if base != nil {
-		defer base.Close()
 	}
 	db, err := store.Create(runsDir, info)
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(savePlan(db, p, phases), saveBaseline(db, base, phases))
+	err = errors.Join(savePlan(db, p, phases), found.save(db))
 	if err != nil {
 		return nil, errors.Join(err, db.Close(), os.Remove(db.Path()))
 	}
@@ -61,7 +58,11 @@ func savePlan(db *store.DB, p plan.Plan, phases []string) error {
 		return err
 	}
 	for _, phase := range named(p, phases) {
-		if err := db.SaveGates(phase.Name, gatesOf(phase)); err != nil {
+		list, err := calibrated(p, phase)
+		if err != nil {
+			return err
+		}
+		if err := db.SaveGates(phase.Name, list); err != nil {
 			return err
 		}
 	}
@@ -85,60 +86,4 @@ func named(p plan.Plan, names []string) []plan.Phase {
 		}
 	}
 	return out
-}
-
-// openBaseline opens the record to compare with, nil when none is asked for.
-func openBaseline(ref string, phases []string) (*store.DB, error) {
-	if ref == "" {
-		return nil, nil
-	}
-	path, err := store.Find(runsDir, ref)
-	if err != nil {
-		return nil, &usageError{"--baseline: " + err.Error()}
-	}
-	db, err := store.Open(path)
-	if err != nil {
-		return nil, &usageError{"--baseline: " + err.Error()}
-	}
-	for _, phase := range phases {
-		if _, err := db.Record(phase); err != nil {
-			return nil, errors.Join(&usageError{"--baseline: " + err.Error()}, db.Close())
-		}
-	}
-	return db, nil
-}
-
-// saveBaseline copies the baseline into the record, so that judging it again
-// elsewhere gives the same answer.
-func saveBaseline(db, base *store.DB, phases []string) error {
-	if base == nil {
-		return nil
-	}
-	for _, phase := range phases {
-		rec, err := base.Record(phase)
-		if err != nil {
-			return err
-		}
-		if err := db.SaveBaseline(rec); err != nil {
-			return err
-		}
-	}
-	return warnOfBaseline(db, base, phases)
-}
-
-// warnOfBaseline tells the reader of the verdict when the baseline did not
-// pass itself: to be as good as a bad run proves little.
-func warnOfBaseline(db, base *store.DB, phases []string) error {
-	doc, err := document(base, nil)
-	if err != nil || doc.Outcome == gates.Pass {
-		return err
-	}
-	var batch measure.Batch
-	for i, phase := range phases {
-		batch.Events = append(batch.Events, measure.Event{
-			Source: "baseline", Seq: uint64(i), At: time.Now().UnixNano(), Kind: measure.EventWarning, Phase: phase, Name: "baseline",
-			Attrs: map[string]string{"detail": fmt.Sprintf("the baseline %s did not pass itself (%s: %s)", doc.Run.ID, doc.Outcome, doc.Reason)},
-		})
-	}
-	return db.Append(batch)
 }

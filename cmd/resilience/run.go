@@ -50,7 +50,7 @@ and lifts its disruptions, and judges its gates. The record is kept under
 	f.BoolVar(&o.all, "all", false, "run all phases, in order, until one does not pass")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the time line and what the gates could show, and run nothing")
 	f.StringVar(&o.out, "out", "", "write every report and the record into this `DIR`")
-	f.StringVar(&o.baseline, "baseline", "", "compare with this `RUN`: an id, a prefix of one, last, or a file")
+	f.StringVar(&o.baseline, "baseline", "", "compare with this `RUN`, whatever the plan says: an id, a prefix of one, last, a file, or the URL of one")
 	f.Int64Var(&o.seed, "seed", 0, "seed of everything random; by default (0) a new one, which is recorded")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing but the verdict")
 	f.BoolVar(&announce, "announce", true, "show when disruptions come; false for a game day: they come at a moment drawn from the seed")
@@ -89,7 +89,7 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 	if err != nil {
 		return reportRefusal(s, o, err)
 	}
-	db, err := newRecord(p, info, phases, o.baseline)
+	db, err := newRecord(ctx, p, info, phases, o.baseline)
 	if err != nil {
 		return reportRefusal(s, o, err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,27 +16,54 @@ import (
 )
 
 func runsCommand(s *streams) *cobra.Command {
-	return &cobra.Command{
-		Use:   "runs",
+	var byGate bool
+	cmd := &cobra.Command{
+		Use:   "runs [RUN]...",
 		Short: "List the runs that have a record here, newest first",
-		Args:  exactly(0, "nothing"),
-		RunE: func(*cobra.Command, []string) error {
-			list, err := store.List(runsDir)
-			if err != nil {
+		Long: `runs lists the runs that have a record here, or those that are named, newest
+first. With --gates it tells how often each gate failed: over runs of one version
+(an A/A test) each failure is a false alarm.`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			list, err := someRuns(args)
+			switch {
+			case err != nil:
 				return err
-			}
-			if len(list) == 0 {
+			case len(list) == 0:
 				fmt.Fprintf(s.out, "no runs under %s\n", runsDir)
 				return nil
+			case byGate:
+				return writeFlakes(s.out, list)
 			}
-			w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "RUN\tPLAN\tPHASES\tTOOK\tOUTCOME")
-			for _, r := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Run.Plan, strings.Join(r.Phases, ", "), took(r.Run), outcome(r))
-			}
-			return w.Flush()
+			return writeRuns(s.out, list)
 		},
 	}
+	cmd.Flags().BoolVar(&byGate, "gates", false, "tell how often each gate failed, by plan, phase and version")
+	return cmd
+}
+
+// someRuns are the runs that are named, or all.
+func someRuns(refs []string) ([]store.Summary, error) {
+	if len(refs) == 0 {
+		return store.List(runsDir)
+	}
+	var list []store.Summary
+	for _, ref := range refs {
+		path, err := store.Find(runsDir, ref)
+		if err != nil {
+			return nil, &usageError{err.Error()}
+		}
+		list = append(list, store.Summarize(path))
+	}
+	return list, nil
+}
+
+func writeRuns(out io.Writer, list []store.Summary) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "RUN\tPLAN\tPHASES\tTOOK\tOUTCOME")
+	for _, r := range list {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Run.Plan, strings.Join(r.Phases, ", "), took(r.Run), outcome(r))
+	}
+	return w.Flush()
 }
 
 func took(r gates.Run) string {

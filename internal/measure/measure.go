@@ -94,8 +94,9 @@ type Window struct {
 
 // Kinds of events.
 const (
-	EventPhase      = "phase"      // a phase began; Attrs candidate, baseline
+	EventPhase      = "phase"      // a phase began; Attrs candidate, baseline, traffic (a digest of what is sent and disrupted), first ("record" when a run without a baseline is to be the first)
 	EventPhaseEnd   = "phase-end"  // Attrs reason when it ended early
+	EventVersion    = "version"    // which version a target is; Name the target, Attrs when (before or after the tests), version or error, wanted ("" when any will do)
 	EventTest       = "test"       // a test began to send; Attrs kind, warmup (a Go duration), engine
 	EventTestEnd    = "test-end"   // Attrs complete ("true"/"false"), reason
 	EventReach      = "reach"      // what a disruption would act on, found out before any load; Attrs unit, of, names

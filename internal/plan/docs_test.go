@@ -137,6 +137,10 @@ func (p *docs) kind(typ reflect.Type) string {
 		return "name or list of names"
 	case reflect.TypeFor[gates.Severity]():
 		return "text"
+	case reflect.TypeFor[Baseline]():
+		return "target or " + p.kind(reflect.TypeFor[longBaseline]())
+	case reflect.TypeFor[Date]():
+		return "day"
 	case reflect.TypeFor[Gate]():
 		return "sentence or " + p.kind(reflect.TypeFor[longGate]())
 	}
@@ -172,7 +176,7 @@ func (p *docs) enqueue(typ reflect.Type) {
 // heading is the name of a type in words.
 func heading(typ reflect.Type) string {
 	words := map[string]string{
-		"longGate": "Gate in long form", "AuthHeader": "Header of auth", "DefaultDisruption": "Defaults of disruptions",
+		"longGate": "Gate in long form", "longBaseline": "Baseline in long form", "AuthHeader": "Header of auth", "DefaultDisruption": "Defaults of disruptions",
 		"DefaultGate": "Defaults of gates", "OAuth2": "OAuth2 of auth",
 	}
 	if w := words[typ.Name()]; w != "" {

@@ -23,6 +23,9 @@ type longGate struct {
 	MinSamples uint64         `yaml:"min_samples,omitempty"`                                      // instead of the computed number
 	Confidence Percent        `yaml:"confidence,omitempty"`                                       // 50% to 99.99%; default 95%
 	Severity   gates.Severity `yaml:"severity,omitempty" jsonschema:"enum=critical,enum=warning"` // critical, or warning: only reported; default critical
+	Group      string         `yaml:"group,omitempty"`                                            // whose score it counts in, too
+	Weight     uint64         `yaml:"weight,omitempty"`                                           // in scores; default 1
+	Calibrate  uint64         `yaml:"calibrate,omitempty"`                                        // only warns until so many runs have judged it, and shown that it does not cry wolf
 	Note       string         `yaml:"note,omitempty"`                                             // why the gate is there, for reports
 }
 
@@ -52,7 +55,7 @@ func (g *Gate) decode(d *decoder, n *node, path string) {
 	}
 	g.Gate = d.compose(long, n, path)
 	g.Strict, g.MinSamples, g.Confidence = long.Strict, long.MinSamples, float64(long.Confidence)
-	g.Severity, g.Note = long.Severity, long.Note
+	g.Severity, g.Group, g.Weight, g.Calibrate, g.Note = long.Severity, long.Group, long.Weight, long.Calibrate, long.Note
 }
 
 // sentence parses a gate; at gives the place of an offset in it.

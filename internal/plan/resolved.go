@@ -70,6 +70,8 @@ func plainly(v reflect.Value) any {
 		return is.spelled()
 	case Stage:
 		return is.spelled()
+	case Baseline:
+		return is.spelled()
 	case encoding.TextMarshaler:
 		return is
 	}
@@ -119,12 +121,21 @@ func plainStruct(v reflect.Value) object {
 func (g Gate) spelled() any {
 	rest := longGate{
 		Gate: g.Text, Strict: g.Strict, MinSamples: g.MinSamples,
-		Confidence: Percent(g.Confidence), Severity: g.Severity, Note: g.Note,
+		Confidence: Percent(g.Confidence), Severity: g.Severity, Group: g.Group, Weight: g.Weight, Calibrate: g.Calibrate, Note: g.Note,
 	}
 	if rest == (longGate{Gate: g.Text}) {
 		return g.Text
 	}
 	return plainStruct(reflect.ValueOf(rest))
+}
+
+// spelled gives a baseline as the name of its target, or as a mapping when it is
+// not one.
+func (b Baseline) spelled() any {
+	if b == (Baseline{Target: b.Target}) {
+		return b.Target
+	}
+	return plainStruct(reflect.ValueOf(b))
 }
 
 // spelled gives a stage with the one of rate and VUs that it has, zero or not.

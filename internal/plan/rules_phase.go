@@ -14,10 +14,6 @@ func validPhase(c *checker, p *Phase) {
 		}
 	}
 	c.reference("candidate", p.Candidate, "target", "targets", named(c.plan.Targets))
-	c.reference("baseline", p.Baseline, "target", "targets", named(c.plan.Targets))
-	if p.Baseline != "" && p.Baseline == p.Candidate {
-		c.wrong("baseline", "compare with another target, or with a record: run --baseline RUN", "the baseline is the candidate itself")
-	}
 	for _, key := range []string{"before", "after"} {
 		if command := map[string]string{"before": p.Before, "after": p.After}[key]; c.given(key) && strings.TrimSpace(command) == "" {
 			c.wrong(key, "", "the command is empty")
@@ -104,6 +100,7 @@ func validOptions(c *checker, _ *Phase, g *Gate) {
 	}
 	for key, o := range map[string]gates.Options{
 		"confidence": {Confidence: g.Confidence}, "severity": {Severity: g.Severity},
+		"group": {Group: g.Group}, "weight": {Weight: g.Weight},
 	} {
 		if _, err := gates.ParseWith(g.Text, o); err != nil {
 			c.wrong(key, "", "%s", err)

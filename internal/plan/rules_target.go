@@ -28,6 +28,7 @@ func validTargets(c *checker, p *Plan) {
 		at.headers("headers", t.Headers)
 		at.tls("tls", t.TLS)
 		at.auth(t.Auth)
+		at.version(t.Version)
 	}
 }
 

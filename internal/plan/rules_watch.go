@@ -17,7 +17,7 @@ func validWatch(c *checker, p *Phase) {
 	if len(p.Gates) == 0 {
 		return // which is said already
 	}
-	if _, err := gates.NewWatch(p.Sentences(), p.Name, p.Baseline != "", float64(p.Watch.FalseAlarms)); err != nil {
+	if _, err := gates.NewWatch(p.Sentences(), p.Name, p.Baseline.Target != "", float64(p.Watch.FalseAlarms)); err != nil {
 		c.wrong("watch", "add for example: availability >= 99.5%", "%s", err)
 	}
 }

@@ -45,6 +45,9 @@ func Schema() ([]byte, error) {
 	long := r.Reflect(longGate{})
 	long.Version = ""
 	s.Definitions["LongGate"] = long
+	compared := r.Reflect(longBaseline{})
+	compared.Version = ""
+	s.Definitions["LongBaseline"] = compared
 	s.Definitions["Text"] = &jsonschema.Schema{
 		AnyOf:       []*jsonschema.Schema{{Type: "string"}, {Type: "number"}, {Type: "boolean"}},
 		Description: "Text may be written without quotes, even where YAML takes it for a number.",
@@ -74,6 +77,8 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 	switch t {
 	case reflect.TypeFor[Gate]():
 		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string", MinLength: new(uint64)}, {Ref: "#/$defs/LongGate"}}}
+	case reflect.TypeFor[Baseline]():
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{text(), {Ref: "#/$defs/LongBaseline"}}}
 	case reflect.TypeFor[Names]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text(), {Type: "array", Items: text()}}}
 	case reflect.TypeFor[map[string]string]():

@@ -27,6 +27,7 @@ type Plan struct {
 	Dependencies map[string]Dependency `yaml:"dependencies,omitempty"`                             // what they call, through a proxy
 	FailureModes []FailureMode         `yaml:"failure_modes,omitempty"`                            // what could go wrong, and what tests it
 	Alerts       *Alerts               `yaml:"alerts,omitempty"`                                   // where the monitoring reports alerts
+	Waivers      []Waiver              `yaml:"waivers,omitempty"`                                  // gates that may be broken for a while
 	Phases       []Phase               `yaml:"phases" jsonschema:"required"`                       // deployment stages
 
 	Dir string `yaml:"-"` // absolute folder of the plan's file; relative paths start there
@@ -59,6 +60,17 @@ type Target struct {
 	Headers map[string]string `yaml:"headers,omitempty" bind:"services,dependencies,secrets"` // added to every request
 	TLS     *TLS              `yaml:"tls,omitempty"`                                          // how to trust it and what to show it
 	Auth    *Auth             `yaml:"auth,omitempty"`                                         // credentials for every request
+	Version *Version          `yaml:"version,omitempty"`                                      // how it tells which version it is
+}
+
+// Version says how a target tells which version it is: before and after the
+// tests, so that a verdict is about what it says it is about.
+type Version struct {
+	Path    string `yaml:"path,omitempty" bind:"services,dependencies"`    // asked by GET: a path of the target, or a URL
+	JSON    string `yaml:"json,omitempty"`                                 // dotted path of the field in the answer; default all of the answer
+	Header  string `yaml:"header,omitempty"`                               // a header of the answer, instead
+	Command string `yaml:"command,omitempty" bind:"services,dependencies"` // instead of path, run by the shell: the last line it prints is the version, such as an image's digest
+	Is      string `yaml:"is,omitempty"`                                   // the version that has to be there
 }
 
 // TLS says how a target's or upstream's certificate is checked and which one
@@ -143,11 +155,20 @@ type FailureMode struct {
 	Disruption Names  `yaml:"disruption,omitempty"`             // those that test it
 }
 
+// Waiver lets a gate be broken until a day, without failing its phase.
+type Waiver struct {
+	Gate    string `yaml:"gate" jsonschema:"required"`    // the sentence of the gate
+	Phase   string `yaml:"phase,omitempty"`               // default every phase that has the gate
+	Owner   string `yaml:"owner" jsonschema:"required"`   // who answers for it
+	Reason  string `yaml:"reason" jsonschema:"required"`  // why it may be broken
+	Expires Date   `yaml:"expires" jsonschema:"required"` // the last day of the waiver, in UTC: 2026-12-31
+}
+
 // Phase is one deployment stage.
 type Phase struct {
 	Name        string       `yaml:"name" jsonschema:"required"`                    // given to run --phase
 	Candidate   string       `yaml:"candidate" jsonschema:"required"`               // a target
-	Baseline    string       `yaml:"baseline,omitempty"`                            // a target to compare with, under the same traffic
+	Baseline    Baseline     `yaml:"baseline,omitempty"`                            // what the candidate is compared with
 	Before      string       `yaml:"before,omitempty" bind:"services,dependencies"` // a command for the shell
 	After       string       `yaml:"after,omitempty" bind:"services,dependencies"`  // always run
 	Tests       []Test       `yaml:"tests" jsonschema:"required"`                   // traffic, side by side
@@ -157,6 +178,21 @@ type Phase struct {
 	Production  *bool        `yaml:"production,omitempty"`                          // whether users are served; default whether the name or the cluster says so
 	Disrupt     bool         `yaml:"disrupt_production,omitempty"`                  // disruptions are meant, though it is production
 	Gates       []Gate       `yaml:"gates"`                                         // what must hold
+}
+
+// Baseline is what a candidate is compared with: a target that gets the same
+// traffic at the same time, a record, or the median of earlier runs. The name of
+// a target alone is enough.
+type Baseline longBaseline
+
+// longBaseline is what a candidate is compared with. Just one of target, record
+// and runs is set.
+type longBaseline struct {
+	Target string `yaml:"target,omitempty"`                         // a target, under the same traffic
+	Record string `yaml:"record,omitempty"`                         // a run: its id, the beginning of one, last, a file, or the http(s) URL of one
+	Runs   int    `yaml:"runs,omitempty"`                           // the median of so many runs of this plan that passed the phase with the same traffic, the newest
+	In     string `yaml:"in,omitempty"`                             // the folder of their records; default .resilience/runs where the run is started
+	First  string `yaml:"first,omitempty" jsonschema:"enum=record"` // record: while there is no such run, a gate that compares passes, and the run becomes the first
 }
 
 // Watch has the gates of a phase tested while it goes on. {} is enough.
@@ -266,6 +302,9 @@ type Gate struct {
 
 // Duration is written with its unit: 300ms, 15s, 2m, 1h30m.
 type Duration time.Duration
+
+// Date is a day in UTC, written 2026-12-31.
+type Date struct{ time.Time }
 
 // Rate is a number of arrivals per second; written 50/s, 600/m or 3600/h.
 type Rate float64

@@ -52,6 +52,21 @@ func (d *Duration) UnmarshalText(text []byte) error {
 
 func (Duration) pattern() string { return `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$` }
 
+// MarshalText spells the day as in a plan.
+func (d Date) MarshalText() ([]byte, error) { return []byte(d.Format(time.DateOnly)), nil }
+
+// UnmarshalText reads 2026-12-31.
+func (d *Date) UnmarshalText(text []byte) error {
+	day, err := time.Parse(time.DateOnly, string(text))
+	if err != nil {
+		return fmt.Errorf("wants a day such as 2026-12-31; got %q", text)
+	}
+	d.Time = day
+	return nil
+}
+
+func (Date) pattern() string { return `^[0-9]{4}-[0-9]{2}-[0-9]{2}$` }
+
 // rateUnits are the seconds in each unit of a rate, in the order in which they
 // are tried when a rate is written.
 var rateUnits = []struct {

@@ -14,10 +14,10 @@ import (
 var (
 	planRules = []func(*checker, *Plan){
 		somePhases, validNames, uniquePhases, validEnv, validAllow, validSecrets, validServices, serviceOrder,
-		validTargets, validDependencies, validRemotes, listenOnce, distinctVariables, validAlerts, validFailureModes,
+		validTargets, validDependencies, validRemotes, listenOnce, distinctVariables, validAlerts, validFailureModes, validWaivers,
 	}
 	phaseRules = []func(*checker, *Phase){
-		validPhase, validAborts, validWatch, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
+		validPhase, validBaseline, validAborts, validWatch, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
 	}
 	testRules = []func(*checker, *Phase, *Test){
 		validTestName, oneKind,

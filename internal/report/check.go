@@ -19,7 +19,7 @@ func mark(o gates.Outcome) string {
 }
 
 // onlyWarns reports whether the gate is reported without deciding anything.
-func onlyWarns(c gates.Check) bool { return c.Gate.Severity == gates.Warning }
+func onlyWarns(c gates.Check) bool { return !c.Decides() }
 
 // warns reports whether the gate does not hold, which is reported and decides
 // nothing.
@@ -44,6 +44,8 @@ func colour(c gates.Check) gates.Outcome {
 // result is the outcome of a check in words.
 func result(c gates.Check) string {
 	switch {
+	case c.Waiver != nil:
+		return "waived (" + c.Outcome.String() + ")"
 	case warns(c) && c.Outcome == gates.Fail:
 		return "warning"
 	case warns(c):
@@ -78,6 +80,38 @@ func score(checks []gates.Check) string {
 		text += separator + plural(uint64(warnings), "warning")
 	}
 	return text
+}
+
+// versionLine says which version a target was: "shop (candidate) 1.4.2".
+func versionLine(v gates.Version) string {
+	text := fmt.Sprintf("%s (%s) %s", v.Target, v.Arm, orDash(v.Before))
+	if v.After != v.Before {
+		text += ", after the tests " + orDash(v.After)
+	}
+	if v.Wanted != "" && (v.Before != v.Wanted || v.After != v.Wanted) {
+		text += "; wanted " + v.Wanted
+	}
+	return printable(text)
+}
+
+// scoreLine sums up weighted gates: "score 71 % (latency 50 %, errors 100 %)".
+func scoreLine(scores []gates.Score) string {
+	var groups []string
+	for _, s := range scores[1:] {
+		groups = append(groups, s.Group+" "+shareRange(s))
+	}
+	text := "score " + shareRange(scores[0])
+	if len(groups) > 0 {
+		text += " (" + strings.Join(groups, ", ") + ")"
+	}
+	return printable(text)
+}
+
+func shareRange(s gates.Score) string {
+	if s.Least == s.Most {
+		return percent(s.Least)
+	}
+	return percent(s.Least) + " to " + percent(s.Most)
 }
 
 // because are the lines that explain a check: why, on what evidence, and what

@@ -15,7 +15,7 @@ func TestAWarningIsNoFailure(t *testing.T) {
 	v := passing()
 	late := gates.Check{
 		Outcome: gates.Fail, Cause: gates.System, Text: "latency p99 <= 400ms", Period: "steady", SLI: "latency p99",
-		Gate: gates.Gate{Severity: gates.Warning}, Observed: "480 ms", Objective: "<= 400 ms", Samples: 2400, Reason: "480 ms is more than 400 ms",
+		Severity: gates.Warning, Observed: "480 ms", Objective: "<= 400 ms", Samples: 2400, Reason: "480 ms is more than 400 ms",
 	}
 	unsure := late
 	unsure.Outcome, unsure.Cause, unsure.Text = gates.Inconclusive, gates.Evidence, "latency p99.9 <= 1s"

@@ -52,7 +52,7 @@ func failing() gates.Verdict {
 		Observed: "91.2 %", Objective: ">= 99 %", Value: number(0.912), Limit: number(0.99), Unit: "share", Samples: 750, Failed: 66,
 		Evidence: "66 of 750 failed; 95 % interval 88.94 % to 93.13 %; fails at 14", Reason: "91.2 % of 750 attempts were accepted, fewer than 99 %",
 		Warnings: []string{"12 attempts were still waiting when the test ended; they count as failed"},
-		Gate:     gates.Gate{Note: "see the runbook on payment time-outs"},
+		Gate:     gates.Gate{Options: gates.Options{Note: "see the runbook on payment time-outs"}},
 	}
 	v.Checks = append(
 		v.Checks,
@@ -61,7 +61,7 @@ func failing() gates.Verdict {
 			Observed: "100 %", Objective: ">= 99.9 %", Samples: 310, Reason: "310 samples can not show 99.9 %; that takes 2,995", Evidence: "0 of 310 failed",
 		},
 		gates.Check{
-			Outcome: gates.Fail, Cause: gates.System, Text: "latency p99 <= 400ms", Period: "steady", SLI: "latency p99", Gate: gates.Gate{Severity: gates.Warning},
+			Outcome: gates.Fail, Cause: gates.System, Text: "latency p99 <= 400ms", Period: "steady", SLI: "latency p99", Severity: gates.Warning,
 			Observed: "480 ms", Objective: "<= 400 ms", Samples: 2400, Reason: "the interval lies above the objective",
 		},
 	)

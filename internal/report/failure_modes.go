@@ -127,7 +127,7 @@ func judged(d gates.Disrupted, v gates.Verdict) (gates.Outcome, string) {
 	}
 	outcome, reason, looked := gates.Pass, "", false
 	for _, c := range v.Checks {
-		if onlyWarns(c) || c.Severity == gates.Warning || !looks(c, d.Name) && (d.Sweep == "" || !looks(c, d.Sweep)) {
+		if onlyWarns(c) || !looks(c, d.Name) && (d.Sweep == "" || !looks(c, d.Sweep)) {
 			continue
 		}
 		looked = true

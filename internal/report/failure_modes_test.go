@@ -53,7 +53,7 @@ func TestAssess(t *testing.T) {
 		},
 		"a warning decides nothing": {
 			func(v *gates.Verdict) {
-				v.Checks[3].Outcome, v.Checks[3].Gate.Severity = gates.Fail, gates.Warning
+				v.Checks[3].Outcome, v.Checks[3].Severity = gates.Fail, gates.Warning
 			},
 			[]string{"slow"},
 			gates.Pass, "",

@@ -46,7 +46,13 @@ func markdownPhase(b *bytes.Buffer, v gates.Verdict, named bool) {
 		fmt.Fprintf(b, "\n### %s %s: %s\n\n%s\n", emoji(v.Outcome), v.Outcome, markdownText(v.Phase), markdownText(sentence(v.Reason)))
 	}
 	markdownGates(b, v.Checks)
+	if len(v.Scores) > 0 {
+		fmt.Fprintf(b, "\n%s\n", markdownText(scoreLine(v.Scores)))
+	}
 	markdownReasons(b, v.Checks)
+	for _, version := range v.Versions {
+		fmt.Fprintf(b, "- version of %s\n", markdownText(versionLine(version)))
+	}
 	for _, w := range v.Warnings {
 		fmt.Fprintf(b, "- ⚠️ %s\n", markdownText(w))
 	}

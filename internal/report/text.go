@@ -149,7 +149,11 @@ func (p *page) phase(v gates.Verdict, named bool) {
 		p.line("")
 	}
 	p.gates(v.Checks)
+	if len(v.Scores) > 0 {
+		p.wrapped(textIndent, scoreLine(v.Scores))
+	}
 	p.reasons(v.Checks)
+	p.versions(v.Versions)
 	p.disruptions(v.Disruptions)
 	p.noticed(v.Disruptions)
 	p.traffic(v.Traffic)
@@ -171,6 +175,15 @@ func (p *page) reasons(checks []gates.Check) {
 		for _, line := range lines {
 			p.wrapped(textDetail, printable(line))
 		}
+	}
+}
+
+func (p *page) versions(versions []gates.Version) {
+	if len(versions) > 0 {
+		p.line("")
+	}
+	for _, v := range versions {
+		p.wrapped(textIndent+p.faint("version")+textIndent, versionLine(v))
 	}
 }
 

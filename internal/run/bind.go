@@ -108,7 +108,7 @@ func (c *Conductor) startProxies(ctx context.Context, b *bound, undo *undoing) (
 		if err == nil {
 			bound.URL = strings.TrimRight(bound.URL, "/") // scripts append a path to it
 			b.targets[name] = bound
-		} else if name == b.phase.Candidate || name == b.phase.Baseline {
+		} else if name == b.phase.Candidate || name == b.phase.Baseline.Target {
 			return fmt.Errorf("target %s: %w", name, err)
 		}
 	}
@@ -188,8 +188,8 @@ func (b *bound) hosts() ([]string, error) {
 func (c *Conductor) streams(b *bound) ([]plan.Stream, error) {
 	var streams []plan.Stream
 	arms := []struct{ arm, target string }{{measure.Candidate, b.phase.Candidate}}
-	if b.phase.Baseline != "" {
-		arms = append(arms, struct{ arm, target string }{measure.Baseline, b.phase.Baseline})
+	if b.phase.Baseline.Target != "" {
+		arms = append(arms, struct{ arm, target string }{measure.Baseline, b.phase.Baseline.Target})
 	}
 	hosts, err := b.hosts()
 	if err != nil {

@@ -72,7 +72,7 @@ func (c *Conductor) phase(name string) (plan.Phase, bool) {
 // runPhase runs one phase and undoes all it did, whatever happens.
 func (c *Conductor) runPhase(ctx context.Context, phase plan.Phase) (err error) {
 	if err := c.event(measure.Event{Kind: measure.EventPhase, Phase: phase.Name, Name: phase.Name, Attrs: map[string]string{
-		"candidate": phase.Candidate, "baseline": phase.Baseline,
+		"candidate": phase.Candidate, "baseline": phase.Baseline.Target, "traffic": plan.Traffic(phase, c.Plan.Dir), "first": phase.Baseline.First,
 	}}); err != nil {
 		return err
 	}
@@ -120,7 +120,14 @@ func (c *Conductor) conduct(ctx context.Context, b *bound, undo *undoing) (err e
 			return err
 		}
 	}
-	return c.traffic(ctx, b)
+	if right, err := c.identify(ctx, b, "before"); err != nil || !right {
+		return err // the verdict says that it would be about another version
+	}
+	if err := c.traffic(ctx, b); err != nil {
+		return err
+	}
+	_, err = c.identify(ctx, b, "after")
+	return err
 }
 
 // ended records how a phase ended.

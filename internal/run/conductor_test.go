@@ -184,7 +184,7 @@ func TestDisruptionsThatDoNotHappen(t *testing.T) {
 
 func TestBothArmsGetTheSameTraffic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, plan.Phase{Baseline: "old", Tests: []plan.Test{test("checkout", 0, 2*time.Second)}})
+		s := newStage(t, plan.Phase{Baseline: plan.Baseline{Target: "old"}, Tests: []plan.Test{test("checkout", 0, 2*time.Second)}})
 		s.Plan.Targets["old"] = plan.Target{URL: "http://127.0.0.1:3"}
 		var streams []plan.Stream
 		made := s.Adapters.Traffic

@@ -90,7 +90,7 @@ func (l load) Run(ctx context.Context, emit func(measure.Batch) error) error {
 		}
 		w := measure.Window{Series: measure.Series{Metric: measure.MetricRequest, Test: l.stream.Test.Name, Arm: l.stream.Arm}, Start: begin.UnixNano(), Width: int64(time.Second), Count: 10, Failed: failed}
 		under.Go(func() {
-			time.Sleep(l.late)
+			_ = wait(context.WithoutCancel(ctx), l.late)
 			_ = emit(measure.Batch{Windows: []measure.Window{w}})
 		})
 		if l.err != nil {

@@ -133,7 +133,7 @@ func (c *Conductor) bounded(ctx context.Context, s plan.Stream, engine Traffic, 
 // preflight notes when a target can not be reached at all, so that a reader of
 // the verdict knows why everything failed.
 func (c *Conductor) preflight(ctx context.Context, b *bound) error {
-	for _, name := range []string{b.phase.Candidate, b.phase.Baseline} {
+	for _, name := range []string{b.phase.Candidate, b.phase.Baseline.Target} {
 		if name == "" {
 			continue
 		}

@@ -3,36 +3,46 @@ package store
 import (
 	"database/sql"
 	"encoding/json"
-	"errors"
 
 	"resilience/gates"
 )
 
-// SaveBaseline copies one phase of another run, its windows, events and
-// description, into this record, so that the phase of the same name is judged
-// against it wherever the record goes. It replaces a baseline saved before. A
-// baseline's own baseline is not copied.
-func (d *DB) SaveBaseline(rec gates.Record) error {
+// SaveBaselines copies one phase of other runs, their windows, events and
+// descriptions, into this record, so that this phase of it is judged against
+// them wherever it goes. They replace those saved before. Their own baselines
+// are not copied.
+func (d *DB) SaveBaselines(phase string, recs ...gates.Record) error {
+	return d.change("baselines", func(w *writer) error {
+		if err := w.exec("UPDATE sections SET run = NULL WHERE baseline > ? AND phase = ?", len(recs), phase); err != nil {
+			return err
+		}
+		for i, rec := range recs {
+			if err := w.baseline(section{baseline: i + 1, phase: phase}, rec); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (w *writer) baseline(into section, rec gates.Record) error {
 	run, err := json.Marshal(rec.Run)
 	if err != nil {
 		return err
 	}
-	return d.change("baseline", func(w *writer) error {
-		into := section{baseline: true, phase: rec.Phase}
-		id, err := w.section(into)
-		if err != nil {
+	id, err := w.section(into)
+	if err != nil {
+		return err
+	}
+	for _, clear := range []string{"DELETE FROM windows WHERE section = ?", "DELETE FROM events WHERE section = ?"} {
+		if err := w.exec(clear, id); err != nil {
 			return err
 		}
-		for _, clear := range []string{"DELETE FROM windows WHERE section = ?", "DELETE FROM events WHERE section = ?"} {
-			if err := w.exec(clear, id); err != nil {
-				return err
-			}
-		}
-		if err := w.exec("UPDATE sections SET run = ? WHERE id = ?", run, id); err != nil {
-			return err
-		}
-		return w.copyRecord(into, id, rec)
-	})
+	}
+	if err := w.exec("UPDATE sections SET run = ? WHERE id = ?", run, id); err != nil {
+		return err
+	}
+	return w.copyRecord(into, id, rec)
 }
 
 func (w *writer) copyRecord(into section, id int64, rec gates.Record) error {
@@ -55,23 +65,27 @@ func (w *writer) copyRecord(into section, id int64, rec gates.Record) error {
 	return nil
 }
 
-// baseline gives the baseline of a phase, nil when there is none.
-func (d *DB) baseline(phase string) (*gates.Record, error) {
-	rec := gates.Record{Phase: phase, Windows: d.windows(section{baseline: true, phase: phase})}
-	var id int64
-	var data []byte
-	err := d.read.QueryRow("SELECT id, run FROM sections WHERE baseline = 1 AND phase = ?", phase).Scan(&id, &data)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &rec.Run)
-	}
+// baselines gives what a phase is compared with, in the order it was saved.
+func (d *DB) baselines(phase string) (recs []gates.Record, err error) {
+	var ids []int64
+	err = each(d.read, "SELECT id, baseline, run FROM sections WHERE baseline > 0 AND run IS NOT NULL AND phase = ? ORDER BY baseline", func(rows *sql.Rows) error {
+		rec, into := gates.Record{Phase: phase}, section{phase: phase}
+		var id int64
+		var run []byte
+		if err := rows.Scan(&id, &into.baseline, &run); err != nil {
+			return err
+		}
+		rec.Windows = d.windows(into)
+		ids, recs = append(ids, id), append(recs, rec)
+		return json.Unmarshal(run, &recs[len(recs)-1].Run)
+	}, phase)
 	if err != nil {
-		return nil, d.damaged("baseline", err)
+		return nil, d.damaged("baselines", err)
 	}
-	if rec.Events, err = d.events(id); err != nil {
-		return nil, err
+	for i, id := range ids {
+		if recs[i].Events, err = d.events(id); err != nil {
+			return nil, err
+		}
 	}
-	return &rec, nil
+	return recs, nil
 }

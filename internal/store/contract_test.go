@@ -25,7 +25,7 @@ type keeper interface {
 	SaveGates(phase string, list []gates.Gate) error
 	Gates(phase string) ([]gates.Gate, error)
 	Phases() ([]string, error)
-	SaveBaseline(rec gates.Record) error
+	SaveBaselines(phase string, recs ...gates.Record) error
 	Run() (gates.Run, error)
 	Finish(run gates.Run) error
 }
@@ -100,7 +100,7 @@ func contractEmpty(t *testing.T, k keeper, reopen func(keeper) keeper) {
 		require.NoError(t, err)
 		require.Empty(t, collect(t, rec))
 		require.Empty(t, rec.Events)
-		require.Nil(t, rec.Baseline)
+		require.Empty(t, rec.Baselines)
 		phases, err := k.Phases()
 		require.NoError(t, err)
 		require.Empty(t, phases)
@@ -294,31 +294,43 @@ func contractBaseline(t *testing.T, k keeper, reopen func(keeper) keeper) {
 	}))
 	own, err := k.Record("beta")
 	require.NoError(t, err)
-	older := gates.Run{ID: "older", Started: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)}
 	events := []measure.Event{{Source: "run", Seq: 1, Kind: measure.EventPhaseEnd}}
-	for _, value := range []float64{7, 8} { // the second replaces the first
-		rec := gates.Record{Run: older, Phase: "beta", Events: events, Windows: func(yield func(measure.Window, error) bool) {
-			_ = yield(window("beta", 1, value), nil) && yield(window("beta", 2, value), nil)
+	older := func(id string, values ...float64) gates.Record {
+		run := gates.Run{ID: id, Started: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)}
+		return gates.Record{Run: run, Phase: "beta", Events: events, Windows: func(yield func(measure.Window, error) bool) {
+			for i, value := range values {
+				if !yield(window("beta", int64(i+1), value), nil) {
+					return
+				}
+			}
 		}}
-		require.NoError(t, k.SaveBaseline(rec))
 	}
+	require.NoError(t, k.SaveBaselines("beta", older("a", 5), older("b", 6), older("c", 7)))
+	require.NoError(t, k.SaveBaselines("beta", older("d", 8, 9), older("e", 10))) // which replace the first
+	require.NoError(t, k.SaveBaselines("gamma", older("f", 11)))
 	for _, k := range []keeper{k, reopen(k)} {
 		rec, err := k.Record("beta")
 		require.NoError(t, err)
 		require.Equal(t, collect(t, own), collect(t, rec))
 		require.Equal(t, own.Events, rec.Events)
-		require.NotNil(t, rec.Baseline)
-		require.Equal(t, older, rec.Baseline.Run)
-		require.Equal(t, events, rec.Baseline.Events)
-		require.Equal(t, []measure.Window{window("beta", 1, 8), window("beta", 2, 8)}, collect(t, *rec.Baseline))
+		require.Len(t, rec.Baselines, 2)
+		for i, want := range []gates.Record{older("d", 8, 9), older("e", 10)} {
+			require.Equal(t, want.Run, rec.Baselines[i].Run)
+			require.Equal(t, events, rec.Baselines[i].Events)
+			require.Equal(t, collect(t, want), collect(t, rec.Baselines[i]))
+		}
 	}
 	broken := gates.Record{Phase: "beta", Windows: func(yield func(measure.Window, error) bool) {
 		yield(measure.Window{}, fs.ErrInvalid)
 	}}
-	require.ErrorIs(t, k.SaveBaseline(broken), fs.ErrInvalid)
+	require.ErrorIs(t, k.SaveBaselines("beta", older("g", 12), broken), fs.ErrInvalid)
 	rec, err := k.Record("beta")
 	require.NoError(t, err)
-	require.Len(t, collect(t, *rec.Baseline), 2, "a baseline that can not be read replaces nothing")
+	require.Equal(t, "d", rec.Baselines[0].Run.ID, "baselines that can not be read replace nothing")
+	require.NoError(t, k.SaveBaselines("beta"))
+	rec, err = k.Record("beta")
+	require.NoError(t, err)
+	require.Empty(t, rec.Baselines)
 }
 
 func contractConcurrent(t *testing.T, k keeper, _ func(keeper) keeper) {

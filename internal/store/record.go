@@ -14,7 +14,7 @@ import (
 )
 
 // Record gives what judging one phase needs: the run, the events of all its
-// phases, the windows of this phase and, if one was saved, the baseline. The
+// phases, the windows of this phase and the baselines that were saved. The
 // windows are read anew each time they are ranged over, in the order of their
 // start; each time sees all that was appended before it began. A phase that
 // the run does not have is an error.
@@ -30,13 +30,13 @@ func (d *DB) Record(phase string) (gates.Record, error) {
 	if err != nil {
 		return gates.Record{}, err
 	}
-	baseline, err := d.baseline(phase)
+	baselines, err := d.baselines(phase)
 	if err != nil {
 		return gates.Record{}, err
 	}
 	return gates.Record{
 		Run: run, Phase: phase, Events: events,
-		Windows: d.windows(section{phase: phase}), Baseline: baseline,
+		Windows: d.windows(section{phase: phase}), Baselines: baselines,
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -50,16 +51,40 @@ func checkID(id string) error {
 // List describes the records in a folder, newest first. A damaged one is in
 // the list with its error. A folder that does not exist has no records.
 func List(dir string) ([]Summary, error) {
+	runs, err := Newest(dir)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Collect(runs), nil
+}
+
+// Newest is [List] for those who need only the first few: a record is read when
+// it is come to.
+func Newest(dir string) (iter.Seq[Summary], error) {
 	files, err := files(dir)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]Summary, len(files))
-	for i, f := range files {
-		list[i] = Summary{ID: f.id, Path: f.path, Size: f.size}
-		list[i].Err = list[i].read()
+	return func(yield func(Summary) bool) {
+		for _, f := range files {
+			s := Summary{ID: f.id, Path: f.path, Size: f.size}
+			if s.Err = s.read(); !yield(s) {
+				return
+			}
+		}
+	}, nil
+}
+
+// Summarize describes one record.
+func Summarize(path string) Summary {
+	s := Summary{ID: strings.TrimSuffix(filepath.Base(path), Extension), Path: path}
+	if info, err := os.Stat(path); err == nil {
+		s.Size = info.Size()
 	}
-	return list, nil
+	if s.Err = s.read(); s.Err == nil {
+		s.ID = s.Run.ID // the file may be called record.db
+	}
+	return s
 }
 
 func (s *Summary) read() (err error) {

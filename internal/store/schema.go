@@ -15,7 +15,8 @@ const (
 
 // schema of a record. A section is what belongs together: the windows of one
 // phase of the run itself (baseline 0), or one phase of another run that a
-// verdict was compared with (baseline 1; run describes it). Events of the run
+// verdict was compared with (baseline 1 and up; run describes it, and is
+// NULL where there is none any more). Events of the run
 // itself have section 0. The key of windows is also the order in which they
 // are read.
 const schema = `

@@ -29,7 +29,7 @@ type numbers struct {
 
 // section is what belongs together in a record; see the schema.
 type section struct {
-	baseline bool
+	baseline int // 0 for the run itself, 1 and up for those it is compared with
 	phase    string
 }
 
