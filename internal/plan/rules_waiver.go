@@ -52,7 +52,7 @@ func (c *checker) waive(p *Plan, w *Waiver) {
 				continue
 			}
 			found = true
-			gate.Waiver = &gates.Waiver{Owner: w.Owner, Reason: w.Reason, Expires: w.Expires.Add(24 * time.Hour)}
+			gate.Waiver = &gates.Waiver{Owner: w.Owner, Reason: w.Reason, Expires: time.Time(w.Expires).Add(24 * time.Hour)}
 		}
 	}
 	if !found {

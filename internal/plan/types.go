@@ -304,7 +304,7 @@ type Gate struct {
 type Duration time.Duration
 
 // Date is a day in UTC, written 2026-12-31.
-type Date struct{ time.Time }
+type Date time.Time
 
 // Rate is a number of arrivals per second; written 50/s, 600/m or 3600/h.
 type Rate float64

@@ -53,7 +53,7 @@ func (d *Duration) UnmarshalText(text []byte) error {
 func (Duration) pattern() string { return `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$` }
 
 // MarshalText spells the day as in a plan.
-func (d Date) MarshalText() ([]byte, error) { return []byte(d.Format(time.DateOnly)), nil }
+func (d Date) MarshalText() ([]byte, error) { return []byte(time.Time(d).Format(time.DateOnly)), nil }
 
 // UnmarshalText reads 2026-12-31.
 func (d *Date) UnmarshalText(text []byte) error {
@@ -61,7 +61,7 @@ func (d *Date) UnmarshalText(text []byte) error {
 	if err != nil {
 		return fmt.Errorf("wants a day such as 2026-12-31; got %q", text)
 	}
-	d.Time = day
+	*d = Date(day)
 	return nil
 }
 

@@ -65,7 +65,7 @@ func (c *Conductor) versionOf(ctx context.Context, b *bound, name string, t plan
 	case version == "":
 		return "", errors.New("the answer is empty")
 	case len(version) > maxVersion:
-		return "", fmt.Errorf("the answer has %d bytes; a version has at most %d: name the field, json: or header:", len(version), maxVersion)
+		return "", fmt.Errorf("the answer has %d bytes; a version has at most %d: name the field by json: or header", len(version), maxVersion)
 	}
 	return version, nil
 }
