@@ -28,6 +28,7 @@ func adapters(p plan.Plan) conduct.Adapters {
 		Undo: func(ctx context.Context, d plan.Disruption, undo json.RawMessage, site conduct.Site) error {
 			return disrupt.Undo(ctx, d, undo, siteOf(site))
 		},
+		Image:   disrupt.Image,
 		Control: controlForScripts,
 	}
 }

@@ -20,7 +20,7 @@ func TestClusterPlan(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(`
 name: shop
 targets:
-  beta: {url: "http://`+c.address("shop")+`"}
+  beta: {url: "http://`+c.address("shop")+`", version: {kubernetes: {namespace: `+c.namespace+`, service: shop}}}
 phases:
   - name: beta
     candidate: beta

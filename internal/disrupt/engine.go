@@ -172,6 +172,7 @@ type inspected struct {
 		StartedAt string
 	}
 	HostConfig struct{ AutoRemove bool }
+	Image      string // its digest
 }
 
 func (e *engine) inspect(ctx context.Context, id string) (inspected, error) {

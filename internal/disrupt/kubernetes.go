@@ -119,6 +119,9 @@ func stateOf(p corev1.Pod) podState {
 	}
 	for _, status := range p.Status.ContainerStatuses {
 		s.restarts += int(status.RestartCount)
+		if len(p.Spec.Containers) > 0 && status.Name == p.Spec.Containers[0].Name {
+			s.image = status.ImageID
+		}
 	}
 	for _, container := range p.Spec.EphemeralContainers {
 		s.agents[container.Name] = containerState{}

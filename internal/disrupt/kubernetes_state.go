@@ -26,6 +26,7 @@ type podState struct {
 	name, uid, address, node, owner string // owner is such as replicaset/shop-5d7; "" for none
 
 	ready, leaving bool
+	image          string         // digest of that of the first container; "" before it runs
 	restarts       int            // of its containers, together
 	numbers        []int          // ports that its containers tell of
 	ports          map[string]int // those that have names

@@ -1,19 +1,37 @@
 package plan
 
+import "slices"
+
 // version wants one way to ask a target which version it is.
 func (c *checker) version(v *Version) {
 	if v == nil || !c.clean("version") {
 		return
 	}
 	at := c.under(".version")
+	var ways []string
+	for _, key := range []string{"path", "command", "container", "kubernetes"} {
+		if at.given(key) {
+			ways = append(ways, key)
+		}
+	}
 	switch {
-	case v.Path == "" && v.Command == "":
-		c.wrong("version", "write for example: version: {path: /version, json: commit}", "version wants path: or command:")
-	case v.Path != "" && v.Command != "":
-		at.wrong("command", "keep one", "a version is asked for by path: or by command:, not by both")
-	case v.Command != "" && (v.JSON != "" || v.Header != ""):
-		at.wrong("command", "let the command print just the version", "json: and header: are of an answer to path:")
+	case len(ways) == 0:
+		c.wrong("version", "write for example: version: {path: /version, json: commit}", "version wants path:, command:, container: or kubernetes:")
+		return
+	case len(ways) > 1:
+		at.wrongKey(ways[1], "keep one", "a version is asked for in one way; %s: is another", ways[0])
+	case ways[0] != "path" && (v.JSON != "" || v.Header != ""):
+		at.wrongKey(ways[0], "leave them out", "json: and header: are of an answer to path:")
 	case v.JSON != "" && v.Header != "":
 		at.wrong("header", "keep one", "a version is in json: or in header:, not in both")
+	}
+	if v.Container != nil && v.Container.Name == "" && v.Container.Label == "" {
+		at.wrong("container", "", "container wants name: or label:")
+	}
+	if v.Kubernetes != nil {
+		pods := at.under(".kubernetes")
+		pods.wants("version", podSelectors...)
+		pods.only("version", slices.Concat([]string{"exclude"}, podSelectors)...)
+		pods.objects(*v.Kubernetes)
 	}
 }

@@ -66,11 +66,13 @@ type Target struct {
 // Version says how a target tells which version it is: before and after the
 // tests, so that a verdict is about what it says it is about.
 type Version struct {
-	Path    string `yaml:"path,omitempty" bind:"services,dependencies"`    // asked by GET: a path of the target, or a URL
-	JSON    string `yaml:"json,omitempty"`                                 // dotted path of the field in the answer; default all of the answer
-	Header  string `yaml:"header,omitempty"`                               // a header of the answer, instead
-	Command string `yaml:"command,omitempty" bind:"services,dependencies"` // instead of path, run by the shell: the last line it prints is the version, such as an image's digest
-	Is      string `yaml:"is,omitempty"`                                   // the version that has to be there
+	Path       string      `yaml:"path,omitempty" bind:"services,dependencies"`    // asked by GET: a path of the target, or a URL
+	JSON       string      `yaml:"json,omitempty"`                                 // dotted path of the field in the answer; default all of the answer
+	Header     string      `yaml:"header,omitempty"`                               // a header of the answer, instead
+	Command    string      `yaml:"command,omitempty" bind:"services,dependencies"` // instead of path, run by the shell: the last line it prints is the version
+	Container  *Container  `yaml:"container,omitempty"`                            // instead: the digest of the image that these containers run
+	Kubernetes *Kubernetes `yaml:"kubernetes,omitempty"`                           // instead: the digest of the image that these pods run, in their first container
+	Is         string      `yaml:"is,omitempty"`                                   // the version that has to be there
 }
 
 // TLS says how a target's or upstream's certificate is checked and which one

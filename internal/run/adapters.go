@@ -69,6 +69,10 @@ type Adapters struct {
 	// returns nil once that was verified.
 	Undo func(ctx context.Context, d plan.Disruption, undo json.RawMessage, site Site) error
 
+	// Image gives the digest of the image that the containers or pods of a
+	// version run, all of them the same.
+	Image func(ctx context.Context, v plan.Version, dir string) (string, error)
+
 	// Control takes orders for proxies of this process from k6's scripts, on
 	// loopback and with a token of its own, until it is stopped: that lifts
 	// what they injected. Nil: scripts can not reach proxies.

@@ -54,9 +54,12 @@ func (c *Conductor) identify(ctx context.Context, b *bound, when string) (right 
 func (c *Conductor) versionOf(ctx context.Context, b *bound, name string, t plan.Target) (version string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, versionPatience)
 	defer cancel()
-	if t.Version.Command != "" {
+	switch {
+	case t.Version.Command != "":
 		version, err = c.printed(ctx, b, "version-"+name, t.Version.Command)
-	} else {
+	case t.Version.Path == "":
+		version, err = c.Adapters.Image(ctx, *t.Version, c.Plan.Dir)
+	default:
 		version, err = c.answered(ctx, t)
 	}
 	switch version = strings.TrimSpace(version); {
