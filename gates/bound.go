@@ -125,6 +125,8 @@ func (j *judge) distrust(o *observer, arm string, c *job) string {
 // bound makes a bound of what was measured.
 func (e *estimate) bound(name string, confidence float64) bound {
 	switch {
+	case e.reading.doubt != "":
+		return bound{missing: fmt.Sprintf("%s for %s", e.reading.doubt, name)}
 	case math.IsNaN(e.value):
 		return bound{missing: fmt.Sprintf("there is no data for %s in this period", name)}
 	case math.IsInf(e.value, 0) || e.hidden() > 0 && e.mayBreak("<=", e.value):

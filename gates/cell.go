@@ -156,26 +156,3 @@ func valuesIn(w *measure.Window) uint64 {
 	}
 	return 0
 }
-
-// maxCount is more than any window of one second can hold.
-const maxCount = 1 << 50
-
-// broken says why a window can not be true, "" if it can. Failures may be more
-// than the count: corrections come in windows of their own.
-func broken(w *measure.Window) string {
-	switch {
-	case w.Width <= 0 || w.Width > 3600*second:
-		return "a width that is none"
-	case w.Start < 0 || w.Start > math.MaxInt64-w.Width:
-		return "a time that can not be"
-	case w.Count > maxCount || w.Failed > maxCount || w.Unfinished > w.Count || w.Dropped > w.Count:
-		return "counts that can not be"
-	case bad(w.Sum) || bad(w.Min) || bad(w.Max):
-		return "values that are not numbers"
-	case valuesIn(w) > w.Count:
-		return "more values than attempts"
-	}
-	return ""
-}
-
-func bad(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }

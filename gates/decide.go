@@ -42,6 +42,9 @@ func (j *judge) decide(c *job, each string, split float64, check *Check) {
 	e.caution(c.gate, ops, limit.value, check)
 	e.judge(c.gate, ops, limit, split, check)
 	limit.settle(check)
+	if r.doubt != "" && check.Outcome == Pass {
+		check.doubt(Evidence, "%s, so that the record can not be right", r.doubt)
+	}
 }
 
 // fromHalf turns the confidence of one side into that of an interval of which

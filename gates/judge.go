@@ -159,7 +159,7 @@ func wantsOf(row SLI, stat Stat) wants {
 	distribution := row.kind == quantileKind || row.kind == gaugeKind
 	return wants{
 		sketch:  distribution && stat.Kind == "quantile",
-		seconds: row.kind == rateKind || distribution && (stat.Kind == "mean" || stat.Kind == ""),
+		seconds: row.kind == rateKind || row.kind == shareKind || distribution && (stat.Kind == "mean" || stat.Kind == ""),
 		limit:   math.NaN(),
 	}
 }

@@ -14,6 +14,10 @@ type reading struct {
 	running  spans    // when the tests in question ran in the period
 	matched  bool     // something of that name was seen, in whatever period
 	warnings []string // what a reader should know
+	doubt    string   // why it can not be true; "" when it can
+
+	overFailed   uint64 // seconds with more failures than samples
+	overVerified uint64 // attempts fewer than those whose outcome was verified
 }
 
 // reading puts an accumulator together for one value of its `for each` key.
@@ -30,16 +34,35 @@ func (o *observer) reading(a *accumulator, each string) reading {
 			}
 		}
 	}
-	if r.failed > r.count {
-		r.warnings = append(r.warnings, fmt.Sprintf("%s failures were noted for %s samples", countText(r.failed), countText(r.count)))
-		r.failed = r.count
-	}
+	r.contradict()
 	if r.unplaced > 0 {
 		r.warnings = append(r.warnings, fmt.Sprintf("%s arrivals could not start; which of them would have counted here is not known", countText(r.unplaced)))
 	}
 	slices.Sort(r.warnings)
 	r.running = r.running.intersect(o.periods[a.spans])
 	return r
+}
+
+// contradict notes what can not be true of the counts. A correction belongs to
+// the second of its attempt, so that no second has more failures than samples.
+func (r *reading) contradict() {
+	for _, t := range r.seconds {
+		if t.failed > t.count {
+			r.overFailed++
+		}
+	}
+	switch {
+	case r.failed > r.count:
+		r.doubt = fmt.Sprintf("%s failures were noted for %s samples", countText(r.failed), countText(r.count))
+		r.failed = r.count
+	case r.overFailed > 0:
+		r.doubt = fmt.Sprintf("more failures than samples were noted in %s second(s)", countText(r.overFailed))
+	case r.overVerified > 0:
+		r.doubt = fmt.Sprintf("%s more outcomes were verified than attempts made", countText(r.overVerified))
+	}
+	if r.doubt != "" {
+		r.warnings = append(r.warnings, r.doubt)
+	}
 }
 
 // streams are the tests that an accumulator may read, in order.
@@ -220,19 +243,19 @@ func (r *reading) complete(tried, looked *cell) {
 		looked = &cell{}
 	}
 	ok := looked.count - min(looked.failed, looked.count)
-	if ok > tried.count {
-		r.warnings = append(r.warnings, fmt.Sprintf("%s outcomes were verified for %s attempts", countText(ok), countText(tried.count)))
-	}
 	r.count += tried.count
 	r.unfinished += tried.unfinished
 	r.failed += tried.count - min(ok, tried.count)
+	over := uint64(0)
 	for at, t := range tried.seconds {
 		good := uint64(0)
 		if l := looked.seconds[at]; l != nil {
 			good = l.count - min(l.failed, l.count)
 		}
+		over += good - min(good, t.count)
 		r.second(at).merge(tick{counts: counts{count: t.count, failed: t.count - min(good, t.count)}})
 	}
+	r.overVerified += max(over, ok-min(ok, tried.count))
 }
 
 // perSecond adds up the seconds in which the tests ran.

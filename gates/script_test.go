@@ -351,8 +351,12 @@ func values(w *measure.Window, text string, rng *rand.Rand) error {
 	sd, err2 := strconv.ParseFloat(sigma, 64)
 	for range w.Count - min(w.Count, w.Dropped) {
 		v := m * math.Exp(sd*rng.NormFloat64())
+		if w.Sketch.Count() == 0 {
+			w.Min = v
+		}
 		w.Sketch.Add(v)
 		w.Sum += v
+		w.Min = min(w.Min, v)
 		w.Max = max(w.Max, v)
 	}
 	return errors.Join(err, err2)
