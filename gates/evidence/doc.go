@@ -14,7 +14,8 @@
 // distribution is assumed (David and Nagaraja, Order Statistics, 3rd ed. 2003,
 // section 7.1). Means are judged by Student's t over batch means: samples that
 // follow one another are not independent, the means of whole seconds nearly are
-// (Law and Kelton, Simulation Modeling and Analysis, section 9.5.3). Several
+// (Law and Kelton, Simulation Modeling and Analysis, section 9.5.3), and what
+// they still share with their neighbours widens the interval. Several
 // judgements each get a part of the allowed error (Bonferroni; see [Split]).
 //
 // # Looking early

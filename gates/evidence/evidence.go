@@ -158,10 +158,16 @@ func search(n uint64, f func(uint64) bool) uint64 {
 	return low
 }
 
-// Batches sums up batch means without keeping them.
+// Batches sums up batch means, which are added in order of time, without keeping
+// them.
 type Batches struct {
 	n          float64
 	mean, sumS float64
+	first      float64 // what follows is over it: the sums stay small
+	last       float64
+	pairs      float64 // of neighbours
+	product    float64 // sum over pairs
+	ends       float64 // sum of both of all pairs
 }
 
 // Add adds the mean of one batch. NaN and infinities are ignored.
@@ -169,20 +175,47 @@ func (b *Batches) Add(mean float64) {
 	if math.IsNaN(mean) || math.IsInf(mean, 0) {
 		return
 	}
+	b.neighbour(mean)
 	b.n++
 	delta := mean - b.mean
 	b.mean += delta / b.n
 	b.sumS += delta * (mean - b.mean)
 }
 
+// neighbour takes note of a batch mean beside the one before.
+func (b *Batches) neighbour(mean float64) {
+	if b.n == 0 {
+		b.first = mean
+	} else {
+		x, y := b.last-b.first, mean-b.first
+		b.pairs, b.product, b.ends = b.pairs+1, b.product+x*y, b.ends+x+y
+	}
+	b.last = mean
+}
+
+// inflation is how many times as great the variance of the mean is as that of
+// independent batches, as far as neighbours show it: they share what lies across
+// their border (Newey and West, Econometrica 55, 1987). It is at least 1.
+func (b *Batches) inflation() float64 {
+	over := b.mean - b.first
+	covariance := b.product - over*b.ends + b.pairs*over*over
+	if !(b.sumS > 0 && covariance > 0) {
+		return 1
+	}
+	return 1 + 2*min(1, covariance/b.sumS)
+}
+
 // Count tells how many batches there are.
 func (b *Batches) Count() uint64 { return uint64(b.n) }
 
-// AddZeros adds k batches of mean zero, however large k is.
+// AddZeros adds k batches of mean zero, one after the other, however large k is.
 func (b *Batches) AddZeros(k uint64) {
 	if k == 0 {
 		return
 	}
+	b.neighbour(0)
+	more, zero := float64(k-1), -b.first
+	b.pairs, b.product, b.ends = b.pairs+more, b.product+more*zero*zero, b.ends+2*more*zero
 	n := b.n + float64(k)
 	b.sumS += b.mean * b.mean * b.n * float64(k) / n
 	b.mean *= b.n / n
@@ -197,7 +230,7 @@ func (b *Batches) Interval(estimate, confidence float64) Interval {
 		return Interval{Low: math.Inf(-1), High: math.Inf(1)}
 	}
 	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: b.n - 1}.Quantile(confidence)
-	half := t * math.Sqrt(b.sumS/(b.n-1)/b.n)
+	half := t * math.Sqrt(b.inflation()*b.sumS/(b.n-1)/b.n)
 	return Interval{Low: estimate - half, High: estimate + half}
 }
 
