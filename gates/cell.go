@@ -45,6 +45,7 @@ type cell struct {
 	sketch     *measure.Sketch
 	waiting    *measure.Sketch // values of the windows in which some are unfinished
 	seconds    map[int64]*tick
+	episodes   map[int64]*measure.Sketch // values of each ten seconds
 }
 
 // tick is one second of a cell.
@@ -65,6 +66,7 @@ func (c *counts) add(o counts) {
 // wants says what a cell has to keep beside its counts.
 type wants struct {
 	sketch, seconds bool
+	episodes        bool    // values of each ten seconds, to compare arms by
 	limit           float64 // for tick.over; NaN when there is none
 }
 
@@ -80,6 +82,9 @@ func (c *cell) add(w *measure.Window, want wants) {
 		if w.Unfinished > 0 {
 			c.waiting = joined(c.waiting, w.Sketch)
 		}
+	}
+	if want.episodes {
+		c.episode(episodeOf(w.Start), w.Sketch)
 	}
 	if want.seconds {
 		t := tick{counts: n}
@@ -109,6 +114,17 @@ func (c *cell) merge(o *cell) {
 	for at, t := range o.seconds {
 		c.second(at).merge(*t)
 	}
+	for at, s := range o.episodes {
+		c.episode(at, s)
+	}
+}
+
+// episode adds the values of ten seconds.
+func (c *cell) episode(at int64, s *measure.Sketch) {
+	if c.episodes == nil {
+		c.episodes = map[int64]*measure.Sketch{}
+	}
+	c.episodes[at] = joined(c.episodes[at], s)
 }
 
 func joined(s, more *measure.Sketch) *measure.Sketch {

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"resilience/gates/evidence"
+	"resilience/internal/measure"
 )
 
 // decide judges a gate by the value and the interval of its SLI.
@@ -42,6 +43,9 @@ func (j *judge) decide(c *job, each string, split float64, check *Check) {
 	e.caution(c.gate, ops, limit.value, check)
 	e.judge(c.gate, ops, limit, split, check)
 	limit.settle(check)
+	if c.arms && limit.unless == "" && j.now.hasArm(measure.Baseline) {
+		j.compareArms(c, each, &e, check)
+	}
 	if r.doubt != "" && check.Outcome == Pass {
 		check.doubt(Evidence, "%s, so that the record can not be right", r.doubt)
 	}

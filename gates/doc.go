@@ -54,7 +54,10 @@
 // gates are ten chances to fail a healthy system, so the allowed error (5 %
 // unless a gate says otherwise) is split evenly over the critical gates of a
 // phase (Bonferroni); the samples needed are not changed by that. A baseline
-// is measured too: to fail, a gate must be beyond the interval of both. A baseline that was
+// is measured too: to fail, a gate must be beyond the interval of both. Where the
+// baseline is an arm of the same phase, a share or a quantile of latencies that
+// is compared with it by a margin passes only when it is shown to be within it
+// (non-inferiority, by blocks of ten seconds of both arms). A baseline that was
 // interrupted, fell short or was not disrupted as it should have been shows
 // nothing. Beside max() and min() a part that is known and met is enough.
 //

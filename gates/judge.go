@@ -52,6 +52,7 @@ type job struct {
 	companions []companion // of recovery
 	unpooled   []string    // gates that recovery can not ask
 	missing    string      // why it can not be judged
+	arms       bool        // it is compared with the baseline arm, ten seconds by ten seconds
 }
 
 // parsed reads the gates that only have a text, such as those written by hand;
@@ -89,7 +90,8 @@ func (j *judge) prepare(g Gate, all []Gate) {
 		case row.kind == recoveryKind:
 			j.findCompanions(c, all)
 		default:
-			c.acc = j.now.ask(g.SLI, g, inst, measure.Candidate, wantsOf(row, g.Stat))
+			c.arms = j.comparesArms(c)
+			c.acc = j.now.ask(g.SLI, g, inst, measure.Candidate, c.wants())
 			j.askFor(g.Value, c)
 		}
 	}
@@ -105,7 +107,7 @@ func (j *judge) askFor(v Value, c *job) {
 			j.now.ask(v.SLI, g, c.inst, measure.Candidate, wantsOf(row, v.Stat))
 		}
 	case "baseline":
-		j.now.ask(c.gate.SLI, c.gate, c.inst, measure.Baseline, wantsOf(c.row, c.gate.Stat))
+		j.now.ask(c.gate.SLI, c.gate, c.inst, measure.Baseline, c.wants())
 	}
 	for _, arg := range v.Args {
 		j.askFor(arg, c)
@@ -152,6 +154,15 @@ func (o *observer) hasArm(arm string) bool {
 		}
 	}
 	return false
+}
+
+// wants says what has to be kept for a job.
+func (c *job) wants() wants {
+	w := wantsOf(c.row, c.gate.Stat)
+	if c.arms {
+		w.seconds, w.episodes = true, c.row.kind == quantileKind
+	}
+	return w
 }
 
 // wantsOf says what has to be kept for an SLI.

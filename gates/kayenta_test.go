@@ -77,7 +77,7 @@ func besideAnArm(t *testing.T, text string, candidate, baseline []string) Check 
 func besideARecord(t *testing.T, text string, candidate, baseline []string) Check {
 	before := sheetOf(t, append([]string{"test t 0..600"}, baseline...)...).record()
 	r := sheetOf(t, append([]string{"test t 0..600"}, candidate...)...).record()
-	r.Baseline = &before
+	r.Baselines = []Record{before}
 	return only(t, Judge(mustParse(t, text), r))
 }
 

@@ -74,6 +74,7 @@ func (o *observer) ask(sli string, g Gate, inst instance, arm string, want wants
 	}
 	acc.want.sketch = acc.want.sketch || want.sketch
 	acc.want.seconds = acc.want.seconds || want.seconds
+	acc.want.episodes = acc.want.episodes || want.episodes
 	return acc
 }
 

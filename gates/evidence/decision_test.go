@@ -140,3 +140,48 @@ func TestFewFailuresAreCountedExactly(t *testing.T) {
 	require.InDelta(t, -quantile(0.00856), d.Difference*math.Sqrt(d.Inflation), 0.001)
 	require.False(t, d.Worse, "and five failures can not tell whether they come in bursts")
 }
+
+// TestEpisodesAreTenBlocks: who has the seconds added up already decides alike.
+func TestEpisodesAreTenBlocks(t *testing.T) {
+	shares, summed := NewShareBake(Margin{Ratio: 2}), NewShareBake(Margin{Ratio: 2})
+	ranks, merged := NewLatencyBake(newSketch, Margin{Ratio: 1.1}), NewLatencyBake(newSketch, Margin{Ratio: 1.1})
+	system := latencies(slowing{rate: [2]int{20, 20}})(rand.New(rand.NewPCG(3, 4)))
+	var s second
+	for range 30 {
+		var counts Block
+		episode := [2]*measure.Sketch{newSketch(), newSketch()}
+		for i := range uint64(Episode) {
+			b := Block{Counts{20, i % 2}, Counts{20, i % 3}}
+			shares.Add(b)
+			counts = counts.plus(b)
+			system.next(&s)
+			sums := s.sketches()
+			ranks.Add(sums[0], sums[1])
+			episode[0].Merge(sums[0])
+			episode[1].Merge(sums[1])
+		}
+		summed.AddEpisode(counts)
+		merged.AddEpisode(episode[0], episode[1])
+	}
+	require.Equal(t, shares.Decide(1.645), summed.Decide(1.645))
+	require.Equal(t, ranks.Decide(1.645), merged.Decide(1.645))
+	require.NotZero(t, merged.Decide(1.645).Margin)
+}
+
+// TestTailsTakeLonger to be shown than the middle, where they are as far apart.
+func TestTailsTakeLonger(t *testing.T) {
+	seen := newSketch()
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 20_000 {
+		seen.Add(100 * math.Exp(0.5*rng.NormFloat64()))
+	}
+	before := 0.0
+	for _, q := range []float64{0.5, 0.9, 0.95, 0.99} {
+		seconds, ok := QuantileShownIn(Traffic{Candidate: 20, Baseline: 20}, seen, q, Margin{Ratio: 1.1}, 0.05, 0.9)
+		require.True(t, ok)
+		require.Greater(t, seconds, before)
+		before = seconds
+	}
+	_, ok := QuantileShownIn(Traffic{Candidate: 20, Baseline: 20}, newSketch(), 0.5, Margin{Ratio: 1.1}, 0.05, 0.9)
+	require.False(t, ok)
+}

@@ -54,6 +54,19 @@ func (b *LatencyBake[S]) Add(candidate, baseline S) {
 	if b.blocks++; b.blocks < Episode {
 		return
 	}
+	b.closed()
+}
+
+// AddEpisode adds the latencies of the next ten seconds, or of as much of them
+// as counts. It is for those who have the seconds added up already.
+func (b *LatencyBake[S]) AddEpisode(candidate, baseline S) {
+	b.candidate.Merge(candidate)
+	b.baseline.Merge(baseline)
+	b.closed()
+}
+
+// closed ends the current episode.
+func (b *LatencyBake[S]) closed() {
 	if limits, ok := b.limits(); ok {
 		b.difference.add(b.ranks(limits, 1))
 		b.beside.add(b.ranks(limits, b.margin))

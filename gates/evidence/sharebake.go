@@ -39,10 +39,15 @@ func NewShareBake(margin Margin) *ShareBake {
 
 // Add adds what was counted in the next second.
 func (b *ShareBake) Add(block Block) {
-	sum, done := b.current.add(block)
-	if !done {
-		return
+	if sum, done := b.current.add(block); done {
+		b.AddEpisode(sum)
 	}
+}
+
+// AddEpisode adds what was counted in the next ten seconds, or in as much of
+// them as counts. It is for those who have the seconds added up already.
+func (b *ShareBake) AddEpisode(block Block) {
+	sum := block.sane()
 	b.total = b.total.plus(sum)
 	b.expect.add(sum)
 	even, allowed := sum.score(1), sum.score(b.margin.Ratio)

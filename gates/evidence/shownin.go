@@ -37,7 +37,14 @@ func (t Traffic) ShareShownIn(base float64, margin Margin, alpha, power float64)
 // not slower than the margin allows. It is a little long: only the middle is
 // reckoned with, ranks see more.
 func LatencyShownIn[S Values[S]](t Traffic, seen S, margin Margin, alpha, power float64) (seconds float64, ok bool) {
-	base, allowed, known := shifted(seen, 0.5, margin.Ratio)
+	return QuantileShownIn(t, seen, 0.5, margin, alpha, power)
+}
+
+// QuantileShownIn gives the seconds of a bake of one quantile, from over 0 to
+// under 1, whose decision at the level alpha is, with the probability power, that
+// a candidate as fast as what was seen is not slower there than the margin allows.
+func QuantileShownIn[S Values[S]](t Traffic, seen S, quantile float64, margin Margin, alpha, power float64) (seconds float64, ok bool) {
+	base, allowed, known := shifted(seen, quantile, margin.Ratio)
 	if !known || !t.sane() || !(base > 0 && allowed < 1) {
 		return math.Inf(1), false
 	}
