@@ -332,7 +332,7 @@ func (a *armsJob) need(margin evidence.Margin, d evidence.Decision) string {
 	if !ok || takes <= seconds {
 		return ""
 	}
-	return fmt.Sprintf("; if both arms are alike, about %s of such traffic can show it", spanText(takes))
+	return fmt.Sprintf("; if both arms are alike, about %s of such traffic can show it", aboutText(takes))
 }
 
 func (a *armsJob) shownIn(t evidence.Traffic, margin evidence.Margin) (seconds float64, ok bool) {
@@ -347,8 +347,8 @@ func (a *armsJob) shownIn(t evidence.Traffic, margin evidence.Margin) (seconds f
 // power is the probability with which what is told to be found or shown is.
 const power = 0.9
 
-// spanText writes seconds for a reader: 50 s, 14 min, 3.5 h.
-func spanText(seconds float64) string {
+// aboutText writes seconds for a reader: 50 s, 14 min, 3.5 h.
+func aboutText(seconds float64) string {
 	d := time.Duration(seconds) * time.Second
 	switch {
 	case d < 2*time.Minute:

@@ -22,6 +22,7 @@ func Judge(gates []Gate, record Record) Verdict {
 		j.prepare(g, gates)
 	}
 	j.askRecoveries(gates)
+	j.askSummaries()
 	j.watchRecovery(gates)
 	now.read(record)
 	now.endless()
@@ -41,6 +42,10 @@ type judge struct {
 
 	recoveries []*job // of each disruption, for the summary
 	last       *job   // the recovery after what was lifted last; nil when a gate asks for it
+
+	promises []ownSpending   // of each objective, for the summary
+	steady   []*measuredPart // of the model in the steady period, for the summary
+	attempts *accumulator    // of the steady period, to compare the model with
 }
 
 // job is a gate in one period, before the record was read.
@@ -53,6 +58,9 @@ type job struct {
 	unpooled   []string    // gates that recovery can not ask
 	missing    string      // why it can not be judged
 	arms       bool        // it is compared with the baseline arm, ten seconds by ten seconds
+
+	promise promise         // of budget and burn
+	parts   []*measuredPart // of composed
 }
 
 // parsed reads the gates that only have a text, such as those written by hand;
@@ -87,6 +95,10 @@ func (j *judge) prepare(g Gate, all []Gate) {
 		switch {
 		case c.missing != "":
 		case row.kind == noticeKind, row.kind == scoreKind: // by events alone, by the other checks
+		case row.kind == objectiveKind:
+			j.askObjective(c)
+		case row.kind == modelKind:
+			c.parts = j.askModel(g, inst)
 		case row.kind == recoveryKind:
 			j.findCompanions(c, all)
 		default:
@@ -255,6 +267,10 @@ func (j *judge) check(c *job, each string, critical int) Check {
 	case c.row.kind == scoreKind: // when all the others are judged
 		check.Period = string(Overall)
 		return check
+	case c.row.kind == objectiveKind:
+		j.objective(c, each, split, &check)
+	case c.row.kind == modelKind:
+		j.composed(c, split, &check)
 	default:
 		j.decide(c, each, split, &check)
 	}

@@ -3,6 +3,7 @@ package gates
 import (
 	"bufio"
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -42,13 +43,15 @@ type script struct {
 
 // sheet is one record being written.
 type sheet struct {
-	events  []measure.Event
-	windows []measure.Window
-	err     error
+	events     []measure.Event
+	windows    []measure.Window
+	objectives []Objective
+	model      *Part
+	err        error
 }
 
 func (s *sheet) record() Record {
-	return Record{Phase: "p", Events: s.events, Windows: func(yield func(measure.Window, error) bool) {
+	return Record{Phase: "p", Events: s.events, Objectives: s.objectives, Model: s.model, Windows: func(yield func(measure.Window, error) bool) {
 		for _, w := range s.windows {
 			if !yield(w, nil) {
 				return
@@ -106,6 +109,8 @@ func (s *script) line(line string) error {
 		return s.judge(rest)
 	case "expect":
 		return s.expect(rest)
+	case "model":
+		return json.Unmarshal([]byte(rest), &s.now.model)
 	}
 	return s.now.load(line)
 }
@@ -256,6 +261,11 @@ func (s *sheet) load(line string) error {
 		}
 	case "disruption":
 		s.disruption(args[0], from, to, opts)
+	case "objective":
+		share, _ := strconv.ParseFloat(opts["share"], 64)
+		over, err := time.ParseDuration(opts["over"])
+		s.objectives = append(s.objectives, Objective{Name: args[0], Share: share, Over: over, Of: opts["of"], Queried: opts["queried"] != ""})
+		return err
 	case "event":
 		name := ""
 		if len(args) > 1 {

@@ -55,16 +55,18 @@ func (row SLI) counted() bool { return row.kind == countKind && row.bad != nil }
 type kind int
 
 const (
-	shareKind    kind = iota // good or bad of all: binomial
-	quantileKind             // a distribution of values
-	rateKind                 // something per second
-	ratioKind                // one count over another
-	countKind                // a total
-	gaugeKind                // a value that goes up and down
-	recoveryKind             // a time found by looking at other gates
-	noticeKind               // a time between events
-	scoreKind                // of the other checks
-	metricKind               // known only when the record has been seen
+	shareKind     kind = iota // good or bad of all: binomial
+	quantileKind              // a distribution of values
+	rateKind                  // something per second
+	ratioKind                 // one count over another
+	countKind                 // a total
+	gaugeKind                 // a value that goes up and down
+	recoveryKind              // a time found by looking at other gates
+	noticeKind                // a time between events
+	objectiveKind             // what is spent of an error budget
+	modelKind                 // composed of the availability of parts
+	scoreKind                 // of the other checks
+	metricKind                // known only when the record has been seen
 )
 
 // slis is the table: a new SLI is one row here. One that reads windows of its
@@ -137,6 +139,21 @@ var slis = map[string]SLI{
 		Numerator: "weights of the gates that hold", Denominator: "weights of all gates",
 		Unit: UnitShare, Better: ">=", kind: scoreKind,
 		Doc: "The weighted share of a phase's gates, or of the group named by `of`, that hold; warnings count too.",
+	},
+	"budget": {
+		Numerator: "error budget that is left", Denominator: "what an objective allows to fail over its window",
+		Unit: UnitShare, Better: ">=", kind: objectiveKind,
+		Doc: "The share of an objective's error budget that is left over its window; less than 0 when the promise is broken.",
+	},
+	"burn": {
+		Numerator: "share of events that failed", Denominator: "share that an objective allows to fail",
+		Reads: []string{measure.MetricTransaction, measure.MetricRequest}, Unit: UnitRatio, Also: []string{UnitCount}, Better: "<=", kind: objectiveKind,
+		Doc: "How many times faster than allowed an objective's budget is spent: in this run or, where its events are counted elsewhere, over both windows of an alert.",
+	},
+	"composed": {
+		Numerator: "availability composed of the parts of the model",
+		Reads:     []string{measure.MetricDependency, measure.MetricTransaction, measure.MetricRequest}, Unit: UnitShare, Better: ">=", kind: modelKind,
+		Doc: "The availability that the plan's model composes of that of its parts, measured or promised.",
 	},
 	"amplification": {
 		Numerator: "requests that the dependency saw", Denominator: "requests that the tests made",

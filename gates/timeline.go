@@ -67,6 +67,7 @@ type timeline struct {
 	versions    []Version                    // candidate first
 	first       bool                         // a run without anything to compare with is the first baseline
 	metrics     map[string]map[string]string // attributes of k6 metrics
+	objectives  map[string]counted           // by name
 	aborts      []abort
 	shortfalls  []shortfall
 	died        string // which of the plan's services died, and how; "" when none did
@@ -78,7 +79,7 @@ type timeline struct {
 
 // readEvents puts the events of a phase in order of time.
 func readEvents(phase string, events []measure.Event) *timeline {
-	t := &timeline{phase: phase, tests: map[testKey]*testRun{}, skipped: map[string]string{}, skippedOf: map[string]string{}, metrics: map[string]map[string]string{}}
+	t := &timeline{phase: phase, tests: map[testKey]*testRun{}, skipped: map[string]string{}, skippedOf: map[string]string{}, metrics: map[string]map[string]string{}, objectives: map[string]counted{}}
 	mine := slices.DeleteFunc(slices.Clone(events), func(e measure.Event) bool {
 		return e.Phase != phase && e.Phase != ""
 	})
@@ -109,6 +110,7 @@ var eventReaders = map[string]func(*timeline, measure.Event){
 	measure.EventAlert:      func(t *timeline, e measure.Event) { t.heard.alert(e) },
 	measure.EventAck:        func(t *timeline, e measure.Event) { t.heard.ack(e) },
 	measure.EventMetric:     func(t *timeline, e measure.Event) { t.metrics[e.Name] = e.Attrs },
+	measure.EventObjective:  (*timeline).counted,
 	measure.EventInterrupt:  func(t *timeline, _ measure.Event) { t.interrupted = "the run was interrupted" },
 	measure.EventOverflow: func(t *timeline, e measure.Event) {
 		t.overflow = true

@@ -48,6 +48,9 @@ type Record struct {
 	Events    []measure.Event                  // any order; of all phases
 	Windows   iter.Seq2[measure.Window, error] // may be ranged over more than once
 	Baselines []Record                         // of other runs, to compare with: one, or several of which the median counts
+
+	Objectives []Objective // of the plan
+	Model      *Part       // of its dependencies; nil when there is none
 }
 
 // Severity of a gate.
@@ -150,6 +153,8 @@ type Verdict struct {
 	Checks      []Check     `json:"checks"`
 	Traffic     []Traffic   `json:"traffic"`
 	Disruptions []Disrupted `json:"disruptions"`
+	Objectives  []Budget    `json:"objectives,omitempty"`   // of the plan, and what is left of their budgets
+	Model       *Composed   `json:"model,omitempty"`        // of the plan; nil when there is none
 	FaultActive bool        `json:"fault_active,omitempty"` // lifting a fault could not be confirmed: see ExitFault
 	Scores      []Score     `json:"scores,omitempty"`       // where gates are weighted, grouped or scored
 	Warnings    []string    `json:"warnings,omitempty"`

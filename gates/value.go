@@ -259,8 +259,12 @@ func (p *parser) other(g Gate) (Value, *SyntaxError) {
 	switch {
 	case name == "recovery" || g.SLI == "recovery":
 		return Value{}, p.fail(at, "recovery is compared with a time")
-	case left.kind == scoreKind || right.kind == scoreKind:
-		return Value{}, p.fail(at, "a score is compared with a number")
+	case alone(left.kind) || alone(right.kind):
+		which := g.SLI
+		if !alone(left.kind) {
+			which = name
+		}
+		return Value{}, p.fail(at, "%s is compared with a number only", which)
 	case left.kind == noticeKind || right.kind == noticeKind:
 		return Value{}, p.fail(at, "%s is compared with a time", g.SLI)
 	case known && also && left.Unit != right.Unit:
@@ -279,6 +283,11 @@ func (p *parser) check(g Gate) *SyntaxError {
 			if row, ok := lookUp(g.Of); !ok || row.kind != shareKind && row.kind != quantileKind {
 				return p.fail(0, "recovery of %s: name an SLI that is a share or a latency%s", g.Of, didYouMean(g.Of, sliNames()))
 			}
+		}
+	}
+	if row := slis[g.SLI]; alone(row.kind) && row.kind != scoreKind {
+		if err := p.checkAlone(g, row); err != nil {
+			return err
 		}
 	}
 	if OfTimes(g) {
@@ -328,6 +337,30 @@ func (p *parser) checkScore(g Gate) *SyntaxError {
 		return p.fail(end, "a score is compared with a number")
 	case g.From != "" || len(g.Where) > 0 || g.Each != "":
 		return p.fail(end, "a score is of all gates: leave out from and for")
+	}
+	return nil
+}
+
+// alone reports whether an SLI is compared with numbers only.
+func alone(k kind) bool { return k == objectiveKind || k == modelKind || k == scoreKind }
+
+// checkAlone looks at gates on a budget, a burn rate and what a model composes.
+func (p *parser) checkAlone(g Gate, row SLI) *SyntaxError {
+	end := len(strings.TrimRight(p.text, " \t\r\n"))
+	steady := g.Period.Kind == Steady || g.Period.Kind == Overall
+	_, absolute := constant(g.Value)
+	switch {
+	case !absolute:
+		return p.fail(end, "%s is compared with a number only", g.SLI)
+	case g.Op[0] != row.Better[0]:
+		return p.fail(strings.Index(p.text, string(g.Op)), "%s is good when it is %s: write %s", g.SLI,
+			map[Op]string{"<=": "low", ">=": "high"}[row.Better], row.Better)
+	case g.SLI == "composed" && g.Of != "":
+		return p.fail(end, "there is one model: leave out of")
+	case g.SLI != "burn" && (g.From != "" || len(g.Where) > 0 || g.Each != ""):
+		return p.fail(end, "%s is of the whole system: leave out from and for", g.SLI)
+	case g.SLI == "budget" && !steady:
+		return p.fail(end, "a budget is of the objective's window: leave out the period")
 	}
 	return nil
 }

@@ -113,6 +113,7 @@ const (
 	EventListening  = "listening"  // from now on somebody outside is heard; Name what ([ListensAlerts], [ListensAcks])
 	EventAlert      = "alert"      // an alert of the monitoring under test; Name it, Attrs state (firing, resolved), by, id (of one of several with the name), since (RFC 3339)
 	EventAck        = "ack"        // somebody acknowledged; Name the disruption or alert, "" for all, Attrs by
+	EventObjective  = "objective"  // the events of an objective were counted; Name it, Attrs share (0 to 1), over (a Go duration) and, for each window (a Go duration), "good/total"; error when they could not be
 	EventAbort      = "abort"      // a condition of abort_if held; Name the disruption, "" for the phase, Attrs condition, detail; watch, where a gate was certain not to hold
 	EventChange     = "change"     // the target changed in the middle of a test; Name what, Attrs kind (rollout, restart, scale), detail
 	EventWarning    = "warning"    // anything a reader of the verdict should know; Attrs detail
