@@ -48,6 +48,9 @@ func (t Tally) Failed() float64 {
 // 0.0005.
 func (o Objective) Allowed() float64 { return math.Round((1-o.Share)*1e12) / 1e12 }
 
+// valid reports whether something may fail, and something must not.
+func (o Objective) valid() bool { return o.Allowed() > 0 && o.Allowed() < 1 && o.Over > 0 }
+
 // Nines is how many nines the promise has: 3 for 99.9 %, 3.3 for 99.95 %.
 func (o Objective) Nines() float64 { return math.Round(-math.Log10(o.Allowed())*1e9) / 1e9 }
 

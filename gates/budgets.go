@@ -83,10 +83,12 @@ func (j *judge) askSummaries() {
 func (j *judge) budgets() (all []Budget) {
 	for _, own := range j.promises {
 		p := own.promise
-		b := Budget{
-			Objective: p.Name, Share: p.Share, Over: p.Over.Seconds(), Nines: p.Nines(), Downtime: p.Downtime().Seconds(),
-			Burns: []Burn{}, Reason: p.missing,
+		b := Budget{Objective: p.Name, Share: p.Share, Over: p.Over.Seconds(), Burns: []Burn{}, Reason: p.missing}
+		if !p.valid() {
+			all = append(all, b)
+			continue
 		}
+		b.Nines, b.Downtime = p.Nines(), p.Downtime().Seconds()
 		if r := p.Revenue; r != nil {
 			b.Cost = &Cost{Currency: r.Currency, PerMinute: r.PerMinute, Budget: r.Lost(1, p.Downtime())}
 		}

@@ -30,9 +30,10 @@ func TestBudgets(t *testing.T) {
 		{Name: "prod", Share: 0.999, Over: 30 * day, Queried: true, Revenue: revenue},
 		{Name: "here", Share: 0.999, Over: 28 * day, Revenue: revenue},
 		{Name: "lost", Share: 0.95, Over: 28 * day, Queried: true},
+		{Name: "none", Share: 1, Over: 28 * day},
 	}
 	all := Judge(nil, s.record()).Objectives
-	require.Len(t, all, 3)
+	require.Len(t, all, 4)
 
 	prod := all[0]
 	require.Equal(t, []any{"prod", 0.999, 2592000.0, 3.0, 2592.0}, []any{prod.Objective, prod.Share, prod.Over, prod.Nines, prod.Downtime})
@@ -60,6 +61,7 @@ func TestBudgets(t *testing.T) {
 
 	require.Empty(t, all[2].Burns)
 	require.Contains(t, all[2].Reason, "nothing in the record tells of them")
+	require.Equal(t, "the objective none promises nothing that can be judged", all[3].Reason)
 	_, err := json.Marshal(all)
 	require.NoError(t, err)
 }

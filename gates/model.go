@@ -108,7 +108,7 @@ func atLeastOf(k int, work []float64) float64 {
 		exactly[0] *= 1 - a
 	}
 	sum := 0.0
-	for _, p := range exactly[max(0, k):] {
+	for _, p := range exactly[min(max(0, k), len(exactly)):] {
 		sum += p
 	}
 	return min(sum, 1)

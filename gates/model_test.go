@@ -40,6 +40,7 @@ func TestCompose(t *testing.T) {
 		"series in parallel":    {parallel(1, 0, series(abc[:2]...), leaf("c")), []float64{0.9, 0.9, 0.8}, 1 - 0.19*0.2},
 		"what is not known":     {series(abc[:2]...), []float64{0.9, math.NaN()}, math.NaN()},
 		"one that never works":  {parallel(1, 0.5, abc[:2]...), []float64{0, 1}, 1 - 0.5*0},
+		"more than there are":   {parallel(4, 0, abc[:2]...), []float64{1, 1}, 0},
 		"none of two ever work": {parallel(1, 0, abc[:2]...), []float64{0, 0}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -90,7 +90,7 @@ func (j *judge) promised(o Objective) promise {
 	p, t := promise{Objective: o}, j.now.timeline
 	c, found := t.objectives[o.Name]
 	switch {
-	case !(o.Share > 0 && o.Share < 1) || o.Over <= 0:
+	case !o.valid():
 		p.missing = fmt.Sprintf("the objective %s promises nothing that can be judged", o.Name)
 	case !found && o.Queried:
 		p.missing = fmt.Sprintf("the events of %s were not counted: nothing in the record tells of them", o.Name)

@@ -111,7 +111,7 @@ func critical(phase plan.Phase, slots []plan.Slot) (n int) {
 // its period. An iteration of a script makes at least one attempt; how many it
 // makes only the script knows.
 func expected(phase plan.Phase, slots []plan.Slot, g gates.Gate) (samples uint64, known bool) {
-	if gates.OfTimes(g) {
+	if gates.OfTimes(g) || g.SLI == "budget" || g.SLI == "composed" {
 		return 0, false
 	}
 	sum := 0.0

@@ -155,7 +155,7 @@ func judgePhase(db *store.DB, name string, other *plan.Plan) (gates.Verdict, err
 	if other != nil {
 		list, err = gatesFrom(*other, name)
 	}
-	if err != nil {
+	if err := errors.Join(err, addObjectives(&rec, db, other)); err != nil {
 		return gates.Verdict{}, err
 	}
 	return gates.Judge(list, rec), nil

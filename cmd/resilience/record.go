@@ -54,7 +54,7 @@ func savePlan(db *store.DB, p plan.Plan, phases []string) error {
 	if err := db.SaveDocument(store.DocumentPlan, resolved); err != nil {
 		return err
 	}
-	if err := saveFailureModes(db, p); err != nil {
+	if err := errors.Join(saveFailureModes(db, p), saveObjectives(db, p)); err != nil {
 		return err
 	}
 	for _, phase := range named(p, phases) {

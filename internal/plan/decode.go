@@ -244,7 +244,7 @@ func thing(path string, t reflect.Type) string {
 		return "a plan"
 	case !strings.HasSuffix(last, "]"):
 		return last
-	case strings.HasPrefix(kind, "error"):
+	case strings.ContainsAny(kind[:1], "aeio"):
 		return "an " + kind
 	case kind == "failuremode":
 		return "a failure mode"

@@ -24,6 +24,8 @@ var (
 	defaultShare        = Percent(1)
 	defaultWeight       = 1
 	defaultDetection    = 10
+	defaultOver         = Duration(28 * 24 * time.Hour)
+	defaultNeed         = 1
 )
 
 // defaultMaxVUs is two for each arrival per second at the highest rate, 50 to
@@ -63,6 +65,13 @@ func (d *decoder) fillIn(p *Plan) {
 	for i := range p.FailureModes {
 		fill(d, fmt.Sprintf("failure_modes[%d].detection", i), &p.FailureModes[i].Detection, defaultDetection)
 	}
+	for name, o := range p.Objectives {
+		fill(d, `objectives["`+name+`"].over`, &o.Over, defaultOver)
+		p.Objectives[name] = o
+	}
+	if p.Model != nil {
+		d.fillPart(p.Model, "model")
+	}
 	defaults := Defaults{}
 	if p.Defaults != nil {
 		defaults = *p.Defaults
@@ -71,6 +80,19 @@ func (d *decoder) fillIn(p *Plan) {
 		d.fillPhase(&p.Phases[i], fmt.Sprintf("phases[%d]", i), defaults)
 	}
 	d.fillGRPC(p)
+}
+
+func (d *decoder) fillPart(p *Part, path string) {
+	for i := range p.Series {
+		d.fillPart(&p.Series[i], fmt.Sprintf("%s.series[%d]", path, i))
+	}
+	if p.Parallel == nil {
+		return
+	}
+	fill(d, path+".parallel.need", &p.Parallel.Need, defaultNeed)
+	for i := range p.Parallel.Of {
+		d.fillPart(&p.Parallel.Of[i], fmt.Sprintf("%s.parallel.of[%d]", path, i))
+	}
 }
 
 func (d *decoder) fillPhase(phase *Phase, path string, defaults Defaults) {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,7 +32,7 @@ runs: 'services' and 'dependencies' stand for '${services.NAME.url}' and the
 like ('url', 'host' or 'port'), 'secrets' for '${secrets.NAME}', 'port' for
 '${port}' of the service itself, 'data' for '${data.COLUMN}' of the current row.
 
-A duration is written with its unit ('300ms', '15s', '1h30m'), a rate as '50/s',
+A duration is written with its unit ('300ms', '15s', '1h30m', '28d'), a rate as '50/s',
 '600/m' or '3600/h', a percentage as '99.5%', a size as '512B', '64KiB' or '10MB', an
 amount of instances as '2', '50%' or 'all'. A sentence is one of the gate
 language, such as 'availability >= 99.5% during payments-slow'.
@@ -47,13 +48,14 @@ func documented() map[string]string {
 		"Profile.grace": defaultGrace.String(), "Profile.timeout": defaultTimeout.String(),
 		"Request.weight": fmt.Sprint(defaultWeight), "Disruption.settle": defaultSettle.String(),
 		"Disruption.share": defaultShare.String(), "Error.status": fmt.Sprint(defaultStatus),
-		"FailureMode.detection": fmt.Sprint(defaultDetection),
+		"FailureMode.detection": fmt.Sprint(defaultDetection), "Parallel.need": fmt.Sprint(defaultNeed),
+		"Parallel.common": Percent(0).String(), "Objective.over": fmt.Sprintf("%gd", time.Duration(defaultOver).Hours()/24),
 	}
 }
 
 // TestDocs wants docs/plan.md to be what the types say.
 func TestDocs(t *testing.T) {
-	said, err := comments(typesSource, disruptionSource, faultsSource, gateSource)
+	said, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource)
 	require.NoError(t, err)
 	page := docs{comments: said, defaults: documented()}
 	page.b.WriteString(strings.ReplaceAll(docsIntro, "'", "`"))
@@ -133,6 +135,8 @@ func (p *docs) kind(typ reflect.Type) string {
 		return "size"
 	case reflect.TypeFor[Amount]():
 		return "amount"
+	case reflect.TypeFor[Revenue]():
+		return "money per time"
 	case reflect.TypeFor[Names]():
 		return "name or list of names"
 	case reflect.TypeFor[gates.Severity]():

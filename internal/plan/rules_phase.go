@@ -56,7 +56,7 @@ func knownDisruption(c *checker, p *Phase, g *Gate) {
 	if slices.Contains(names, name) {
 		return
 	}
-	c.inGate(g, string(g.Period.Kind), "period", name, didYouMean(name, names), "disruption")
+	c.inGate(g, string(g.Period.Kind), "period", name, didYouMean(name, names), "this phase has no disruption")
 }
 
 func knownTest(c *checker, p *Phase, g *Gate) {
@@ -70,11 +70,11 @@ func knownTest(c *checker, p *Phase, g *Gate) {
 		}
 		names = append(names, t.Name)
 	}
-	c.inGate(g, "from", "from", g.From, didYouMean(g.From, names), "test")
+	c.inGate(g, "from", "from", g.From, didYouMean(g.From, names), "this phase has no test")
 }
 
 // inGate reports a name of a gate that means nothing, where it stands.
-func (c *checker) inGate(g *Gate, word, key, name, hint, what string) {
+func (c *checker) inGate(g *Gate, word, key, name, hint, missing string) {
 	if !c.clean("") {
 		return
 	}
@@ -89,7 +89,7 @@ func (c *checker) inGate(g *Gate, word, key, name, hint, what string) {
 	if i := strings.Index(text[offset:], name); i >= 0 {
 		offset += i
 	}
-	c.fail(c.path, c.within(n, *n.resolved, offset), hint, "this phase has no %s %q", what, name)
+	c.fail(c.path, c.within(n, *n.resolved, offset), hint, "%s %q", missing, name)
 }
 
 // validOptions leaves it to the gate language what the options of a gate may

@@ -21,6 +21,7 @@ func validNames(c *checker, p *Plan) {
 	maps := map[string][]string{
 		"secrets": named(p.Secrets), "services": named(p.Services),
 		"targets": named(p.Targets), "dependencies": named(p.Dependencies),
+		"objectives": named(p.Objectives),
 	}
 	for key, names := range maps {
 		for _, name := range names {

@@ -23,13 +23,17 @@ var (
 	faultsSource string
 	//go:embed gate.go
 	gateSource string
+	//go:embed objective.go
+	objectiveSource string
+	//go:embed model.go
+	modelSource string
 )
 
 // Schema gives the JSON Schema (draft 2020-12) of a plan as it is written:
 // with ${VARIABLES} in place of values, both forms of a gate, and keys that
 // begin with x- at the top for anchors.
 func Schema() ([]byte, error) {
-	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource)
+	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,8 @@ type Plan struct {
 	Targets      map[string]Target     `yaml:"targets" jsonschema:"required"`                      // systems under test
 	Dependencies map[string]Dependency `yaml:"dependencies,omitempty"`                             // what they call, through a proxy
 	FailureModes []FailureMode         `yaml:"failure_modes,omitempty"`                            // what could go wrong, and what tests it
+	Objectives   map[string]Objective  `yaml:"objectives,omitempty"`                               // promises to users, with their error budgets
+	Model        *Part                 `yaml:"model,omitempty"`                                    // how the system is made of parts that can fail
 	Alerts       *Alerts               `yaml:"alerts,omitempty"`                                   // where the monitoring reports alerts
 	Waivers      []Waiver              `yaml:"waivers,omitempty"`                                  // gates that may be broken for a while
 	Phases       []Phase               `yaml:"phases" jsonschema:"required"`                       // deployment stages

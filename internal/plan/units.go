@@ -32,12 +32,12 @@ func (d Duration) String() string {
 // MarshalText spells the duration as in a plan.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText reads 300ms, 15s or 1h30m: from 0s to 30 days.
+// UnmarshalText reads 300ms, 15s, 1h30m or 28d: from 0s to 30 days.
 func (d *Duration) UnmarshalText(text []byte) error {
 	if bare(string(text)) {
 		return fmt.Errorf("wants a duration with its unit, such as %ss or %sms; got %q", text, text, text)
 	}
-	v, err := time.ParseDuration(string(text))
+	v, err := parseDuration(string(text))
 	switch {
 	case err != nil:
 		return fmt.Errorf("wants a duration such as 300ms, 15s or 1h30m; got %q", text)
@@ -50,7 +50,25 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (Duration) pattern() string { return `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$` }
+// parseDuration reads what Go reads, after a number of days of 24 hours.
+func parseDuration(text string) (time.Duration, error) {
+	days, rest, found := strings.Cut(text, "d")
+	if !found {
+		return time.ParseDuration(text)
+	}
+	n, err := decimal(days)
+	if err != nil || rest != "" && (rest[0] < '0' || rest[0] > '9') {
+		return 0, errors.New("not a duration")
+	}
+	more := time.Duration(0)
+	if rest != "" {
+		more, err = time.ParseDuration(rest)
+	}
+	const most = 1000.0 // days; far more than may be asked for, and no overflow
+	return time.Duration(max(-most, min(n, most))*float64(24*time.Hour)) + min(more, time.Duration(maxDuration)), err
+}
+
+func (Duration) pattern() string { return `^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h|d))+$` }
 
 // MarshalText spells the day as in a plan.
 func (d Date) MarshalText() ([]byte, error) { return []byte(time.Time(d).Format(time.DateOnly)), nil }

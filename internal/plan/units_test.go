@@ -10,7 +10,7 @@ import (
 
 func TestUnitSpelling(t *testing.T) {
 	for text, want := range map[string]string{
-		"300ms": "300ms", "15s": "15s", "60s": "1m", "1h": "1h", "90m": "1h30m", "0s": "0s", "1h0m5s": "1h0m5s", "10m": "10m", "720h": "720h",
+		"300ms": "300ms", "15s": "15s", "60s": "1m", "1h": "1h", "90m": "1h30m", "0s": "0s", "1h0m5s": "1h0m5s", "10m": "10m", "720h": "720h", "28d": "672h", "1.5d": "36h", "1d12h": "36h",
 	} {
 		var d Duration
 		require.NoError(t, d.UnmarshalText([]byte(text)))
@@ -31,7 +31,7 @@ func TestUnitSpelling(t *testing.T) {
 }
 
 func TestUnitMistakes(t *testing.T) {
-	for _, text := range []string{"", "5", "-5s", "721h", "1d", "5 s", "s", "1e3s", "∞", "NaNs"} {
+	for _, text := range []string{"", "5", "-5s", "721h", "31d", "-1d", "d", "1d-1h", "1h1d", "1dd", "999999999999d", "5 s", "s", "1e3s", "∞", "NaNs"} {
 		var d Duration
 		require.Error(t, d.UnmarshalText([]byte(text)), text)
 	}

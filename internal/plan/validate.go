@@ -14,7 +14,7 @@ import (
 var (
 	planRules = []func(*checker, *Plan){
 		somePhases, validNames, uniquePhases, validEnv, validAllow, validSecrets, validServices, serviceOrder,
-		validTargets, validDependencies, validRemotes, listenOnce, distinctVariables, validAlerts, validFailureModes, validWaivers,
+		validTargets, validDependencies, validRemotes, listenOnce, distinctVariables, validAlerts, validFailureModes, validObjectives, validModel, validWaivers,
 	}
 	phaseRules = []func(*checker, *Phase){
 		validPhase, validBaseline, validAborts, validWatch, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
@@ -34,7 +34,7 @@ var (
 		knownServices, validKubernetes, validDrop, validPodLife, validProcess, validContainer, validKill, validRestart, validCPU, validMemory, validDisk, validExec, validHTTP,
 	}
 	gateRules = []func(*checker, *Phase, *Gate){
-		knownDisruption, longEnough, knownTest, validOptions,
+		knownDisruption, longEnough, knownTest, knownObjective, knownModel, validOptions,
 	}
 )
 
