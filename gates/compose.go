@@ -223,7 +223,8 @@ func (c composition) judge(g Gate, limit, split float64, check *Check) {
 	confidence := g.confidence()
 	switch {
 	case !meets(c.bounds(split).High, g.Op, limit):
-		check.broke("composed was %s, which is not %s; %s", check.Observed, check.Objective, c.weakestText())
+		name, _ := c.weakest()
+		check.broke("composed was %s, which is not %s; the weakest link is %s", check.Observed, check.Objective, name)
 	case !meets(c.with((*measuredPart).estimate), g.Op, limit):
 		check.doubt(Evidence, "composed was %s, not %s, but so few samples do not exclude it", check.Observed, check.Objective)
 	case !meets(c.with((*measuredPart).worst), g.Op, limit):
@@ -265,17 +266,21 @@ func (c composition) evidence(confidence float64) string {
 		i := c.interval(confidence)
 		text += fmt.Sprintf("; %s interval %s", confidenceText(confidence), rangeText(i.Low, i.High, UnitShare))
 	}
-	return text + "; " + c.weakestText()
+	if name, gain := c.weakest(); name != "" {
+		text += fmt.Sprintf("; without failures of %s composed would be %s higher", name, gainText(gain))
+	}
+	return text
 }
 
-// weakestText names the part whose perfection would help most.
-func (c composition) weakestText() string {
+// weakest names the part whose perfection would help most, and how much that
+// would be; "" when none would.
+func (c composition) weakest() (name string, gain float64) {
 	all := c.model.Importances(c.leaves((*measuredPart).estimate))
 	i := Weakest(all)
 	if i < 0 {
-		return "no part is the weakest: none failed"
+		return "", 0
 	}
-	return fmt.Sprintf("the weakest link is %s: composed would be %s higher if it never failed", c.parts[i].Title(), gainText(all[i].Gain))
+	return c.parts[i].Title(), all[i].Gain
 }
 
 // gainText writes a difference of two shares.

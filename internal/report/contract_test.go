@@ -125,6 +125,10 @@ func TestGolden(t *testing.T) {
 	for _, format := range Names() {
 		golden(t, format+"-modes", render(t, format, documents["modes"]))
 	}
+	for _, format := range []string{"text", "markdown", "json", "junit"} {
+		golden(t, format+"-objectives", render(t, format, documents["objectives"]))
+	}
+	golden(t, "text-no-counts", render(t, "text", documents["no counts"]))
 	golden(t, "text-phases", render(t, "text", documents["phases"]))
 	var narrow, coloured bytes.Buffer
 	require.NoError(t, Write(&narrow, "text", documents["fail"], Options{Width: 80}))

@@ -120,6 +120,9 @@ func hostileDocument(text string) Document {
 		c.Value = number(math.NaN())
 	}
 	v.Traffic[0].Test, v.Traffic[0].Kind, v.Traffic[0].P95, v.Traffic[0].Seconds = text, text, math.Inf(1), math.NaN()
+	v = promising(v, false)
+	v.Objectives[2].Objective, v.Objectives[2].Reason, v.Objectives[0].Cost.Currency = text, text, text
+	v.Model.Parts[2].Name, v.Model.Reason, v.Model.Weakest, v.Model.Note = text, text, text, text
 	v.Disruptions[1].Name, v.Disruptions[1].On, v.Disruptions[1].Reason = text, text, text
 	run := testRun()
 	run.Plan, run.ID = text, text
@@ -155,6 +158,57 @@ func withModes(doc Document, modes []FailureMode) Document {
 	return doc
 }
 
+// testObjectives are one whose events are counted elsewhere and is burning, one
+// that only the run tells of, and one of which nothing is known.
+func testObjectives() []gates.Budget {
+	return []gates.Budget{
+		{
+			Objective: "orders", Share: 0.999, Over: 2_592_000, Nines: 3, Downtime: 2592, Left: number(0.5),
+			Burns: []gates.Burn{
+				{Window: 300, Good: 900, Total: 1000, Rate: 100, Low: 82, High: 120, Spent: 0.0116},
+				{Window: 3600, Good: 9700, Total: 10_000, Rate: 30, Low: 26.7, High: 33.5, Spent: 0.0417},
+				{Window: 2_592_000, Good: 999_500, Total: 1_000_000, Rate: 0.5, Low: 0.46, High: 0.54, Spent: 0.5},
+			},
+			Firing: []gates.Fired{{Severity: gates.Page, Rate: 14.4, Long: 3600, Short: 300}},
+			Cost:   &gates.Cost{Currency: "EUR", PerMinute: 1200, Budget: 51_840, Spent: number(25_920)},
+		},
+		{
+			Objective: "pages", Share: 0.9995, Over: 2_419_200, Nines: 3.30103, Downtime: 1209.6,
+			Burns: []gates.Burn{{Window: 60, Run: true, Good: 2397, Total: 2400, Rate: 2.5, Low: 0.52, High: 7.3, Spent: 0.000062}},
+			Cost:  &gates.Cost{PerMinute: 10, Budget: 201.6, Run: number(0.0125)},
+		},
+		{Objective: "carts", Share: 0.99, Over: 604_800, Nines: 2, Downtime: 6048, Burns: []gates.Burn{}, Reason: "the events of carts were not counted: no answer"},
+	}
+}
+
+// testModel is one of a promised part and two measured ones, of which one is
+// not known.
+func testModel(known bool) *gates.Composed {
+	m := &gates.Composed{
+		Measured: number(0.985), MeasuredLow: number(0.979), MeasuredHigh: number(0.989),
+		Parts: []gates.ComposedPart{
+			{Name: "front", Kind: "promised", Availability: number(0.9999)},
+			{Name: "payments", Kind: "dependency", Availability: number(0.9975), Low: number(0.9946), High: number(0.9991), Samples: 2400, Failed: 6},
+			{Name: "search", Kind: "transaction"},
+		},
+		Reason: "nothing named search was seen in this period",
+	}
+	if known {
+		m.Availability, m.Low, m.High, m.Weakest, m.Reason = number(0.9974), number(0.9945), number(0.999), "payments", ""
+		m.Note = "the measured availability, 98.5 %, is below the 99.74 % that the model composes: something outside of the model fails"
+		m.Parts = m.Parts[:2]
+		m.Parts[0].Birnbaum, m.Parts[0].Gain = number(0.9975), number(0.00009975)
+		m.Parts[1].Birnbaum, m.Parts[1].Gain = number(0.9999), number(0.0025)
+	}
+	return m
+}
+
+// promising is a verdict with objectives and a model.
+func promising(v gates.Verdict, known bool) gates.Verdict {
+	v.Objectives, v.Model = testObjectives(), testModel(known)
+	return v
+}
+
 // testDocuments are what every format is tried on.
 func testDocuments() map[string]Document {
 	one := func(v gates.Verdict, code int) Document {
@@ -174,6 +228,8 @@ func testDocuments() map[string]Document {
 		"no gates":    one(gates.Verdict{Phase: "beta", Cause: gates.Evidence, Reason: "no gates"}, gates.ExitEvidence),
 		"modes":       withModes(one(failing(), gates.ExitSystem), testModes()),
 		"withstood":   withModes(one(passing(), gates.ExitPass), testModes()[:1]),
+		"objectives":  one(promising(passing(), true), gates.ExitPass),
+		"no counts":   one(promising(failing(), false), gates.ExitSystem),
 		"empty":       NewDocument(gates.Run{}, nil, nil, gates.ExitError),
 		"huge":        hugeDocument(),
 		"hostile":     hostileDocument(hostile),

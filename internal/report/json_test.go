@@ -77,6 +77,12 @@ func TestSchemaDocumentsEveryField(t *testing.T) {
 		"mode":      reflect.TypeFor[AssessedMode](),
 
 		"failure_modes": reflect.TypeFor[FailureModes](),
+		"budget":        reflect.TypeFor[gates.Budget](),
+		"burn":          reflect.TypeFor[gates.Burn](),
+		"fired":         reflect.TypeFor[gates.Fired](),
+		"cost":          reflect.TypeFor[gates.Cost](),
+		"composed":      reflect.TypeFor[gates.Composed](),
+		"composed_part": reflect.TypeFor[gates.ComposedPart](),
 	} {
 		described := &root
 		if name != "" {

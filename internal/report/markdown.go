@@ -68,6 +68,7 @@ func markdownPhase(b *bytes.Buffer, v gates.Verdict, named bool) {
 		folded(b, "Disruptions", []string{"", "disruption", "fault", "in effect (UTC)", "proof"}, rows)
 	}
 	markdownNoticed(b, v.Disruptions)
+	markdownObjectives(b, v)
 	if len(v.Traffic) > 0 {
 		rows := make([][]string, 0, len(v.Traffic))
 		for _, t := range v.Traffic {

@@ -156,6 +156,8 @@ func (p *page) phase(v gates.Verdict, named bool) {
 	p.versions(v.Versions)
 	p.disruptions(v.Disruptions)
 	p.noticed(v.Disruptions)
+	p.objectives(v.Objectives)
+	p.model(v.Model)
 	p.traffic(v.Traffic)
 	p.warnings(v.Warnings)
 }
