@@ -92,6 +92,9 @@ func (j *judge) sideBound(s side, v Value, c *job, each string, confidence float
 	acc := o.ask(c.gate.SLI, c.gate, inst, s.arm, wantsOf(row, c.gate.Stat))
 	e := newEstimate(row, c.gate.Stat, o.reading(acc, each))
 	b := e.bound("baseline", confidence)
+	if gap := o.blind(acc, row); gap != "" && b.missing == "" {
+		b.missing = "in the baseline, " + gap
+	}
 	if b.missing == "" && row.Unit != c.row.Unit {
 		b.missing = "the baseline has another unit"
 	}

@@ -63,6 +63,9 @@ func (j *judge) bound(v Value, c *job, each string, confidence float64) bound {
 		}
 		acc := j.now.ask(v.SLI, g, c.inst, measure.Candidate, wantsOf(row, v.Stat))
 		e := newEstimate(row, v.Stat, j.now.reading(acc, each))
+		if gap := j.now.blind(acc, row); gap != "" {
+			return bound{missing: gap}
+		}
 		return e.bound(v.SLI, confidence)
 	case "baseline":
 		return j.baselineBound(v, c, each, confidence)

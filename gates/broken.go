@@ -16,7 +16,7 @@ const maxCount = 1 << 32
 // must not make a gate pass.
 func broken(w *measure.Window) string {
 	switch {
-	case w.Width != second:
+	case w.Width != second && !isStep(w):
 		return "a width that is none"
 	case w.Start < 0 || w.Start > math.MaxInt64-w.Width || w.Start%second != 0:
 		return "a time that can not be"
@@ -32,6 +32,13 @@ func broken(w *measure.Window) string {
 		return "values that contradict each other"
 	}
 	return ""
+}
+
+// isStep reports whether a window may be the answer to a query, which is about
+// the whole seconds of its step.
+func isStep(w *measure.Window) bool {
+	const longest = 3600 * second
+	return w.Series.Test == "" && classOf(w.Series) == others && w.Width > 0 && w.Width <= longest && w.Width%second == 0
 }
 
 func bad(x float64) bool { return math.IsNaN(x) || math.IsInf(x, 0) }

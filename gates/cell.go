@@ -17,7 +17,7 @@ const (
 	outcomes // verified or not
 	arrivals // asked for
 	calls    // seen by a dependency
-	others   // checks and k6 metrics
+	others   // checks, k6 metrics and queries
 )
 
 // cellKey says what a cell adds up. The transaction and step are set only
@@ -46,6 +46,7 @@ type cell struct {
 	waiting    *measure.Sketch // values of the windows in which some are unfinished
 	seconds    map[int64]*tick
 	episodes   map[int64]*measure.Sketch // values of each ten seconds
+	looks      []span                    // what the windows are about
 }
 
 // tick is one second of a cell.
@@ -66,7 +67,8 @@ func (c *counts) add(o counts) {
 // wants says what a cell has to keep beside its counts.
 type wants struct {
 	sketch, seconds bool
-	episodes        bool    // values of each ten seconds, to compare arms by
+	episodes        bool // values of each ten seconds, to compare arms by
+	looks           bool
 	limit           float64 // for tick.over; NaN when there is none
 }
 
@@ -85,6 +87,9 @@ func (c *cell) add(w *measure.Window, want wants) {
 	}
 	if want.episodes {
 		c.episode(episodeOf(w.Start), w.Sketch)
+	}
+	if want.looks {
+		c.looks = append(c.looks, span{w.Start, w.Start + w.Width})
 	}
 	if want.seconds {
 		t := tick{counts: n}
@@ -111,6 +116,7 @@ func (c *cell) merge(o *cell) {
 	if o.waiting != nil {
 		c.waiting = joined(c.waiting, o.waiting)
 	}
+	c.looks = append(c.looks, o.looks...)
 	for at, t := range o.seconds {
 		c.second(at).merge(*t)
 	}

@@ -49,6 +49,9 @@ func (j *judge) decide(c *job, each string, split float64, check *Check) {
 	if r.doubt != "" && check.Outcome == Pass {
 		check.doubt(Evidence, "%s, so that the record can not be right", r.doubt)
 	}
+	if gap := j.now.blind(c.acc, c.row); gap != "" && check.Outcome != Inconclusive && !e.onlyWorse(check, limit.value) {
+		check.doubt(Evidence, "%s", gap)
+	}
 }
 
 // fromHalf turns the confidence of one side into that of an interval of which

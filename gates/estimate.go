@@ -246,6 +246,9 @@ const (
 	enoughForMean = 30
 	// enoughSeconds is how many whole seconds a rate wants.
 	enoughSeconds = 5
+	// enoughLooks is how many answers of a query its mean wants: what matters
+	// more is that none is missing for long, see blind.
+	enoughLooks = 5
 	// enoughForAll is the share that a promise about every single sample has to
 	// show: no number of samples shows 100 %.
 	enoughForAll = 0.99
@@ -281,8 +284,10 @@ func neededFor(row SLI, stat Stat, op Op, limit, confidence float64) uint64 {
 	case row.kind == shareKind, stat.Kind == "quantile":
 		share = 1 - allowedShare(row.kind, stat, op, limit)
 	case row.counted(), row.kind == quantileKind && stat.Kind == "max":
-	case row.kind == countKind:
+	case row.kind == countKind, row.stale > 0 && (stat.Kind == "max" || row.kind == rateKind):
 		return 1
+	case row.stale > 0:
+		return enoughLooks
 	default:
 		return enoughForMean
 	}

@@ -183,6 +183,7 @@ func wantsOf(row SLI, stat Stat) wants {
 	return wants{
 		sketch:  distribution && stat.Kind == "quantile",
 		seconds: row.kind == rateKind || row.kind == shareKind || distribution && (stat.Kind == "mean" || stat.Kind == ""),
+		looks:   row.stale > 0,
 		limit:   math.NaN(),
 	}
 }

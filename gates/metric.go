@@ -1,8 +1,10 @@
 package gates
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"resilience/internal/measure"
 )
@@ -13,8 +15,8 @@ var betterKnown = map[string]string{
 	"dropped_iterations": "delivered", "grpc_req_duration": "latency",
 }
 
-// rowOf gives the row of an SLI as it is used in a gate. For a k6 metric the
-// record tells its kind; missing says why there is none.
+// rowOf gives the row of an SLI as it is used in a gate. For a k6 metric or a
+// query the record tells its kind; missing says why there is none.
 func rowOf(name string, g Gate, t *timeline) (row SLI, missing string) {
 	row, known := lookUp(name)
 	count, share := countsAndShares(g.Value)
@@ -31,15 +33,33 @@ func rowOf(name string, g Gate, t *timeline) (row SLI, missing string) {
 	if !ok {
 		return row, "no such metric was seen: " + name + t.metricHint(name)
 	}
-	row.Unit = UnitCount
-	if attrs["contains"] == "time" {
-		row.Unit = UnitTime
-	}
-	return metricRow(row, attrs["type"], g)
+	return metricRow(row, attrs, g)
 }
 
-func metricRow(row SLI, kindOf string, g Gate) (SLI, string) {
-	hasStat := g.Stat.Kind != ""
+// MetricFits says why a gate can not be over a metric of which a record says
+// this (see [measure.EventMetric]), "" when it can.
+func MetricFits(g Gate, attrs map[string]string) string {
+	row, known := lookUp(g.SLI)
+	if known {
+		return ""
+	}
+	_, why := metricRow(row, attrs, g)
+	return why
+}
+
+// metricUnits are the units of what a metric contains, where they are not
+// plain numbers.
+var metricUnits = map[string]string{"time": UnitTime, "share": UnitShare}
+
+func metricRow(row SLI, attrs map[string]string, g Gate) (SLI, string) {
+	row.Unit = cmp.Or(metricUnits[attrs["contains"]], UnitCount)
+	if row.stale = staleAfter(attrs); row.stale > 0 {
+		row.from, row.nothing = fromQuery, "the query gave nothing that counts in this period"
+		if g.Of != "" || g.From != "" || len(g.Where) > 0 || g.Each != "" {
+			return row, row.Name + " is a query about the whole system: leave out of, from and for, and choose by the query itself"
+		}
+	}
+	hasStat, kindOf := g.Stat.Kind != "", attrs["type"]
 	switch kindOf {
 	case "trend":
 		row.kind, row.Better = quantileKind, "<="
@@ -62,6 +82,16 @@ func metricRow(row SLI, kindOf string, g Gate) (SLI, string) {
 		return row, fmt.Sprintf("%s is a %s: it has no %s", row.Name, kindOf, g.Stat)
 	}
 	return row, metricUnit(row, kindOf, g)
+}
+
+// staleAfter is how long a query may go without an answer, in nanoseconds; 0
+// for what is no query.
+func staleAfter(attrs map[string]string) int64 {
+	d, err := time.ParseDuration(attrs["stale"])
+	if err != nil {
+		return 0
+	}
+	return int64(max(d, 0))
 }
 
 // metricUnit says why the objective's unit does not fit the metric.

@@ -33,9 +33,15 @@ type notices struct {
 	alerts, acks       []notice // by time
 	hearAlerts, hearBy bool     // somebody listened for alerts, for acknowledgements
 	ended              int64    // of the phase; 0 while it is not
+	lost               int64    // from when on alerts could not be asked for any more; 0 when they always could
+	why                string   // with lost
 }
 
 func (n *notices) listening(e measure.Event) {
+	if e.Name == measure.ListensAlerts && e.Attrs["state"] == measure.ListeningLost {
+		n.lost, n.why = e.At, e.Attrs["detail"]
+		return
+	}
 	n.hearAlerts = n.hearAlerts || e.Name == measure.ListensAlerts
 	n.hearBy = n.hearBy || e.Name == measure.ListensAcks
 }
@@ -61,6 +67,7 @@ type noticed struct {
 	what    string  // which alert, or who
 	already string  // an alert that could have told, but fired before
 	doubt   string  // another disruption that it may have been about
+	deaf    bool    // alerts could not be asked for to the end
 }
 
 // attention is the stretch in which a notice counts for the i-th injection.
@@ -83,7 +90,7 @@ func (t *timeline) attention(i int) span {
 // name when it is "".
 func (t *timeline) detected(i int, name string) noticed {
 	s := t.attention(i)
-	n := noticed{seen: float64(s.to-s.from) / 1e6}
+	n := noticed{seen: float64(s.to-s.from) / 1e6, deaf: t.heard.lost != 0 && t.heard.lost < s.to}
 	firing := map[[2]string]bool{}
 	for _, a := range t.heard.alerts {
 		key := [2]string{a.name, a.id}
@@ -216,6 +223,10 @@ func (j *judge) unnoticed(c *job, n noticed, limit float64, check *Check) {
 	}
 	if c.row.Name == "acknowledgement" {
 		listened, how, what = j.now.timeline.heard.hearBy, "run resilience ack while the disruption is in effect", "nobody acknowledged it"
+	}
+	if n.deaf {
+		check.doubt(Evidence, "%s as far as is known: %s", what, j.now.timeline.heard.why)
+		return
 	}
 	if !listened {
 		check.doubt(Evidence, "nobody listened: %s", how)

@@ -59,6 +59,9 @@ func (o *observer) ask(sli string, g Gate, inst instance, arm string, want wants
 	if !known {
 		q.metric = sli
 	}
+	if o.timeline.asked(sli) && !known {
+		q.source = fromQuery
+	}
 	if !math.IsNaN(want.limit) {
 		q.limit, q.limited = want.limit, true
 	}
@@ -75,14 +78,15 @@ func (o *observer) ask(sli string, g Gate, inst instance, arm string, want wants
 	acc.want.sketch = acc.want.sketch || want.sketch
 	acc.want.seconds = acc.want.seconds || want.seconds
 	acc.want.episodes = acc.want.episodes || want.episodes
+	acc.want.looks = acc.want.looks || want.looks
 	return acc
 }
 
-// period gives the index of a list of spans. What a dependency saw can not be
-// told apart by test, so that there only the time in which tests ran counts,
-// and none in which any of them was warming up.
+// period gives the index of a list of spans. What a dependency saw, and what a
+// query answers, can not be told apart by test, so that there only the time in
+// which tests ran counts, and none in which any of them was warming up.
 func (o *observer) period(src source, arm string, s spans) int {
-	if src == fromDependency {
+	if src == fromDependency || src == fromQuery {
 		s = s.intersect(o.timeline.runs(arm)).without(o.timeline.warmups(arm))
 	}
 	for i, other := range o.periods {

@@ -34,6 +34,11 @@ func (o *observer) reading(a *accumulator, each string) reading {
 			}
 		}
 	}
+	if a.source == fromQuery {
+		c := a.cells[cellKey{class: others}]
+		r.merge(c)
+		r.matched, r.running = c != nil, union(r.looks...)
+	}
 	r.contradict()
 	if r.unplaced > 0 {
 		r.warnings = append(r.warnings, fmt.Sprintf("%s arrivals could not start; which of them would have counted here is not known", countText(r.unplaced)))

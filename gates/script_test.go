@@ -276,7 +276,7 @@ func (s *sheet) load(line string) error {
 		metric, ok := map[string]string{
 			"transactions": measure.MetricTransaction, "steps": measure.MetricStep, "requests": measure.MetricRequest,
 			"outcomes": measure.MetricOutcome, "assertions": measure.MetricAssertion, "arrivals": measure.MetricIteration,
-			"calls": measure.MetricDependency, "metric": opts["name"],
+			"calls": measure.MetricDependency, "metric": opts["name"], "query": args[0],
 		}[words[0]]
 		if !ok {
 			return fmt.Errorf("unknown line %q", words[0])
@@ -316,6 +316,7 @@ func (s *sheet) series(metric string, args []string, from, to int64, opts map[st
 	switch {
 	case metric == measure.MetricDependency:
 		at.Step = args[0]
+	case opts["every"] != "": // a query belongs to no test
 	case len(args) > 1 && metric == measure.MetricTransaction:
 		at.Test, at.Transaction = args[0], args[1]
 	case len(args) > 1:
@@ -327,8 +328,13 @@ func (s *sheet) series(metric string, args []string, from, to int64, opts map[st
 		at.Step = opts["step"]
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	for start := from; start < to; start += second {
-		w := measure.Window{Source: "s", Series: at, Start: floorSecond(start), Width: second, Sketch: measure.NewSketch()}
+	every, width := second, second
+	if opts["every"] != "" {
+		every = moment(opts["every"]) - epoch
+		width = moment(cmp.Or(opts["width"], "1")) - epoch
+	}
+	for start := from; start < to; start += every {
+		w := measure.Window{Source: "s", Series: at, Start: floorSecond(start), Width: width, Sketch: measure.NewSketch()}
 		w.Count, w.Failed = number(opts["count"]), number(opts["failed"])
 		w.Unfinished, w.Dropped = number(opts["unfinished"]), number(opts["dropped"])
 		if err := values(&w, opts["latency"], rng); err != nil {

@@ -58,6 +58,8 @@ func (a *accumulator) reads(s measure.Series, c class) bool {
 		return c == drops || c == arrivals
 	case fromDependency:
 		return c == calls && a.named(s.Step) || c == requests
+	case fromQuery:
+		return c == others && s.Metric == a.metric && s.Test == ""
 	}
 	return c == others && s.Metric == a.metric && a.named(s.Transaction, s.Step)
 }

@@ -20,6 +20,7 @@ type SLI struct {
 	noun    string              // what the samples on the wrong side did; "" for no special word
 	nothing string              // what to say when a record holds none of it; "" for no special word
 	bad     func(counts) uint64 // how many samples are bad; nil where values count instead
+	stale   int64               // of a query: the longest stretch without an answer, in nanoseconds; 0 where nothing is asked
 }
 
 // source is what an SLI reads.
@@ -33,6 +34,7 @@ const (
 	fromArrivals   source = "arrivals"
 	fromDependency source = "dependency" // calls and requests
 	fromMetric     source = "metric"     // of k6
+	fromQuery      source = "query"      // of the monitoring, by a query of the plan
 )
 
 // failed and dropped are what can be bad in the counts of an SLI.
@@ -175,7 +177,7 @@ func SLIs() map[string]SLI {
 }
 
 // lookUp gives the row of a name; a name that is not in the table is a k6
-// metric, whose kind the record tells.
+// metric or a query of the plan, whose kind the record tells.
 func lookUp(name string) (SLI, bool) {
 	s, ok := slis[name]
 	if !ok {

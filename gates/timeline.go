@@ -66,7 +66,7 @@ type timeline struct {
 	heard       notices
 	versions    []Version                    // candidate first
 	first       bool                         // a run without anything to compare with is the first baseline
-	metrics     map[string]map[string]string // attributes of k6 metrics
+	metrics     map[string]map[string]string // attributes of k6 metrics and of queries
 	objectives  map[string]counted           // by name
 	aborts      []abort
 	shortfalls  []shortfall
@@ -109,8 +109,8 @@ var eventReaders = map[string]func(*timeline, measure.Event){
 	measure.EventListening:  func(t *timeline, e measure.Event) { t.heard.listening(e) },
 	measure.EventAlert:      func(t *timeline, e measure.Event) { t.heard.alert(e) },
 	measure.EventAck:        func(t *timeline, e measure.Event) { t.heard.ack(e) },
-	measure.EventMetric:     func(t *timeline, e measure.Event) { t.metrics[e.Name] = e.Attrs },
 	measure.EventObjective:  (*timeline).counted,
+	measure.EventMetric:     (*timeline).metricEvent,
 	measure.EventInterrupt:  func(t *timeline, _ measure.Event) { t.interrupted = "the run was interrupted" },
 	measure.EventOverflow: func(t *timeline, e measure.Event) {
 		t.overflow = true
@@ -136,6 +136,17 @@ var eventReaders = map[string]func(*timeline, measure.Event){
 		}
 	},
 }
+
+// metricEvent takes note of a metric. A query of the plan comes before what a
+// script calls the same.
+func (t *timeline) metricEvent(e measure.Event) {
+	if !t.asked(e.Name) {
+		t.metrics[e.Name] = e.Attrs
+	}
+}
+
+// asked reports whether a name is that of a query.
+func (t *timeline) asked(name string) bool { return staleAfter(t.metrics[name]) > 0 }
 
 func generatorReason(e measure.Event) string {
 	what := map[string]string{

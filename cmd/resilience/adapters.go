@@ -11,11 +11,12 @@ import (
 	"resilience/internal/measure"
 	"resilience/internal/plan"
 	conduct "resilience/internal/run"
+	"resilience/internal/telemetry"
 	"resilience/internal/traffic"
 	"resilience/scenarios"
 )
 
-// adapters make traffic, proxies and disruptions for the conductor.
+// adapters make what the conductor needs of the world outside.
 func adapters(p plan.Plan) conduct.Adapters {
 	return conduct.Adapters{
 		Traffic: newTraffic,
@@ -25,6 +26,7 @@ func adapters(p plan.Plan) conduct.Adapters {
 		Disruption: func(d plan.Disruption, site conduct.Site) (conduct.Disruption, error) {
 			return disrupt.New(d, siteOf(site))
 		},
+		Telemetry: func(o plan.Observation) (conduct.Telemetry, error) { return telemetry.New(o) },
 		Undo: func(ctx context.Context, d plan.Disruption, undo json.RawMessage, site conduct.Site) error {
 			return disrupt.Undo(ctx, d, undo, siteOf(site))
 		},

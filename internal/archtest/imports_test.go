@@ -8,9 +8,9 @@ import (
 // mayImport is the import rule: what the files of a package, tests aside, may
 // import from this module. "x/..." is x and all below it; "..." is everything.
 //
-// Adapters (traffic, shadow, disrupt, store, report, distribute) never import
-// each other or run: what run needs of them are small interfaces of its own,
-// and cmd/resilience joins them.
+// Adapters (traffic, telemetry, shadow, disrupt, store, report, distribute)
+// never import each other or run: what run needs of them are small interfaces
+// of its own, and cmd/resilience joins them.
 var mayImport = map[string][]string{
 	"internal/measure":    {},
 	"gates/evidence":      {},
@@ -18,6 +18,7 @@ var mayImport = map[string][]string{
 	"internal/plan":       {"gates"},
 	"internal/traffic":    {"internal/plan", "internal/measure"},
 	"internal/disrupt":    {"internal/plan", "internal/measure"},
+	"internal/telemetry":  {"internal/plan", "internal/measure"},
 	"internal/shadow":     {"internal/plan", "internal/measure", "gates/evidence"},
 	"internal/store":      {"internal/measure", "gates"},
 	"internal/distribute": {"internal/plan", "internal/measure", "gates"},
@@ -38,7 +39,7 @@ var mayImport = map[string][]string{
 // like, but the tests of an adapter no other adapter and not run either: one
 // that needs both is a test of their wiring and belongs into cmd/resilience.
 var adapters = []string{
-	"internal/traffic", "internal/shadow", "internal/disrupt", "internal/store", "internal/report", "internal/distribute",
+	"internal/traffic", "internal/telemetry", "internal/shadow", "internal/disrupt", "internal/store", "internal/report", "internal/distribute",
 }
 
 // confinement keeps modules that weigh much, or that want to own the process,

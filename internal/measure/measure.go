@@ -104,13 +104,13 @@ const (
 	EventLifted     = "lifted"     // Attrs touched, matched, unit, names, doubt (why its time can not be trusted); error when lifting could not be confirmed
 	EventSkipped    = "skipped"    // a disruption was never injected; Attrs reason, sweep
 	EventAsked      = "asked"      // the rate asked of a generator from now on; Attrs rate (per second) or vus
-	EventMetric     = "metric"     // a k6 metric exists; Name it, Attrs type (counter, gauge, rate, trend), contains (time, data, default)
+	EventMetric     = "metric"     // a k6 metric or a query of the plan exists; Name it, Attrs type (counter, gauge, rate, trend), contains (time, share, data, default), of a query stale (a Go duration)
 	EventException  = "exception"  // a script threw; Attrs message, count
 	EventOverflow   = "overflow"   // too many series; Attrs limit
 	EventGenerator  = "generator"  // evidence against the generator itself; Name what (cpu, lag, files, lost, script, vus), Attrs detail
 	EventService    = "service"    // a service of the plan changed; Attrs state (started, ready, died, killed by a disruption, or stopped), detail
 	EventInterrupt  = "interrupt"  // somebody stopped the run; Attrs lifting (a Go duration): how long it took until all faults were lifted
-	EventListening  = "listening"  // from now on somebody outside is heard; Name what ([ListensAlerts], [ListensAcks])
+	EventListening  = "listening"  // from now on somebody outside is heard; Name what ([ListensAlerts], [ListensAcks]), Attrs state ([ListeningLost]: from now on not), detail (why)
 	EventAlert      = "alert"      // an alert of the monitoring under test; Name it, Attrs state (firing, resolved), by, id (of one of several with the name), since (RFC 3339)
 	EventAck        = "ack"        // somebody acknowledged; Name the disruption or alert, "" for all, Attrs by
 	EventObjective  = "objective"  // the events of an objective were counted; Name it, Attrs share (0 to 1), over (a Go duration) and, for each window (a Go duration), "good/total"; error when they could not be
@@ -124,6 +124,10 @@ const (
 	ListensAlerts = "alerts" // of the monitoring under test
 	ListensAcks   = "acks"   // of people
 )
+
+// ListeningLost is the state of [EventListening] when what was listened for can
+// not be heard any more.
+const ListeningLost = "lost"
 
 // Event is something that happened at a moment.
 type Event struct {

@@ -26,6 +26,9 @@ var (
 	defaultDetection    = 10
 	defaultOver         = Duration(28 * 24 * time.Hour)
 	defaultNeed         = 1
+	defaultEvery        = Duration(5 * time.Second)
+	defaultStale        = Duration(30 * time.Second)
+	defaultDelay        = Duration(2 * time.Second)
 )
 
 // defaultMaxVUs is two for each arrival per second at the highest rate, 50 to
@@ -62,6 +65,9 @@ func (d *decoder) fillIn(p *Plan) {
 		fill(d, `dependencies["`+name+`"].protocol`, &dep.Protocol, defaultProtocol)
 		p.Dependencies[name] = dep
 	}
+	for name, q := range p.Queries {
+		p.Queries[name] = d.filledQuery(q, `queries["`+name+`"]`, p.Telemetry)
+	}
 	for i := range p.FailureModes {
 		fill(d, fmt.Sprintf("failure_modes[%d].detection", i), &p.FailureModes[i].Detection, defaultDetection)
 	}
@@ -93,6 +99,21 @@ func (d *decoder) fillPart(p *Part, path string) {
 	for i := range p.Parallel.Of {
 		d.fillPart(&p.Parallel.Of[i], fmt.Sprintf("%s.parallel.of[%d]", path, i))
 	}
+}
+
+func (d *decoder) filledQuery(q Query, path string, sources map[string]Source) Query {
+	if only := named(sources); len(only) == 1 {
+		fill(d, path+".from", &q.From, only[0])
+	}
+	kind := Gauge
+	if q.Share() {
+		kind = Counter
+	}
+	fill(d, path+".type", &q.Type, kind)
+	fill(d, path+".every", &q.Every, defaultEvery)
+	fill(d, path+".stale", &q.Stale, max(defaultStale, q.Every))
+	fill(d, path+".delay", &q.Delay, defaultDelay)
+	return q
 }
 
 func (d *decoder) fillPhase(phase *Phase, path string, defaults Defaults) {

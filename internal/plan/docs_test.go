@@ -30,7 +30,8 @@ the plan.
 The column "may hold" lists the placeholders that are filled in while the plan
 runs: 'services' and 'dependencies' stand for '${services.NAME.url}' and the
 like ('url', 'host' or 'port'), 'secrets' for '${secrets.NAME}', 'port' for
-'${port}' of the service itself, 'data' for '${data.COLUMN}' of the current row.
+'${port}' of the service itself, 'data' for '${data.COLUMN}' of the current row,
+'query' for what a query is about ([telemetry](telemetry.md#placeholders)).
 
 A duration is written with its unit ('300ms', '15s', '1h30m', '28d'), a rate as '50/s',
 '600/m' or '3600/h', a percentage as '99.5%', a size as '512B', '64KiB' or '10MB', an
@@ -48,6 +49,7 @@ func documented() map[string]string {
 		"Profile.grace": defaultGrace.String(), "Profile.timeout": defaultTimeout.String(),
 		"Request.weight": fmt.Sprint(defaultWeight), "Disruption.settle": defaultSettle.String(),
 		"Disruption.share": defaultShare.String(), "Error.status": fmt.Sprint(defaultStatus),
+		"Query.every": defaultEvery.String(), "Query.stale": defaultStale.String(), "Query.delay": defaultDelay.String(),
 		"FailureMode.detection": fmt.Sprint(defaultDetection), "Parallel.need": fmt.Sprint(defaultNeed),
 		"Parallel.common": Percent(0).String(), "Objective.over": fmt.Sprintf("%gd", time.Duration(defaultOver).Hours()/24),
 	}
@@ -55,7 +57,7 @@ func documented() map[string]string {
 
 // TestDocs wants docs/plan.md to be what the types say.
 func TestDocs(t *testing.T) {
-	said, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource)
+	said, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource)
 	require.NoError(t, err)
 	page := docs{comments: said, defaults: documented()}
 	page.b.WriteString(strings.ReplaceAll(docsIntro, "'", "`"))

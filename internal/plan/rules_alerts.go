@@ -12,6 +12,10 @@ func validAlerts(c *checker, p *Plan) {
 		return
 	}
 	at, a := c.under("alerts"), *p.Alerts
+	at.reference("from", a.From, "source", "telemetry", named(p.Telemetry))
+	if at.given("from") && at.clean("from") && p.Telemetry[a.From].Prometheus == "" {
+		at.wrong("from", "only Prometheus can; or let it send them: leave from: out", "%s can not be asked for alerts", shorten(a.From))
+	}
 	if at.given("listen") && !validListen(a.Listen) {
 		at.wrong("listen", "", "listen wants an address such as 127.0.0.1:9095; got %q", shorten(a.Listen))
 	}

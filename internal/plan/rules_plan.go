@@ -22,6 +22,7 @@ func validNames(c *checker, p *Plan) {
 		"secrets": named(p.Secrets), "services": named(p.Services),
 		"targets": named(p.Targets), "dependencies": named(p.Dependencies),
 		"objectives": named(p.Objectives),
+		"telemetry":  named(p.Telemetry),
 	}
 	for key, names := range maps {
 		for _, name := range names {

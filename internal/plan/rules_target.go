@@ -101,6 +101,8 @@ func (c *checker) url(key, text string, schemes ...string) {
 		c.wrong(key, "", "a port is 1 to 65535; got %s", u.Port())
 	case u.User != nil && key == "upstream":
 		c.wrong(key, "the system under test sends its own credentials", "%s can not hold a user or password", key)
+	case u.User != nil && (key == "prometheus" || key == "influxdb"):
+		c.wrong(key, "use token: or headers: and a secret", "%s can not hold a user or password", key)
 	case u.User != nil:
 		c.wrong(key, "use auth: and a secret", "%s can not hold a user or password", key)
 	case u.RawQuery != "" || u.Fragment != "":

@@ -28,8 +28,10 @@ type Plan struct {
 	FailureModes []FailureMode         `yaml:"failure_modes,omitempty"`                            // what could go wrong, and what tests it
 	Objectives   map[string]Objective  `yaml:"objectives,omitempty"`                               // promises to users, with their error budgets
 	Model        *Part                 `yaml:"model,omitempty"`                                    // how the system is made of parts that can fail
-	Alerts       *Alerts               `yaml:"alerts,omitempty"`                                   // where the monitoring reports alerts
 	Waivers      []Waiver              `yaml:"waivers,omitempty"`                                  // gates that may be broken for a while
+	Alerts       *Alerts               `yaml:"alerts,omitempty"`                                   // where the monitoring reports alerts, or is asked for them
+	Telemetry    map[string]Source     `yaml:"telemetry,omitempty"`                                // monitoring that queries are put to
+	Queries      map[string]Query      `yaml:"queries,omitempty"`                                  // what it is asked while a phase runs; metrics for gates
 	Phases       []Phase               `yaml:"phases" jsonschema:"required"`                       // deployment stages
 
 	Dir string `yaml:"-"` // absolute folder of the plan's file; relative paths start there
@@ -142,8 +144,10 @@ type Toxiproxy struct {
 }
 
 // Alerts is where the monitoring under test reports its alerts while a plan
-// runs: Alertmanager's webhook, or any JSON with a name and a state.
+// runs: Alertmanager's webhook, or any JSON with a name and a state. With from,
+// a Prometheus is asked instead, or as well where there is a listen.
 type Alerts struct {
+	From   string `yaml:"from,omitempty"`                 // a source under telemetry, which is asked what fires
 	Listen string `yaml:"listen,omitempty"`               // host:port; default a free loopback port
 	Token  string `yaml:"token,omitempty" bind:"secrets"` // ${secrets.NAME}, wanted as a bearer token
 }

@@ -15,6 +15,7 @@ var (
 	planRules = []func(*checker, *Plan){
 		somePhases, validNames, uniquePhases, validEnv, validAllow, validSecrets, validServices, serviceOrder,
 		validTargets, validDependencies, validRemotes, listenOnce, distinctVariables, validAlerts, validFailureModes, validObjectives, validModel, validWaivers,
+		validSources, validQueries,
 	}
 	phaseRules = []func(*checker, *Phase){
 		validPhase, validBaseline, validAborts, validWatch, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
@@ -34,7 +35,7 @@ var (
 		knownServices, validKubernetes, validDrop, validPodLife, validProcess, validContainer, validKill, validRestart, validCPU, validMemory, validDisk, validExec, validHTTP,
 	}
 	gateRules = []func(*checker, *Phase, *Gate){
-		knownDisruption, longEnough, knownTest, knownObjective, knownModel, validOptions,
+		knownDisruption, longEnough, knownTest, knownObjective, knownModel, validOptions, fitsQuery,
 	}
 )
 

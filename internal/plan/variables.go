@@ -82,6 +82,7 @@ var scopes = map[string]string{
 	"secrets":      "${secrets.NAME}",
 	"data":         "${data.COLUMN}",
 	"kept":         "${kept.NAME}",
+	"query":        "${query.arm}, or .target, .host, .phase, .step, .from or .to",
 	"port":         "${port}",
 }
 
@@ -107,6 +108,9 @@ func (d *decoder) placeholders(n *node, text, path, allowed string) {
 	}
 }
 
+// queryWords are what a query can be told.
+var queryWords = []string{"arm", "target", "host", "phase", "step", "from", "to"}
+
 // placeholder says what is wrong with one, nothing when it is right.
 func (d *decoder) placeholder(name, path, allowed string) (message, hint string) {
 	scope, rest, _ := strings.Cut(name, ".")
@@ -128,6 +132,11 @@ func (d *decoder) placeholder(name, path, allowed string) (message, hint string)
 			return "${" + name + "} names nothing", "write " + form
 		}
 		rest = rest[:dot]
+	case "query":
+		if !slices.Contains(queryWords, rest) {
+			return "${" + name + "} names nothing", "write " + form
+		}
+		return "", ""
 	case "data", "kept", "port":
 		return "", ""
 	}
@@ -146,6 +155,8 @@ func notHere(scope, allowed string) string {
 		return "it stands in the path, headers and body of requests"
 	case scope == "kept":
 		return "it stands in what lifts and verifies a disruption by http"
+	case scope == "query":
+		return "it stands in queries:"
 	case scope == "port":
 		return "it stands in command, env and ready of a service"
 	case allowed == "":

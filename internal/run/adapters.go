@@ -45,6 +45,15 @@ type Dependency interface {
 	Close() error // ends open connections and reports what was not yet emitted
 }
 
+// Telemetry asks the monitoring of the system under test. Run asks until over
+// is closed, then for the last seconds before that, and returns; when the
+// context ends it returns at once. It hands what it learned to emit, which may
+// be called from several goroutines. That the monitoring does not answer is
+// told in events; an error means that nothing more can be kept.
+type Telemetry interface {
+	Run(ctx context.Context, over <-chan struct{}, emit func(measure.Batch) error) error
+}
+
 // Recorder keeps what happens, durably, before it returns.
 type Recorder interface {
 	Append(batch measure.Batch) error
@@ -57,12 +66,15 @@ type Listener interface {
 	Judged(verdict gates.Verdict)
 }
 
-// Adapters are the outside world of a run: how traffic, proxies and
-// disruptions are made.
+// Adapters are the outside world of a run: how traffic, proxies, disruptions
+// and questions to the monitoring are made.
 type Adapters struct {
 	Traffic    func(plan.Stream) (Traffic, error)
 	Dependency func(ctx context.Context, name string, d plan.Dependency, phase string, emit func(measure.Batch) error) (Dependency, error)
 	Disruption func(d plan.Disruption, site Site) (Disruption, error)
+
+	// Telemetry makes what asks the monitoring during one phase.
+	Telemetry func(plan.Observation) (Telemetry, error)
 
 	// Undo lifts a fault that another process injected, from what that one
 	// handed to keep. It may be called for a fault that is gone already, and

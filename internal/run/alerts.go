@@ -48,6 +48,7 @@ type ear struct {
 // it has one, and on a socket beside the record for acknowledgements.
 func (c *Conductor) hear(b *bound, undo *undoing) error {
 	e := &ear{c: c, phase: b.phase, alerts: map[string]bool{}}
+	b.ear = e
 	if c.Socket != "" {
 		if err := e.listenSocket(undo); err != nil {
 			return c.event(measure.Event{Kind: measure.EventWarning, Phase: b.phase.Name, Name: "ack", Attrs: map[string]string{
@@ -58,7 +59,7 @@ func (c *Conductor) hear(b *bound, undo *undoing) error {
 			return err
 		}
 	}
-	if c.Plan.Alerts == nil {
+	if c.Plan.Alerts == nil || !c.Plan.Alerts.Sent() {
 		return nil
 	}
 	alerts, err := plan.Bind(*c.Plan.Alerts, b.lookup)

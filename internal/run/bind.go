@@ -27,6 +27,7 @@ type bound struct {
 	upstream map[string]plan.Dependency
 	env      map[string]string // the plan's own
 	missing  map[string]error  // why secrets could not be read
+	ear      *ear              // hears alerts and acknowledgements
 	alerts   string            // where alerts are heard; "" when they are not
 	lifting  *lifting
 	control  *plan.Control           // of the proxies, for scripts; nil where there is none
@@ -184,13 +185,21 @@ func (b *bound) hosts() ([]string, error) {
 	return slices.Compact(hosts), nil
 }
 
+// role is a target in the arm that a phase gives it.
+type role struct{ arm, target string }
+
+// arms are the candidate of the phase and, where there is one, its baseline.
+func (b *bound) arms() []role {
+	arms := []role{{measure.Candidate, b.phase.Candidate}}
+	if b.phase.Baseline.Target != "" {
+		arms = append(arms, role{measure.Baseline, b.phase.Baseline.Target})
+	}
+	return arms
+}
+
 // streams are all the tests of the phase on all of its arms.
 func (c *Conductor) streams(b *bound) ([]plan.Stream, error) {
 	var streams []plan.Stream
-	arms := []struct{ arm, target string }{{measure.Candidate, b.phase.Candidate}}
-	if b.phase.Baseline.Target != "" {
-		arms = append(arms, struct{ arm, target string }{measure.Baseline, b.phase.Baseline.Target})
-	}
 	hosts, err := b.hosts()
 	if err != nil {
 		return nil, err
@@ -204,7 +213,7 @@ func (c *Conductor) streams(b *bound) ([]plan.Stream, error) {
 		env := map[string]string{}
 		maps.Copy(env, b.env)
 		maps.Copy(env, profile.Env)
-		for _, a := range arms {
+		for _, a := range b.arms() {
 			streams = append(streams, plan.Stream{
 				Phase: b.phase.Name, Arm: a.arm, Test: test, Target: b.targets[a.target],
 				Dir: c.Plan.Dir, Env: env, Hosts: hosts, Seed: c.Seed,

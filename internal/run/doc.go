@@ -17,6 +17,7 @@
 //	        tests      all streams side by side, each a Traffic
 //	        schedule   when each disruption is due; several may be in effect
 //	        disrupt    one injection, lifted when its time is over
+//	        observe    queries are put to the monitoring meanwhile
 //	        after, services stopped, proxies closed: on every path
 //	    batches -> Recorder (durable) and Listener (the live view)
 //	-> store.Record -> gates.Judge -> report
@@ -30,6 +31,6 @@
 // a second process, which runs [Lifter.Watch], undoes what is there should this
 // one die: see [Guard]. So does `resilience lift`, later.
 //
-// Traffic, proxies and disruptions are made by the [Adapters]; this package
+// Traffic, proxies, disruptions and questions to the monitoring are made by the [Adapters]; this package
 // knows none of them.
 package run

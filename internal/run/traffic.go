@@ -39,6 +39,10 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 	if err := c.preflight(ctx, b); err != nil {
 		return err
 	}
+	telemetry, err := c.observe(b)
+	if err != nil {
+		return err
+	}
 	clock, health := newClock(streams), newHealth(b.phase)
 	if health.watch, err = newWatch(b.phase); err != nil {
 		return err
@@ -53,6 +57,7 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 	together, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	b.tests, b.stop = together, stop
+	asked := c.asking(ctx, b, telemetry)
 	var faults, watching sync.WaitGroup
 	faults.Go(func() {
 		defer c.calm(b)
@@ -71,7 +76,7 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 	stop(nil)
 	faults.Wait()
 	watching.Wait()
-	return errors.Join(err, broke(together), ctx.Err())
+	return errors.Join(err, asked(), broke(together), ctx.Err())
 }
 
 // broke gives the defect of this program that ended the traffic, if one did.
