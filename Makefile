@@ -12,7 +12,7 @@ CLUSTER_EXEC  ?=
 TRIALS   ?= 200
 ROLLOUTS ?= 2000
 
-.PHONY: help build demo test engines trials bench bench-gates cluster-test fuzz lint fmt clean
+.PHONY: help build demo test engines servers trials bench bench-gates cluster-test fuzz lint fmt clean
 .NOTPARALLEL: # tests and the demo measure time: one thing at once
 
 help: ## list the targets
@@ -33,6 +33,9 @@ test: lint ## lint, run all tests with the race detector, then the demo
 engines: ## install Podman and Docker's engine for the tests of containers: as root, from apt
 	@.ci/engines
 	@go test -v -run '^TestEngine$$' ./fixtures/containers | grep -E '^ +--- |not tested|with the runtime'; true
+
+servers: ## unpack Prometheus for the tests of telemetry: from apt, without root
+	@.ci/servers
 
 trials: ## kill, interrupt and break TRIALS runs, 200 unless given, at random moments
 	TRIALS=$(TRIALS) go test -count=1 -timeout 60m -parallel 6 -run '^TestTrials$$' -v ./cmd/resilience

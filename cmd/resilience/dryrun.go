@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -22,7 +24,10 @@ func dryRun(w io.Writer, p plan.Plan, names []string, announce bool) error {
 		}
 		overlaps(w, p, phase, announce)
 		fmt.Fprintln(w)
-		if err := gateTable(w, phase, slots); err != nil {
+		if err := queryTable(w, p); err != nil {
+			return err
+		}
+		if err := gateTable(w, p, phase, slots); err != nil {
 			return err
 		}
 	}
@@ -73,11 +78,14 @@ func amount(p plan.Profile) string {
 }
 
 // gateTable tells how many samples each gate will get and what they can show.
-func gateTable(w io.Writer, phase plan.Phase, slots []plan.Slot) error {
+func gateTable(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "GATE\tSAMPLES\tNEEDED\tWHAT THEY CAN SHOW")
 	for _, g := range phase.Gates {
 		samples, known := expected(phase, slots, g.Gate)
+		if q, asked := p.Queries[g.Gate.SLI]; asked {
+			samples, known = looks(phase, slots, g.Gate, q)
+		}
 		need, counted := gates.Need(g.Gate)
 		row := []string{g.Gate.Text, "?", "-", ""}
 		if counted {
@@ -131,4 +139,44 @@ func expected(phase plan.Phase, slots []plan.Slot, g gates.Gate) (samples uint64
 		}
 	}
 	return uint64(math.Floor(sum)), true
+}
+
+// queryTable lists what the monitoring is asked meanwhile.
+func queryTable(w io.Writer, p plan.Plan) error {
+	if len(p.Queries) == 0 {
+		return nil
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "QUERY\tTYPE\tSOURCE\tASKED")
+	for _, name := range slices.Sorted(maps.Keys(p.Queries)) {
+		q := p.Queries[name]
+		kind := q.Type
+		if q.Share() {
+			kind = "share"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\tevery %s\n", name, kind, q.From, q.Every)
+	}
+	fmt.Fprintln(t)
+	return t.Flush()
+}
+
+// looks is how many values a query will give in the period of a gate.
+func looks(phase plan.Phase, slots []plan.Slot, g gates.Gate, q plan.Query) (n uint64, known bool) {
+	every := time.Duration(q.Every)
+	if q.Share() { // only the system knows of how many
+		return 0, false
+	}
+	for _, test := range phase.Tests {
+		if phase.Length() == 0 {
+			return 0, false
+		}
+		if test.End() < phase.Length() { // the longest counts
+			continue
+		}
+		for _, s := range spans(slots, test, g.Period) {
+			n += uint64(max(0, s.to-s.from) / every)
+		}
+		return n, true
+	}
+	return 0, false
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"resilience/fixtures/servers"
 	"resilience/gates"
 )
 
@@ -41,6 +42,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each process takes a second to end
 			cluster, err := filepath.Abs("../../xk6-resilience/testdata/cluster")
 			env.Setenv("CLUSTER_SCRIPTS", cluster)
+			env.Setenv("PATH", env.Getenv("PATH")+string(os.PathListSeparator)+servers.Folder())
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -24,6 +24,7 @@ type server struct {
 	key       string        // that /guarded wants in X-Key
 	others    []string      // that /either asks, until one answers
 	monitor   monitor
+	metrics   metrics // of /through
 
 	first func() time.Time
 }
@@ -68,7 +69,8 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("/broken", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "out of order", http.StatusInternalServerError)
 	})
-	mux.HandleFunc("/through", s.through)
+	mux.HandleFunc("/through", s.metrics.counting(s.through))
+	mux.Handle("/metrics", &s.metrics)
 	mux.HandleFunc("/either", s.either)
 	mux.HandleFunc("/guarded", s.guarded)
 	mux.HandleFunc("/token", s.token)

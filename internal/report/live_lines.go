@@ -55,10 +55,15 @@ var tales = map[string]func(v *view, e measure.Event, at time.Time) string{
 		return withDetail("! "+cmp.Or(e.Test, "a script")+" threw", e.Attrs["message"])
 	},
 	measure.EventListening: func(_ *view, e measure.Event, _ time.Time) string {
-		if e.Attrs["url"] == "" {
-			return ""
+		switch {
+		case e.Attrs["state"] == measure.ListeningLost:
+			return withDetail("! "+e.Name+" are not heard any more", e.Attrs["detail"])
+		case e.Attrs["from"] != "":
+			return e.Name + " are asked of " + e.Attrs["from"]
+		case e.Attrs["url"] != "":
+			return e.Name + " are heard at " + e.Attrs["url"]
 		}
-		return "alerts are heard at " + e.Attrs["url"]
+		return ""
 	},
 	measure.EventAlert: func(_ *view, e measure.Event, _ time.Time) string {
 		if e.Attrs["state"] == "resolved" {

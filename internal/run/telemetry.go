@@ -51,10 +51,8 @@ func (c *Conductor) asking(ctx context.Context, b *bound, telemetry Telemetry) (
 	var err error
 	done := make(chan struct{})
 	running.Go(func() {
-		defer recovered(&err, "telemetry")
-		if failed := telemetry.Run(ctx, done, func(batch measure.Batch) error { return c.observed(b, batch) }); failed != nil {
+		if err = c.ask(ctx, b, telemetry, done); err != nil {
 			b.stop(nil)
-			err = failed
 		}
 	})
 	return func() error {
@@ -62,6 +60,11 @@ func (c *Conductor) asking(ctx context.Context, b *bound, telemetry Telemetry) (
 		running.Wait()
 		return err
 	}
+}
+
+func (c *Conductor) ask(ctx context.Context, b *bound, telemetry Telemetry, over <-chan struct{}) (err error) {
+	defer recovered(&err, "telemetry")
+	return telemetry.Run(ctx, over, func(batch measure.Batch) error { return c.observed(b, batch) })
 }
 
 // observed keeps what the monitoring told. Alerts are treated like those that

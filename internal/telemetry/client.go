@@ -82,7 +82,7 @@ func (c *client) call(ctx context.Context, method, path string, form url.Values,
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("broke off its answer: %w", unreached(err))
+		return 0, fmt.Errorf("broke off its answer: %w", err)
 	case len(data) > maxAnswer:
 		return 0, fmt.Errorf("answers with more than %d MiB: aggregate in the query", maxAnswer>>20)
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:

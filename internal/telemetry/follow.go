@@ -19,7 +19,8 @@ type follower struct {
 	warn func(detail string)
 	lost func(from int64, why error) // nil, or told at the end from when on nothing was answered
 
-	next int64 // from here on nothing was answered
+	next     int64 // from here on nothing was answered
+	answered bool  // ever
 }
 
 func newFollower(q plan.Query, after bool) *follower {
@@ -91,12 +92,13 @@ func (f *follower) catchUp(ctx context.Context, to int64) error {
 			}
 			return err
 		}
-		f.next = s.to
+		f.next, f.answered = s.to, true
 	}
 	return nil
 }
 
-// finish asks for the last steps once they have arrived.
+// finish asks for the last steps once they have arrived. A question that never
+// got an answer is not waited for.
 func (f *follower) finish(ctx context.Context) {
 	now := time.Now()
 	to, patience := f.until(now.UnixNano()), now.Add(time.Duration(f.delay)+finalPatience)
@@ -113,7 +115,7 @@ func (f *follower) finish(ctx context.Context) {
 		if err == nil {
 			return
 		}
-		if wait = time.Second; time.Now().Add(wait).After(patience) {
+		if wait = time.Second; !f.answered || time.Now().Add(wait).After(patience) {
 			if f.lost != nil {
 				f.lost(f.next, err)
 			}

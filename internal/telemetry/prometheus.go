@@ -13,7 +13,10 @@ import (
 )
 
 // prometheus asks what speaks the HTTP API of Prometheus: query_range.
-type prometheus struct{ *client }
+type prometheus struct {
+	*client
+	lookback lookback
+}
 
 // after: what a PromQL range looks at ends at the moment of its point.
 func (*prometheus) after() bool { return false }
@@ -56,14 +59,15 @@ func (p *promPoint) UnmarshalJSON(data []byte) error {
 }
 
 // ask evaluates the query at each step. A value that is older than stale is
-// none: lookback_delta says so where it is known (Prometheus 2.38 or later);
-// elsewhere the server's own limit holds, 5 minutes unless it was changed. What
-// the server warns about, such as that a part of the data is missing, is no
-// answer.
+// none; see fresh. What the server warns about, such as that a part of the data
+// is missing, is no answer.
 func (p *prometheus) ask(ctx context.Context, text string, s stretch, stale int64) ([]series, error) {
 	form := url.Values{
 		"query": {text}, "start": {seconds(s.from)}, "end": {seconds(s.to - s.step)}, "step": {seconds(s.step)},
 		"timeout": {answerTimeout.String()},
+	}
+	if err := p.fresh(ctx, stale); err != nil {
+		return nil, err
 	}
 	if stale > 0 {
 		form.Set("lookback_delta", seconds(stale))
