@@ -21,6 +21,9 @@ import (
 // shortest window that they are over, so that something of it is still now.
 const staleCounts = 5 * time.Minute
 
+// maxEvents is more than any system counts in a month, and still exact.
+const maxEvents = 1 << 48
+
 // counted is what an event says of an objective.
 type counted struct {
 	at      int64
@@ -39,7 +42,7 @@ func (t *timeline) counted(e measure.Event) {
 		good, total, _ := strings.Cut(value, "/")
 		g, badGood := strconv.ParseUint(good, 10, 64)
 		n, badTotal := strconv.ParseUint(total, 10, 64)
-		if badGood != nil || badTotal != nil || g > n || n > maxCount {
+		if badGood != nil || badTotal != nil || g > n || n > maxEvents {
 			c.problem = fmt.Sprintf("its counts over %s can not be: %q", spanText(window), value)
 			continue
 		}

@@ -73,6 +73,9 @@ func (d *decoder) fillIn(p *Plan) {
 	}
 	for name, o := range p.Objectives {
 		fill(d, `objectives["`+name+`"].over`, &o.Over, defaultOver)
+		if only := named(p.Telemetry); len(only) == 1 && o.Queried() {
+			fill(d, `objectives["`+name+`"].from`, &o.From, only[0])
+		}
 		p.Objectives[name] = o
 	}
 	if p.Model != nil {

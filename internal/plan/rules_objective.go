@@ -9,9 +9,6 @@ import (
 	"resilience/gates"
 )
 
-// windowName stands for the length of a window in queries.
-const windowName = "$window"
-
 // validObjectives wants promises that can be judged.
 func validObjectives(c *checker, p *Plan) {
 	for _, name := range slices.Sorted(slices.Values(named(p.Objectives))) {
@@ -23,15 +20,36 @@ func validObjectives(c *checker, p *Plan) {
 			at.wrong("over", "", "over is 1d to 30d; got %s", o.Over)
 		}
 		at.words("of", o.Of)
-		for key, query := range map[string]string{"good": o.Good, "total": o.Total} {
-			if at.given(key) && !strings.Contains(query, windowName) {
-				at.wrong(key, "", "the query is asked over several windows: write %s where its length belongs", windowName)
-			}
+		at.together("an objective", "good", "total")
+		if o.Queried() {
+			at.counting(p, o)
 		}
-		at.together("an objective", "good", "total", "from")
 		if o.Queried() && at.given("of") {
 			at.wrongKey("of", "say it in the queries", "of: is for attempts of a run; the events of this objective are counted by queries")
 		}
+	}
+}
+
+// counting wants queries that count events in a window, and somebody to put
+// them to.
+func (c *checker) counting(p *Plan, o Objective) {
+	c.from(p, Query{From: o.From})
+	influx := p.Telemetry[o.From].InfluxDB != ""
+	for key, query := range map[string]string{"good": o.Good, "total": o.Total} {
+		if !c.given(key) || !c.clean(key) {
+			continue
+		}
+		for _, word := range queryWords {
+			if strings.Contains(query, "${query."+word+"}") && !slices.Contains([]string{"window", "from", "to"}, word) {
+				c.wrong(key, "", "the events of an objective are counted whatever is running: ${query.%s} means nothing here", word)
+			}
+		}
+		if !influx && !strings.Contains(query, "${query.window}") {
+			c.wrong(key, "", "the query is asked over several windows: write ${query.window} where its length belongs")
+		}
+	}
+	if influx && c.clean("good") && c.clean("total") {
+		c.influxQL(p, Query{From: o.From, Good: o.Good, Total: o.Total})
 	}
 }
 

@@ -72,8 +72,18 @@ func validQueries(c *checker, p *Plan) {
 		if at.oneOrTwo() {
 			at.kind(p, q)
 			at.influxQL(p, q)
+			at.noWindow(q)
 		}
 		at.times(q)
+	}
+}
+
+// noWindow leaves the windows of objectives to objectives.
+func (c *checker) noWindow(q Query) {
+	for _, key := range []string{"query", "good", "total"} {
+		if text := map[string]string{"query": q.Query, "good": q.Good, "total": q.Total}[key]; strings.Contains(text, "${query.window}") {
+			c.wrong(key, "write the length, or ${query.step}", "${query.window} is for objectives")
+		}
 	}
 }
 

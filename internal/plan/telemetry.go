@@ -104,7 +104,9 @@ type Observation struct {
 	Queries map[string]Query
 	Arms    []Arm
 	Alerts  string // the source that is asked for alerts; "" for none
-	Dir     string // of the plan: relative paths start there
+
+	Objectives map[string]Objective // whose events are counted by queries
+	Dir        string               // of the plan: relative paths start there
 }
 
 // Arm is a target in the role that a phase gives it.

@@ -82,7 +82,7 @@ var scopes = map[string]string{
 	"secrets":      "${secrets.NAME}",
 	"data":         "${data.COLUMN}",
 	"kept":         "${kept.NAME}",
-	"query":        "${query.arm}, or .target, .host, .phase, .step, .from or .to",
+	"query":        "${query.arm}, or .target, .host, .phase, .step, .from or .to; in objectives ${query.window}",
 	"port":         "${port}",
 }
 
@@ -109,7 +109,7 @@ func (d *decoder) placeholders(n *node, text, path, allowed string) {
 }
 
 // queryWords are what a query can be told.
-var queryWords = []string{"arm", "target", "host", "phase", "step", "from", "to"}
+var queryWords = []string{"arm", "target", "host", "phase", "step", "from", "to", "window"}
 
 // placeholder says what is wrong with one, nothing when it is right.
 func (d *decoder) placeholder(name, path, allowed string) (message, hint string) {

@@ -12,11 +12,16 @@ import (
 // observe makes what asks the monitoring during a phase, and announces the
 // metrics of its queries; nil when the plan asks nothing.
 func (c *Conductor) observe(b *bound) (Telemetry, error) {
-	o := plan.Observation{Phase: b.phase.Name, Queries: c.Plan.Queries, Sources: map[string]plan.Source{}, Dir: c.Plan.Dir}
+	o := plan.Observation{Phase: b.phase.Name, Queries: c.Plan.Queries, Sources: map[string]plan.Source{}, Objectives: map[string]plan.Objective{}, Dir: c.Plan.Dir}
 	if c.Plan.Alerts != nil {
 		o.Alerts = c.Plan.Alerts.From
 	}
-	if len(o.Queries) == 0 && o.Alerts == "" {
+	for name, objective := range c.Plan.Objectives {
+		if objective.Queried() {
+			o.Objectives[name] = objective
+		}
+	}
+	if len(o.Queries) == 0 && o.Alerts == "" && len(o.Objectives) == 0 {
 		return nil, nil
 	}
 	for _, name := range sorted(c.Plan.Telemetry) {

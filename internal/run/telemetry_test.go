@@ -44,7 +44,7 @@ func (m *monitoring) Run(ctx context.Context, over <-chan struct{}, emit func(me
 
 // observedStage is a stage whose monitoring is asked.
 func observedStage(t *testing.T, m *monitoring) *stage {
-	s := newStage(t, plan.Phase{Tests: []plan.Test{test("load", 0, 5*time.Second)}, Baseline: "old"})
+	s := newStage(t, plan.Phase{Tests: []plan.Test{test("load", 0, 5*time.Second)}, Baseline: plan.Baseline{Target: "old"}})
 	s.Plan.Targets["old"] = plan.Target{URL: "http://127.0.0.1:7"}
 	s.Plan.Secrets = map[string]plan.Secret{"prom": {Env: "PROM"}}
 	s.Getenv = func(name string) (string, bool) { return "s3cret-token", name == "PROM" }

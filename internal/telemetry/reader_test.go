@@ -47,48 +47,84 @@ func TestReading(t *testing.T) {
 		want    []told
 		warning string
 	}{
-		"a gauge is about its moment": {query: gauge, answers: [][]series{{at("a", 2, -1, 3)}},
-			want: []told{{1000, 1, 1, 0, 2}, {1010, 1, 1, 0, 3}}},
-		"times become milliseconds": {query: plan.Query{Query: "x", Type: plan.Gauge, Unit: "s"}, answers: [][]series{{at("a", 2)}},
-			want: []told{{1000, 1, 1, 0, 2000}}},
-		"percentages become shares": {query: plan.Query{Query: "x", Type: plan.Gauge, Unit: "%"}, answers: [][]series{{at("a", 50)}},
-			want: []told{{1000, 1, 1, 0, 0.5}}},
-		"a gauge over a step ends at its point": {query: plan.Query{Query: "x[${query.step}]", Type: plan.Gauge}, answers: [][]series{{at("a", 2)}},
-			want: []told{{995, 5, 1, 0, 2}}},
-		"in InfluxDB it begins there": {query: plan.Query{Query: "time(${query.step})", Type: plan.Gauge}, after: true, answers: [][]series{{at("a", 2)}},
-			want: []told{{1000, 5, 1, 0, 2}}},
-		"a gauge is one series": {query: gauge, answers: [][]series{{at("a", 2, 2), at("b", 3, -1)}},
-			want: []told{{1005, 1, 1, 0, 2}}, warning: "gives 2 series where one value is wanted"},
+		"a gauge is about its moment": {
+			query: gauge, answers: [][]series{{at("a", 2, -1, 3)}},
+			want: []told{{1000, 1, 1, 0, 2}, {1010, 1, 1, 0, 3}},
+		},
+		"times become milliseconds": {
+			query: plan.Query{Query: "x", Type: plan.Gauge, Unit: "s"}, answers: [][]series{{at("a", 2)}},
+			want: []told{{1000, 1, 1, 0, 2000}},
+		},
+		"percentages become shares": {
+			query: plan.Query{Query: "x", Type: plan.Gauge, Unit: "%"}, answers: [][]series{{at("a", 50)}},
+			want: []told{{1000, 1, 1, 0, 0.5}},
+		},
+		"a gauge over a step ends at its point": {
+			query: plan.Query{Query: "x[${query.step}]", Type: plan.Gauge}, answers: [][]series{{at("a", 2)}},
+			want: []told{{995, 5, 1, 0, 2}},
+		},
+		"in InfluxDB it begins there": {
+			query: plan.Query{Query: "time(${query.step})", Type: plan.Gauge}, after: true, answers: [][]series{{at("a", 2)}},
+			want: []told{{1000, 5, 1, 0, 2}},
+		},
+		"a gauge is one series": {
+			query: gauge, answers: [][]series{{at("a", 2, 2), at("b", 3, -1)}},
+			want: []told{{1005, 1, 1, 0, 2}}, warning: "gives 2 series where one value is wanted",
+		},
 		"nothing is nothing": {query: gauge, answers: [][]series{{}}},
 
-		"a counter grows": {query: counter, answers: [][]series{{at("a", 10, 10, 13)}},
-			want: []told{{1000, 5, 1, 0, 0}, {1005, 5, 1, 0, 3}}},
-		"counters are added up, each by itself": {query: counter, answers: [][]series{{at("a", 10, 12), at("b", 100, 103)}},
-			want: []told{{1000, 5, 1, 0, 5}}},
-		"one that is less began again": {query: counter, answers: [][]series{{at("a", 10, 2, 3), at("b", 100, 100, 100)}},
-			want: []told{{1000, 5, 1, 0, 2}, {1005, 5, 1, 0, 1}}},
-		"one that was not there began": {query: counter, answers: [][]series{{at("a", 10, 10, 10), at("b", -1, 1, 1)}},
-			want: []told{{1000, 5, 1, 0, 1}, {1005, 5, 1, 0, 0}}},
-		"one that comes back goes on": {query: counter, answers: [][]series{{at("a", 1, 1, 1), at("b", 100, -1, 102)}},
-			want: []told{{1000, 5, 1, 0, 0}, {1005, 5, 1, 0, 2}}},
-		"a short gap is counted over": {query: counter, answers: [][]series{{at("a", 10, -1, 13)}},
-			want: []told{{1000, 10, 1, 0, 3}}},
-		"a long one is not": {query: counter, answers: [][]series{{at("a", 10, -1, -1, -1, 13, 14)}},
-			want: []told{{1020, 5, 1, 0, 1}}},
-		"a total at the end of its step": {query: plan.Query{Query: "last(x) time(${query.step})", Type: plan.Counter}, after: true, answers: [][]series{{at("a", 10, 13)}},
-			want: []told{{1005, 5, 1, 0, 3}}},
+		"a counter grows": {
+			query: counter, answers: [][]series{{at("a", 10, 10, 13)}},
+			want: []told{{1000, 5, 1, 0, 0}, {1005, 5, 1, 0, 3}},
+		},
+		"counters are added up, each by itself": {
+			query: counter, answers: [][]series{{at("a", 10, 12), at("b", 100, 103)}},
+			want: []told{{1000, 5, 1, 0, 5}},
+		},
+		"one that is less began again": {
+			query: counter, answers: [][]series{{at("a", 10, 2, 3), at("b", 100, 100, 100)}},
+			want: []told{{1000, 5, 1, 0, 2}, {1005, 5, 1, 0, 1}},
+		},
+		"one that was not there began": {
+			query: counter, answers: [][]series{{at("a", 10, 10, 10), at("b", -1, 1, 1)}},
+			want: []told{{1000, 5, 1, 0, 1}, {1005, 5, 1, 0, 0}},
+		},
+		"one that comes back goes on": {
+			query: counter, answers: [][]series{{at("a", 1, 1, 1), at("b", 100, -1, 102)}},
+			want: []told{{1000, 5, 1, 0, 0}, {1005, 5, 1, 0, 2}},
+		},
+		"a short gap is counted over": {
+			query: counter, answers: [][]series{{at("a", 10, -1, 13)}},
+			want: []told{{1000, 10, 1, 0, 3}},
+		},
+		"a long one is not": {
+			query: counter, answers: [][]series{{at("a", 10, -1, -1, -1, 13, 14)}},
+			want: []told{{1020, 5, 1, 0, 1}},
+		},
+		"a total at the end of its step": {
+			query: plan.Query{Query: "last(x) time(${query.step})", Type: plan.Counter}, after: true, answers: [][]series{{at("a", 10, 13)}},
+			want: []told{{1005, 5, 1, 0, 3}},
+		},
 
-		"counts are those of their step": {query: stepped, answers: [][]series{{at("a", 2, 0), at("b", 1.5, -1)}},
-			want: []told{{995, 5, 1, 0, 3.5}, {1000, 5, 1, 0, 0}}},
+		"counts are those of their step": {
+			query: stepped, answers: [][]series{{at("a", 2, 0), at("b", 1.5, -1)}},
+			want: []told{{995, 5, 1, 0, 3.5}, {1000, 5, 1, 0, 0}},
+		},
 
-		"a share of what counters grew by": {query: share, answers: [][]series{{at("a", 90, 189)}, {at("a", 100, 200)}},
-			want: []told{{1000, 5, 100, 1, 0}}},
+		"a share of what counters grew by": {
+			query: share, answers: [][]series{{at("a", 90, 189)}, {at("a", 100, 200)}},
+			want: []told{{1000, 5, 100, 1, 0}},
+		},
 		"a share needs both": {query: share, answers: [][]series{{at("a", 90, -1, 190)}, {at("a", 100, 200, 300)}}},
-		"a share is at most all": {query: share, answers: [][]series{{at("a", 0, 11)}, {at("a", 0, 10)}},
-			warning: "gives more for good: than for total:"},
-		"fractions are carried": {query: plan.Query{Good: "g[${query.step}]", Total: "t", Type: plan.Count},
+		"a share is at most all": {
+			query: share, answers: [][]series{{at("a", 0, 11)}, {at("a", 0, 10)}},
+			warning: "gives more for good: than for total:",
+		},
+		"fractions are carried": {
+			query:   plan.Query{Good: "g[${query.step}]", Total: "t", Type: plan.Count},
 			answers: [][]series{{at("a", 0.4, 0.4, 0.4)}, {at("a", 0.4, 0.4, 0.4)}},
-			want:    []told{{995, 5, 0, 0, 0}, {1000, 5, 1, 0, 0}, {1005, 5, 0, 0, 0}}},
+			want:    []told{{995, 5, 0, 0, 0}, {1000, 5, 1, 0, 0}, {1005, 5, 0, 0, 0}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &heard{}

@@ -58,6 +58,9 @@ func (t *Telemetry) Run(ctx context.Context, over <-chan struct{}, emit func(mea
 	for _, f := range t.followers(out) {
 		all.Go(func() { f.run(ctx, over) })
 	}
+	for name, o := range t.observation.Objectives {
+		all.Go(func() { t.count(ctx, over, name, o, out) })
+	}
 	all.Wait()
 	return out.failed()
 }
