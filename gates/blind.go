@@ -14,7 +14,7 @@ func (o *observer) blind(a *accumulator, row SLI) string {
 	}
 	r := o.reading(a, "")
 	var longest span
-	for _, gap := range o.periods[a.spans].without(union(r.looks...)) {
+	for _, gap := range o.periods[a.spans].intersect(o.timeline.runs(a.arm)).without(union(r.looks...)) {
 		if gap.to-gap.from > longest.to-longest.from {
 			longest = gap
 		}

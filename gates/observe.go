@@ -70,7 +70,7 @@ func (o *observer) ask(sli string, g Gate, inst instance, arm string, want wants
 	}
 	acc := o.byQuery[q]
 	if acc == nil {
-		acc = &accumulator{query: q, filters: g.Where, spans: o.period(q.source, arm, inst.spans), cells: map[cellKey]*cell{}, values: map[string]bool{}}
+		acc = &accumulator{query: q, filters: g.Where, spans: o.period(q.source, arm, inst), cells: map[cellKey]*cell{}, values: map[string]bool{}}
 		acc.want.limit = want.limit
 		o.byQuery[q] = acc
 		o.order = append(o.order, acc)
@@ -84,10 +84,17 @@ func (o *observer) ask(sli string, g Gate, inst instance, arm string, want wants
 
 // period gives the index of a list of spans. What a dependency saw, and what a
 // query answers, can not be told apart by test, so that there only the time in
-// which tests ran counts, and none in which any of them was warming up.
-func (o *observer) period(src source, arm string, s spans) int {
+// which tests ran counts, and none in which any of them was warming up. For a
+// query overall has no end: what counters grew by in the last step, of which the
+// tests took a part, is known after it.
+func (o *observer) period(src source, arm string, inst instance) int {
+	s := inst.spans
 	if src == fromDependency || src == fromQuery {
-		s = s.intersect(o.timeline.runs(arm)).without(o.timeline.warmups(arm))
+		runs := o.timeline.runs(arm)
+		if n := len(runs); src == fromQuery && inst.period.Kind == Overall && n > 0 {
+			runs[n-1].to = math.MaxInt64
+		}
+		s = s.intersect(runs).without(o.timeline.warmups(arm))
 	}
 	for i, other := range o.periods {
 		if slices.Equal(s, other) {

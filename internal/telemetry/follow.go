@@ -13,6 +13,7 @@ import (
 type follower struct {
 	step, delay, stale int64 // nanoseconds
 	lead               int64 // how long before the beginning is asked for, too
+	tail               int64 // and after the end
 	after              bool  // a step begins at its point's moment
 
 	ask  func(ctx context.Context, s stretch) error // takes the answer
@@ -27,6 +28,9 @@ func newFollower(q plan.Query, after bool) *follower {
 	f := &follower{step: int64(q.Every), delay: int64(q.Delay), stale: int64(q.Stale), after: after}
 	if q.Type == plan.Counter {
 		f.lead = f.step // to know what it has grown from
+	}
+	if q.Type != plan.Gauge {
+		f.tail = f.step // what happens in the last step is known after it
 	}
 	return f
 }
@@ -101,8 +105,8 @@ func (f *follower) catchUp(ctx context.Context, to int64) error {
 // got an answer is not waited for.
 func (f *follower) finish(ctx context.Context) {
 	now := time.Now()
-	to, patience := f.until(now.UnixNano()), now.Add(time.Duration(f.delay)+finalPatience)
-	wait := time.Duration(f.delay)
+	wait := time.Duration(f.delay + f.tail)
+	to, patience := f.until(now.UnixNano()+f.tail), now.Add(wait+finalPatience)
 	for {
 		timer := time.NewTimer(wait)
 		select {

@@ -82,10 +82,13 @@ func TestEveryStepIsAskedForOnceItHasArrived(t *testing.T) {
 	}
 }
 
-func TestACounterIsAskedForWhatWasBefore(t *testing.T) {
+func TestACounterIsAskedForWhatWasBeforeAndAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked, _, _, _ := follow(t, everyFive(plan.Counter), false, 12*time.Second, nil)
+		asked, _, _, took := follow(t, everyFive(plan.Counter), false, 12*time.Second, nil)
 		require.Equal(t, -5.0, asked[0].from)
+		require.Equal(t, 20.0, asked[len(asked)-1].to, "the value at second 15 tells of second 12")
+		require.LessOrEqual(t, took, 19*time.Second)
+		requireWhole(t, asked, false, 2)
 	})
 }
 
