@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"resilience/internal/measure"
 )
 
 // written makes a record of lines in the language of testdata.
@@ -61,9 +63,25 @@ func TestBudgets(t *testing.T) {
 
 	require.Empty(t, all[2].Burns)
 	require.Contains(t, all[2].Reason, "nothing in the record tells of them")
+	soak := Budget{Cost: &Cost{}}
+	soak.add(s.objectives[1], Tally{1, 1}, s.objectives[1].Over, true)
+	require.Nil(t, soak.Left, "not even one that is as long as the window")
+	require.Nil(t, soak.Cost.Spent)
 	require.Equal(t, "the objective none promises nothing that can be judged", all[3].Reason)
 	_, err := json.Marshal(all)
 	require.NoError(t, err)
+}
+
+// TestCounted reads the attributes of an event as they were written.
+func TestCounted(t *testing.T) {
+	o := Objective{Name: "prod", Share: 0.999, Over: 28 * day, Queried: true}
+	windows := map[time.Duration]Tally{}
+	for i, w := range BurnWindows(o.Over) {
+		windows[w] = Tally{uint64(i), 100}
+	}
+	line := readEvents("p", []measure.Event{{Kind: measure.EventObjective, Phase: "p", Name: "prod", Attrs: o.Counted(windows)}})
+	require.Equal(t, counted{windows: windows}, line.objectives["prod"])
+	require.Equal(t, "0.999", o.Counted(nil)["share"])
 }
 
 func TestModelSummary(t *testing.T) {

@@ -75,8 +75,7 @@ func (o Objective) Firing(counts func(time.Duration) (Tally, bool), confidence f
 	for _, r := range BurnAlerts(o.Over) {
 		over := func(window time.Duration) bool {
 			t, known := counts(window)
-			allowed := r.Burn * o.Allowed()
-			return known && allowed < 1 && evidence.Excludes(t.Bad(), t.Total, allowed, confidence)
+			return known && evidence.Excludes(t.Bad(), t.Total, r.Burn*o.Allowed(), confidence)
 		}
 		if over(r.Long) && over(r.Short) {
 			firing = append(firing, r)

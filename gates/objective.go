@@ -31,6 +31,16 @@ type counted struct {
 	problem string // why it says nothing
 }
 
+// Counted gives the attributes of an event that tells the events of an objective
+// over each window; see [BurnWindows].
+func (o Objective) Counted(windows map[time.Duration]Tally) map[string]string {
+	attrs := map[string]string{"share": strconv.FormatFloat(o.Share, 'f', -1, 64), "over": o.Over.String()}
+	for window, t := range windows {
+		attrs[window.String()] = fmt.Sprintf("%d/%d", t.Good, t.Total)
+	}
+	return attrs
+}
+
 // counted notes the counts of an objective; what comes later counts.
 func (t *timeline) counted(e measure.Event) {
 	c := counted{at: e.At, windows: map[time.Duration]Tally{}, problem: e.Attrs["error"]}
@@ -134,8 +144,17 @@ func (j *judge) askAttempts(of string, g Gate, inst instance) *accumulator {
 // spending is the events of an objective over one window.
 type spending struct {
 	Tally
-	window   string // 1h, or "steady in this run"
+	window   string // such as 1h; of this run the period
+	run      bool   // these are attempts of this run
 	unplaced uint64 // arrivals that could not start and may belong here
+}
+
+// where says over what the events are.
+func (s spending) where() string {
+	if s.run {
+		return "in this run (" + s.window + ")"
+	}
+	return "over " + s.window
 }
 
 // worst is the spending with all that may belong to it against it.
@@ -149,8 +168,9 @@ func (j *judge) spendings(c *job, each string) (groups [][]spending, missing str
 	p := c.promise
 	if p.windows == nil {
 		r := j.now.reading(c.acc, each)
-		own := spending{Tally{r.count - r.failed, r.count}, c.inst.period.String() + " in this run", r.unplaced}
-		return [][]spending{{own}}, ""
+		return [][]spending{{{
+			Tally: Tally{r.count - r.failed, r.count}, unplaced: r.unplaced, window: c.inst.period.String(), run: true,
+		}}}, ""
 	}
 	wanted := [][]time.Duration{{p.Over}}
 	if c.row.Name == "burn" {
@@ -246,12 +266,12 @@ func (s spent) decisive(groups [][]spending) spending {
 
 func (s spent) none(where spending) string {
 	if s.promise.windows == nil && s.promise.Of != "" {
-		return fmt.Sprintf("nothing named %s was seen %s", s.promise.Of, where.window)
+		return fmt.Sprintf("nothing named %s was seen %s", s.promise.Of, where.where())
 	}
 	if s.promise.windows == nil {
 		return "there is no data in this period"
 	}
-	return fmt.Sprintf("there were no events of %s over %s", s.promise.Name, where.window)
+	return fmt.Sprintf("there were no events of %s %s", s.promise.Name, where.where())
 }
 
 // meets reports whether a share of bad events is what the gate asks for.
@@ -275,13 +295,13 @@ func (s spent) judge(groups [][]spending, decides spending, check *Check) {
 	}
 	switch {
 	case !all(func(o spending) bool { return !evidence.Excludes(o.Bad(), o.Total, s.allowed, s.split) }):
-		check.broke("%s was %s over %s, which is not %s", s.gate.Subject(), check.Observed, decides.window, check.Objective)
+		check.broke("%s was %s %s, which is not %s", s.gate.Subject(), check.Observed, decides.where(), check.Objective)
 	case !all(func(o spending) bool { return s.meets(o.Failed()) }):
-		check.doubt(Evidence, "%s was %s over %s, not %s, but so few events (%s) do not exclude it", s.gate.Subject(), check.Observed, decides.window, check.Objective, countText(decides.Total))
+		check.doubt(Evidence, "%s was %s %s, not %s, but so few events (%s) do not exclude it", s.gate.Subject(), check.Observed, decides.where(), check.Objective, countText(decides.Total))
 	case !all(func(o spending) bool { return s.meets(o.worst().Failed()) }):
 		check.doubt(Evidence, "with the %s arrivals that could not start, and may belong here, %s may not be %s", countText(decides.unplaced), s.gate.Subject(), check.Objective)
 	case !all(func(o spending) bool { return s.meets(o.Failed()) && o.Total >= need }):
-		check.doubt(Evidence, "%s events over %s can not confirm it; %s can", countText(decides.Total), decides.window, countText(need))
+		check.doubt(Evidence, "%s events %s can not confirm it; %s can", countText(decides.Total), decides.where(), countText(need))
 	case s.gate.Strict && !all(func(o spending) bool { return s.meets(evidence.ShareHigh(o.Bad(), o.Total, s.gate.confidence())) }):
 		check.doubt(Evidence, "%s meets the objective, but its interval does not", s.gate.Subject())
 	default:
@@ -298,7 +318,7 @@ func (s spent) evidence(groups [][]spending, o spending) string {
 	if s.budget {
 		low, high, unit = 1-high, 1-low, UnitShare
 	}
-	text := fmt.Sprintf("%s of %s failed over %s, where %s may; %s interval %s", countText(o.Bad()), countText(o.Total), o.window,
+	text := fmt.Sprintf("%s of %s failed %s, where %s may; %s interval %s", countText(o.Bad()), countText(o.Total), o.where(),
 		percentText(s.promise.Allowed()), confidenceText(confidence), rangeText(low, high, unit))
 	if at, ok := evidence.FailsAt(o.Total, s.allowed, s.split); ok {
 		text += "; fails at " + countText(at)
@@ -317,7 +337,7 @@ func (s spent) evidence(groups [][]spending, o spending) string {
 			if one.Total > 0 {
 				rate = plainText(s.promise.Burn(one.Tally))
 			}
-			pair = append(pair, rate+" over "+one.window)
+			pair = append(pair, rate+" "+one.where())
 		}
 		rates = append(rates, strings.Join(pair, " and "))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ const (
 func objectives(p plan.Plan) []gates.Objective {
 	var all []gates.Objective
 	for name, o := range p.Objectives {
-		one := gates.Objective{Name: name, Share: float64(o.Share), Over: time.Duration(o.Over), Of: o.Of, Queried: o.Queried()}
+		one := gates.Objective{Name: name, Share: nearest(o.Share), Over: time.Duration(o.Over), Of: o.Of, Queried: o.Queried()}
 		if o.Revenue != nil {
 			one.Revenue = &gates.Revenue{PerMinute: o.Revenue.PerMinute, Currency: o.Revenue.Currency}
 		}
@@ -33,6 +34,10 @@ func objectives(p plan.Plan) []gates.Objective {
 	slices.SortFunc(all, func(a, b gates.Objective) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
+
+// nearest is the number nearest to a percentage: 0.999 for 99.9%, without what
+// dividing it by 100 adds.
+func nearest(p plan.Percent) float64 { return math.Round(float64(p)*1e12) / 1e12 }
 
 // model is that of a plan, nil when it has none.
 func model(p plan.Plan) *gates.Part {
@@ -46,12 +51,12 @@ func model(p plan.Plan) *gates.Part {
 func modelPart(p plan.Part) gates.Part {
 	part := gates.Part{Name: p.Name, Dependency: p.Dependency, Transaction: p.Transaction, Series: modelParts(p.Series)}
 	if p.Promised > 0 {
-		promised := float64(p.Promised)
+		promised := nearest(p.Promised)
 		part.Promised = &promised
 	}
 	if p.Parallel != nil {
 		part.Parallel = &gates.Parallel{
-			Need: p.Parallel.Need, Of: modelParts(p.Parallel.Of), Copies: p.Parallel.Copies, Common: float64(p.Parallel.Common),
+			Need: p.Parallel.Need, Of: modelParts(p.Parallel.Of), Copies: p.Parallel.Copies, Common: nearest(p.Parallel.Common),
 		}
 	}
 	return part

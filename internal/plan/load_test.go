@@ -68,6 +68,11 @@ func TestEverything(t *testing.T) {
 	require.Equal(t, []string{"2xx", "3xx"}, p.Targets["local"].Accept)
 	require.Equal(t, "http", p.Dependencies["payments"].Protocol)
 
+	require.Equal(t, Duration(28*24*time.Hour), p.Objectives["pages"].Over)
+	require.Equal(t, Revenue{1200, "EUR"}, *p.Objectives["orders"].Revenue)
+	pair := p.Model.Series[2].Parallel
+	require.Equal(t, []int{1, 2}, []int{pair.Need, pair.Of[1].Parallel.Need})
+
 	phase := p.Phases[0]
 	tests := map[string]Profile{}
 	for _, test := range phase.Tests {

@@ -30,6 +30,22 @@ func TestUnitSpelling(t *testing.T) {
 	}
 }
 
+func TestRevenue(t *testing.T) {
+	for text, want := range map[string]string{
+		"1200 EUR/m": "1200 EUR/m", "20 USD/s": "1200 USD/m", "60000/h": "1000/m", "0.5/m": "0.5/m",
+	} {
+		var r, again Revenue
+		require.NoError(t, r.UnmarshalText([]byte(text)))
+		require.Equal(t, want, r.String())
+		require.NoError(t, again.UnmarshalText([]byte(r.String())))
+		require.Equal(t, r, again)
+	}
+	for _, text := range []string{"", "5", "5 EUR", "5 eur/m", "5 EURO/m", "5EUR/m", "5 /m", "-5/m", "1e3/m", "9999999999999/m", "5/d", "EUR/m"} {
+		var r Revenue
+		require.Error(t, r.UnmarshalText([]byte(text)), text)
+	}
+}
+
 func TestUnitMistakes(t *testing.T) {
 	for _, text := range []string{"", "5", "-5s", "721h", "31d", "-1d", "d", "1d-1h", "1h1d", "1dd", "999999999999d", "5 s", "s", "1e3s", "∞", "NaNs"} {
 		var d Duration
