@@ -192,7 +192,7 @@ func (e *estimate) meetsAll(g Gate, ops []Op, limit bound, check *Check) bool {
 
 func (e *estimate) passOrDoubt(g Gate, ops []Op, limit float64, check *Check) {
 	if have, want := e.tooFew(e.wanted(g, limit)); have != "" {
-		check.doubt(Evidence, "%s can not confirm it; %s can", have, want)
+		check.doubt(Evidence, "%s", cannotConfirm(have, promised(g, limit, e.row.kind == shareKind), want))
 		return
 	}
 	for _, op := range ops {

@@ -42,12 +42,9 @@ func CanShow(g Gate, n uint64, gates int) string {
 	limit, absolute := constant(g.Value)
 	count, _ := countsAndShares(g.Value)
 	share := row.kind == shareKind && absolute && !count
-	what := cmp.Or(g.Stat.String(), string(g.Op)+" "+g.Value.String())
-	if share {
-		what = percentText(limit)
-	}
+	what := promised(g, limit, share)
 	if n < need {
-		return fmt.Sprintf("%s samples cannot confirm %s; %s can", countText(n), what, countText(need))
+		return cannotConfirm(countText(n)+" samples", what, countText(need))
 	}
 	text := fmt.Sprintf("%s samples can confirm %s", countText(n), what)
 	if !share && g.Stat.Kind != "quantile" {
@@ -59,4 +56,17 @@ func CanShow(g Gate, n uint64, gates int) string {
 		return fmt.Sprintf("%s; %s against it would fail it", text, countText(at))
 	}
 	return text
+}
+
+// promised names what a gate promises: 99.9 %, p95, or its objective.
+func promised(g Gate, limit float64, share bool) string {
+	if share {
+		return percentText(limit)
+	}
+	return cmp.Or(g.Stat.String(), string(g.Op)+" "+g.Value.String())
+}
+
+// cannotConfirm says that there is too little of something.
+func cannotConfirm(have, what, want string) string {
+	return fmt.Sprintf("%s cannot confirm %s; %s can", have, what, want)
 }

@@ -30,6 +30,7 @@ func dryRun(w io.Writer, p plan.Plan, names []string, announce bool) error {
 		if err := gateTable(w, p, phase, slots); err != nil {
 			return err
 		}
+		foreseen(w, phase, slots)
 	}
 	if len(p.FailureModes) > 0 {
 		fmt.Fprintln(w)
@@ -98,6 +99,37 @@ func gateTable(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot) er
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	return t.Flush()
+}
+
+// foreseen tells what the comparison of both arms and the watch of a phase could
+// find, and in how much time.
+func foreseen(w io.Writer, phase plan.Phase, slots []plan.Slot) {
+	planned := gates.Planned{Baseline: phase.Baseline != "", Steady: steadily(phase, slots)}
+	if phase.Watch != nil {
+		planned.FalseAlarms = float64(phase.Watch.FalseAlarms)
+	}
+	planned.Rate = func(g gates.Gate) (float64, bool) {
+		samples, known := expected(phase, slots, g)
+		return float64(samples) / planned.Steady.Seconds(), known && planned.Steady > 0
+	}
+	for i, line := range gates.Foresee(phase.Sentences(), planned) {
+		if i == 0 {
+			fmt.Fprintln(w, "\nWith a probability of 90 %:")
+		}
+		fmt.Fprintln(w, line)
+	}
+}
+
+// steadily is how long the longest of the tests is steady.
+func steadily(phase plan.Phase, slots []plan.Slot) (longest time.Duration) {
+	for _, test := range phase.Tests {
+		sum := time.Duration(0)
+		for _, s := range spans(slots, test, gates.Period{Kind: gates.Steady}) {
+			sum += s.to - s.from
+		}
+		longest = max(longest, sum)
+	}
+	return longest
 }
 
 // critical counts the checks that share the allowed error: "each" makes one

@@ -66,12 +66,40 @@ func (t Traffic) found(baseline, candidate, level, power float64) (seconds float
 		up := math.Log(r) - event
 		drift := c*up - b*event
 		variance := (c*up*up*(1-candidate) + b*event*event*(1-baseline)) * t.inflation()
-		stake := stakes[i] + stakes[max(i-1, 0)] + stakes[min(i+1, len(stakes)-1)]
-		if drift, variance = limited(drift, variance, t.inflation()); drift > 0 {
-			seconds = min(seconds, passage(func(time float64) float64 {
-				return (level - math.Log(stake)) * t.feared(time, c+b)
-			}, drift, variance, power))
-		}
+		seconds = min(seconds, t.won(i, drift, variance, level, power, func(time float64) float64 { return t.feared(time, c+b) }))
+	}
+	seconds = math.Ceil(seconds/Episode) * Episode
+	return seconds, seconds <= foundForever
+}
+
+// won gives the time until the bet on one alternative, helped by its neighbours,
+// has brought the evidence to the level.
+func (t Traffic) won(i int, drift, variance, level, power float64, feared func(time float64) float64) float64 {
+	drift, variance = limited(drift, variance, t.inflation())
+	if !(drift > 0) {
+		return math.Inf(1)
+	}
+	stake := stakes[i] + stakes[max(i-1, 0)] + stakes[min(i+1, len(stakes)-1)]
+	return passage(func(time float64) float64 { return (level - math.Log(stake)) * feared(time) }, drift, variance, power)
+}
+
+// ObjectiveFoundIn gives the seconds after which an [ObjectiveWatch] at the level
+// alpha has found, with the probability power, that the candidate fails ratio
+// times as often as the objective allows. The baseline has no part in it.
+func (t Traffic) ObjectiveFoundIn(objective, ratio, alpha, power float64) (seconds float64, ok bool) {
+	share, level := objective*ratio, -math.Log(alpha)
+	if !(t.Candidate > 0 && t.Candidate < 1e9) || !(objective > 0 && share > objective && share < 1) || !(level > 0) || !(power > 0 && power < 1) {
+		return math.Inf(1), false
+	}
+	failures := t.Candidate * share // per second
+	seconds = math.Inf(1)
+	for i, r := range alternatives {
+		up := math.Log(r)
+		drift := failures*up - t.Candidate*math.Log1p((r-1)*objective)
+		variance := failures * (1 - share) * up * up * t.inflation()
+		seconds = min(seconds, t.won(i, drift, variance, level, power, func(time float64) float64 {
+			return t.feared(time, 4*failures) // whose variance is not a quarter of their number, but all of it
+		}))
 	}
 	seconds = math.Ceil(seconds/Episode) * Episode
 	return seconds, seconds <= foundForever

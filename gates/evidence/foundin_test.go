@@ -59,6 +59,34 @@ func TestFoundInTheTimeThatIsTold(t *testing.T) {
 	}
 }
 
+// TestObjectivesAreMissedInTheTimeThatIsTold simulates watches of one arm.
+func TestObjectivesAreMissedInTheTimeThatIsTold(t *testing.T) {
+	const rollouts = 200
+	for _, c := range []struct{ rate, objective, ratio float64 }{{50, 0.01, 2}, {20, 0.001, 3}, {50, 0.05, 1.5}, {20, 0.01, 20}} {
+		seconds, ok := Traffic{Candidate: c.rate}.ObjectiveFoundIn(c.objective, c.ratio, 0.05, 0.9)
+		require.True(t, ok)
+		found := 0
+		for seed := range uint64(rollouts) {
+			rng := rand.New(rand.NewPCG(seed, 9))
+			w, err := NewObjectiveWatch(c.objective)
+			require.NoError(t, err)
+			for second := 0.0; second < seconds && !w.Finding().Certain(0.05); second++ {
+				counts := Counts{N: uint64(c.rate)}
+				for range counts.N {
+					if rng.Float64() < c.objective*c.ratio {
+						counts.Failed++
+					}
+				}
+				w.Add(counts)
+			}
+			if w.Finding().Certain(0.05) {
+				found++
+			}
+		}
+		require.InDelta(t, 0.9, float64(found)/rollouts, 0.11, "%+v in %v s", c, seconds)
+	}
+}
+
 func TestPlanningOfNonsense(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		draw := func(name string) float64 { return strangeFloats.Draw(t, name) }
@@ -72,6 +100,12 @@ func TestPlanningOfNonsense(t *testing.T) {
 			},
 			func() (float64, bool) {
 				return traffic.ShareShownIn(draw("base"), margin, draw("alpha"), draw("power"))
+			},
+			func() (float64, bool) {
+				return traffic.ObjectiveFoundIn(draw("objective"), draw("times"), draw("alpha"), draw("power"))
+			},
+			func() (float64, bool) {
+				return QuantileShownIn(traffic, seen, draw("quantile"), margin, draw("alpha"), draw("power"))
 			},
 			func() (float64, bool) {
 				return LatencyFoundIn(traffic, seen, draw("times"), draw("alpha"), draw("power"))
