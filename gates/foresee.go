@@ -54,9 +54,9 @@ func textOf(g Gate) string { return cmp.Or(g.Text, g.String()) }
 
 // within says how long something takes, and whether that is too long.
 func (p Planned) within(seconds float64) string {
-	text := " in about " + spanText(seconds)
+	text := " in about " + aboutText(seconds)
 	if p.Steady > 0 && seconds > p.Steady.Seconds() {
-		text += ": longer than the phase is steady (" + spanText(p.Steady.Seconds()) + ")"
+		text += ": longer than the phase is steady (" + aboutText(p.Steady.Seconds()) + ")"
 	}
 	return text
 }

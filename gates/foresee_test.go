@@ -49,9 +49,9 @@ func TestForesee(t *testing.T) {
 	}
 }
 
-// TestSpanText rounds up: what takes so long takes no longer.
-func TestSpanText(t *testing.T) {
+// TestAboutText rounds up: what takes so long takes no longer.
+func TestAboutText(t *testing.T) {
 	for seconds, want := range map[float64]string{50: "50 s", 120: "2 min", 121: "3 min", 7200: "2.0 h", 90_000: "25.0 h", 172_801: "3 days"} {
-		require.Equal(t, want, spanText(seconds))
+		require.Equal(t, want, aboutText(seconds))
 	}
 }

@@ -104,7 +104,7 @@ func gateTable(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot) er
 // foreseen tells what the comparison of both arms and the watch of a phase could
 // find, and in how much time.
 func foreseen(w io.Writer, phase plan.Phase, slots []plan.Slot) {
-	planned := gates.Planned{Baseline: phase.Baseline != "", Steady: steadily(phase, slots)}
+	planned := gates.Planned{Baseline: phase.Baseline.Target != "", Steady: steadily(phase, slots)}
 	if phase.Watch != nil {
 		planned.FalseAlarms = float64(phase.Watch.FalseAlarms)
 	}
