@@ -50,3 +50,9 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.status = status
 	w.ResponseWriter.WriteHeader(status)
 }
+
+// blabs is a Prometheus that lets nobody in and tells everybody's token.
+func blabs(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusForbidden)
+	fmt.Fprintf(w, `{"status":"error","error":"nobody is let in with %s"}`, r.Header.Get("Authorization"))
+}

@@ -71,6 +71,7 @@ func (s *server) routes() http.Handler {
 	})
 	mux.HandleFunc("/through", s.metrics.counting(s.through))
 	mux.Handle("/metrics", &s.metrics)
+	mux.HandleFunc("/api/v1/query_range", blabs)
 	mux.HandleFunc("/either", s.either)
 	mux.HandleFunc("/guarded", s.guarded)
 	mux.HandleFunc("/token", s.token)
