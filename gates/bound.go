@@ -52,6 +52,9 @@ func (j *judge) bound(v Value, c *job, each string, confidence float64) bound {
 	case "number":
 		return exactly(v.Number)
 	case "sli":
+		if v.SLI == "composed" {
+			return j.composedBound(v, c, confidence)
+		}
 		g := c.gate
 		g.Stat = v.Stat
 		row, missing := rowOf(v.SLI, g, j.now.timeline)
@@ -142,14 +145,14 @@ func (e *estimate) bound(name string, confidence float64) bound {
 	return bound{value: e.value, low: i.Low, high: i.High, note: note}
 }
 
-// change applies what a gate says beside "baseline". Taking away more than all
+// change applies what a gate says beside "baseline" or "composed". Taking away more than all
 // there is turns the interval around.
 func (b *bound) change(v Value) {
 	low, high := change(v, b.low), change(v, b.high)
 	b.value, b.low, b.high = change(v, b.value), min(low, high), max(low, high)
 }
 
-// change applies "+ 10%", "- 1pp" or "* 1.2" to a baseline's value.
+// change applies "+ 10%", "- 1pp" or "* 1.2" to a value.
 func change(v Value, x float64) float64 {
 	by := v.Number
 	if v.Unit == "%" {

@@ -283,6 +283,26 @@ func (c composition) weakest() (name string, gain float64) {
 	return c.parts[i].Title(), all[i].Gain
 }
 
+// composedBound composes the right side of a gate, such as "availability >=
+// composed - 0.1pp", and changes it as the gate says.
+func (j *judge) composedBound(v Value, job *job, confidence float64) bound {
+	c := j.compose(job.parts)
+	if job.row.Unit != UnitShare {
+		c.missing = fmt.Sprintf("%s can not be compared with composed", job.row.Name)
+	}
+	if c.missing != "" {
+		return bound{missing: c.missing}
+	}
+	if few := c.fewest(); few != nil && few.seen.Total < enoughForBaseline {
+		return bound{missing: fmt.Sprintf("%s samples of %s compose nothing to compare with; %s do", countText(few.seen.Total), few.Title(), countText(enoughForBaseline))}
+	}
+	b := bound{value: c.with((*measuredPart).estimate), low: c.interval(confidence).Low, high: c.interval(confidence).High}
+	b.note = fmt.Sprintf("composed %s (%s)", percentText(b.value), c.evidence(confidence))
+	b.change(v)
+	b.value, b.low, b.high = clampShare(b.value), clampShare(b.low), clampShare(b.high)
+	return b
+}
+
 // gainText writes a difference of two shares.
 func gainText(difference float64) string {
 	return strings.TrimSuffix(percentText(difference), "%") + "pp"

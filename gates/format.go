@@ -90,6 +90,9 @@ func (v Value) String() string {
 		if v.Stat.Kind != "" {
 			s += " " + v.Stat.String()
 		}
+		if v.Change != "" {
+			s += " " + v.Change + " " + numberText(v)
+		}
 		return s
 	case "baseline":
 		if v.Change == "" {

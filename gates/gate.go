@@ -59,7 +59,7 @@ type Value struct {
 	Unit   string  // as written
 	SLI    string  // with sli
 	Stat   Stat    // with sli
-	// With baseline: "" (as it is), "+", "-" or "*", and Number with Unit "%"
+	// With baseline and composed: "" (as it is), "+", "-" or "*", and Number with Unit "%"
 	// for relative, "pp" for percentage points, or a unit for absolute.
 	Change string
 	Args   []Value // with max and min: two

@@ -60,7 +60,7 @@ type job struct {
 	arms       bool        // it is compared with the baseline arm, ten seconds by ten seconds
 
 	promise promise         // of budget and burn
-	parts   []*measuredPart // of composed
+	parts   []*measuredPart // of composed, on either side
 }
 
 // parsed reads the gates that only have a text, such as those written by hand;
@@ -113,6 +113,10 @@ func (j *judge) prepare(g Gate, all []Gate) {
 func (j *judge) askFor(v Value, c *job) {
 	switch v.Kind {
 	case "sli":
+		if v.SLI == "composed" {
+			c.parts = j.askModel(Gate{}, c.inst)
+			return
+		}
 		g := c.gate
 		g.Stat = v.Stat
 		if row, missing := rowOf(v.SLI, g, j.now.timeline); missing == "" {

@@ -193,19 +193,24 @@ func (p *parser) baseline(g Gate) (Value, *SyntaxError) {
 	if g.SLI == "recovery" {
 		return v, p.fail(p.pos, "recovery is compared with a time, not with a baseline")
 	}
+	return p.changes(g, v, "baseline")
+}
+
+// changes reads what may follow a value of a name: + 10%, - 1pp, * 1.2.
+func (p *parser) changes(g Gate, v Value, name string) (Value, *SyntaxError) {
 	for _, change := range []string{"+", "-", "*"} {
 		if p.take(change) {
 			v.Change = change
-			return p.change(g, v)
+			return p.change(g, v, name)
 		}
 	}
 	return v, nil
 }
 
-func (p *parser) change(g Gate, v Value) (Value, *SyntaxError) {
+func (p *parser) change(g Gate, v Value, name string) (Value, *SyntaxError) {
 	digits, at, ok := p.digits()
 	if !ok || strings.HasPrefix(digits, "-") {
-		return v, p.fail(at, "a number is expected after baseline %s", v.Change)
+		return v, p.fail(at, "a number is expected after %s %s", name, v.Change)
 	}
 	u, unitAt, err := p.unit()
 	if err != nil {
@@ -227,7 +232,7 @@ func changeUnit(name, change string, u unit) string {
 	row, known := lookUp(name)
 	switch {
 	case change == "*" && u.name != "":
-		return "baseline is multiplied by a plain number: baseline * 1.2"
+		return "it is multiplied by a plain number: * 1.2"
 	case change == "*", u.kind == UnitShare:
 		return ""
 	case u.kind == "points":
@@ -259,18 +264,20 @@ func (p *parser) other(g Gate) (Value, *SyntaxError) {
 	switch {
 	case name == "recovery" || g.SLI == "recovery":
 		return Value{}, p.fail(at, "recovery is compared with a time")
-	case alone(left.kind) || alone(right.kind):
-		which := g.SLI
-		if !alone(left.kind) {
-			which = name
-		}
-		return Value{}, p.fail(at, "%s is compared with a number only", which)
+	case alone(left.kind):
+		return Value{}, p.fail(at, "%s is compared with a number only", g.SLI)
+	case right.kind == objectiveKind:
+		return Value{}, p.fail(at, "%s is compared with a number only", name)
 	case left.kind == noticeKind || right.kind == noticeKind:
 		return Value{}, p.fail(at, "%s is compared with a time", g.SLI)
 	case known && also && left.Unit != right.Unit:
 		return Value{}, p.fail(at, "%s is %s and %s is %s: they can not be compared", g.SLI, unitWords[left.Unit], name, unitWords[right.Unit])
 	}
-	return Value{Kind: "sli", SLI: name, Stat: stat}, nil
+	v := Value{Kind: "sli", SLI: name, Stat: stat}
+	if right.kind == modelKind {
+		return p.changes(g, v, name)
+	}
+	return v, nil
 }
 
 // check looks at what only a whole gate shows.

@@ -1,5 +1,11 @@
 package plan
 
+import (
+	"slices"
+
+	"resilience/gates"
+)
+
 // maxCopies bounds the arithmetic on parallel parts.
 const maxCopies = 1000
 
@@ -76,7 +82,12 @@ func (c *checker) parallel(p *Parallel, seen map[string]bool) {
 
 // knownModel wants a model where a gate asks what it composes.
 func knownModel(c *checker, _ *Phase, g *Gate) {
-	if g.SLI == "composed" && c.plan.Model == nil {
+	if c.plan.Model == nil && (g.SLI == "composed" || composes(g.Value)) {
 		c.wrong("", "say what the system consists of under model:", "composed wants a model: the plan has none")
 	}
+}
+
+// composes reports whether a value asks what the model composes.
+func composes(v gates.Value) bool {
+	return v.SLI == "composed" || slices.ContainsFunc(v.Args, composes)
 }
