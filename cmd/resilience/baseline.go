@@ -242,6 +242,22 @@ func (b *baselines) save(db *store.DB) error {
 	return db.Append(measure.Batch{Events: events})
 }
 
+// tell says for a dry run which records a phase would be compared with.
+func (b *baselines) tell(w io.Writer, phase plan.Phase) {
+	var ids []string
+	for _, db := range b.of[phase.Name] {
+		if run, err := db.Run(); err == nil {
+			ids = append(ids, run.ID)
+		}
+	}
+	if len(ids) > 0 {
+		fmt.Fprintf(w, "\nThe baseline is %s.\n", strings.Join(ids, ", "))
+	}
+	for _, note := range b.notes[phase.Name] {
+		fmt.Fprintf(w, "\n! %s\n", note)
+	}
+}
+
 // close lets go of the records. What was only read can not fail to close in a
 // way that matters.
 func (b *baselines) close() {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -15,7 +16,13 @@ import (
 )
 
 // dryRun tells what a run would do and what its gates could show.
-func dryRun(w io.Writer, p plan.Plan, names []string, announce bool) error {
+func dryRun(ctx context.Context, w io.Writer, p plan.Plan, names []string, o runOptions) error {
+	compared, err := findBaselines(ctx, p, named(p, names), o.baseline)
+	defer compared.close()
+	if err != nil {
+		return err
+	}
+	announce := !o.secret
 	for _, phase := range named(p, names) {
 		slots := p.Timetable(phase)
 		fmt.Fprintf(w, "phase %s against %s (%s), %s\n\n", phase.Name, phase.Candidate, p.Targets[phase.Candidate].URL, length(phase.Length()))
@@ -23,6 +30,7 @@ func dryRun(w io.Writer, p plan.Plan, names []string, announce bool) error {
 			return err
 		}
 		overlaps(w, p, phase, announce)
+		compared.tell(w, phase)
 		fmt.Fprintln(w)
 		if err := queryTable(w, p); err != nil {
 			return err

@@ -167,5 +167,5 @@ func gatesFrom(p plan.Plan, phase string) ([]gates.Gate, error) {
 	if len(found) == 0 {
 		return nil, &usageError{fmt.Sprintf("--plan: the record has a phase %q, the plan has none of that name", phase)}
 	}
-	return gatesOf(found[0]), nil
+	return calibrated(p, found[0])
 }

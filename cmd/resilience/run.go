@@ -78,7 +78,7 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 		if _, err := unannounced(p, phases, o); err != nil {
 			return err
 		}
-		return dryRun(s.out, p, phases, !o.secret)
+		return dryRun(ctx, s.out, p, phases, o)
 	}
 	if err := makeOut(o.out); err != nil {
 		return err

@@ -426,3 +426,28 @@ func TestWhatAHookLeftIsLeftAloneAtAGoodEnd(t *testing.T) {
 	require.NoError(t, s.Guard.Close())
 	require.NoFileExists(t, path)
 }
+
+func TestWhatIsWaivedIsNotWatched(t *testing.T) {
+	watched := func(until time.Duration, others ...string) (*gates.Watch, error) {
+		phase := plan.Phase{Watch: &plan.Watch{FalseAlarms: 0.01}}
+		for _, text := range append(others, "availability >= 99%") {
+			g, err := gates.Parse(text)
+			require.NoError(t, err)
+			phase.Gates = append(phase.Gates, plan.Gate{Gate: g})
+		}
+		phase.Gates[len(others)].Waiver = &gates.Waiver{Owner: "jane", Reason: "a migration", Expires: time.Now().Add(until)}
+		return newWatch(phase)
+	}
+	w, err := watched(time.Hour)
+	require.NoError(t, err)
+	require.Nil(t, w, "nothing is left to watch")
+	w, err = watched(time.Hour, "throughput >= 5/s")
+	require.NoError(t, err)
+	require.Nil(t, w, "nothing that can be")
+	w, err = watched(time.Hour, "latency p95 <= 1s")
+	require.NoError(t, err)
+	require.NotNil(t, w)
+	w, err = watched(-time.Hour)
+	require.NoError(t, err)
+	require.NotNil(t, w, "the waiver has expired")
+}
