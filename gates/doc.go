@@ -65,6 +65,16 @@
 // interval. A verdict is about the version that the targets told before and
 // after the tests; when they told another one, or none, nothing passes.
 //
+// # Budgets and models
+//
+// An [Objective] allows a share of bad events over a window; burn and budget say
+// how that share compares with what was seen, and are judged like shares. What
+// was seen are the run's own attempts or counts that an event of the record
+// tells, over pairs of a long and a short window (The Site Reliability Workbook,
+// chapter 5). A model ([Part]) composes availability of parts in series and in
+// parallel; composed is judged by the bounds of its measured parts together,
+// for it only grows with each of theirs.
+//
 // # Watching
 //
 // A [Watch] tests the steady gates of a phase each second while it goes on. Its
