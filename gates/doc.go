@@ -6,11 +6,11 @@
 // # The language
 //
 // A gate reads as a sentence ([Parse]): "latency p95 of checkout <= 300ms
-// during payments-slow". It names an SLI of one table ([SLIs]) or a k6 metric,
-// what of it to take, whose traffic, an objective, and a period. The objective
-// is a number, another SLI, or the baseline with a change. What is wrong with
-// a sentence is said with its place and, where something near exists, with
-// what was probably meant.
+// during payments-slow". It names an SLI of one table ([SLIs]), a k6 metric or
+// a query to the monitoring, what of it to take, whose traffic, an objective,
+// and a period. The objective is a number, another SLI, or the baseline with a
+// change. What is wrong with a sentence is said with its place and, where
+// something near exists, with what was probably meant.
 //
 // # Periods
 //

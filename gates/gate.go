@@ -3,7 +3,7 @@ package gates
 // Gate is a rule over one SLI in one period, parsed.
 type Gate struct {
 	Text   string   `json:"gate"` // as it was written
-	SLI    string   `json:"-"`    // a name of the SLI table, or a k6 metric
+	SLI    string   `json:"-"`    // a name of the SLI table, a k6 metric or a query
 	Stat   Stat     `json:"-"`    // p95, mean, max
 	Of     string   `json:"-"`    // a transaction, step, route (with any method if it has none) or dependency; "" for all
 	From   string   `json:"-"`    // a test; "" for all

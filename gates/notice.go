@@ -216,7 +216,7 @@ func (n noticed) length() float64 {
 // unnoticed judges a disruption that was not noticed: a failure when somebody
 // listened for longer than the objective allows.
 func (j *judge) unnoticed(c *job, n noticed, limit float64, check *Check) {
-	listened, how := j.now.timeline.heard.hearAlerts, "set alerts: in the plan and send Alertmanager's webhook there, or POST {\"name\": ..., \"state\": \"firing\"} to $RESILIENCE_ALERTS_URL"
+	listened, how := j.now.timeline.heard.hearAlerts, "set alerts: in the plan, with from: for a Prometheus to ask, or send Alertmanager's webhook there, or POST {\"name\": ..., \"state\": \"firing\"} to $RESILIENCE_ALERTS_URL"
 	what := "no alert began to fire"
 	if c.gate.Of != "" {
 		what = "no alert " + c.gate.Of + " began to fire"
