@@ -33,8 +33,8 @@ type notices struct {
 	alerts, acks       []notice // by time
 	hearAlerts, hearBy bool     // somebody listened for alerts, for acknowledgements
 	ended              int64    // of the phase; 0 while it is not
-	lost               int64    // from when on alerts could not be asked for any more; 0 when they always could
-	why                string   // with lost
+	lost               int64    // from when on alerts were not asked for any more; 0 when they come by themselves
+	why                string   // with lost: why not to the end
 }
 
 func (n *notices) listening(e measure.Event) {
@@ -67,7 +67,6 @@ type noticed struct {
 	what    string  // which alert, or who
 	already string  // an alert that could have told, but fired before
 	doubt   string  // another disruption that it may have been about
-	deaf    bool    // alerts could not be asked for to the end
 }
 
 // attention is the stretch in which a notice counts for the i-th injection.
@@ -90,7 +89,11 @@ func (t *timeline) attention(i int) span {
 // name when it is "".
 func (t *timeline) detected(i int, name string) noticed {
 	s := t.attention(i)
-	n := noticed{seen: float64(s.to-s.from) / 1e6, deaf: t.heard.lost != 0 && t.heard.lost < s.to}
+	watched := s.to
+	if t.heard.lost != 0 {
+		watched = max(s.from, min(s.to, t.heard.lost))
+	}
+	n := noticed{seen: float64(watched-s.from) / 1e6}
 	firing := map[[2]string]bool{}
 	for _, a := range t.heard.alerts {
 		key := [2]string{a.name, a.id}
@@ -224,10 +227,6 @@ func (j *judge) unnoticed(c *job, n noticed, limit float64, check *Check) {
 	if c.row.Name == "acknowledgement" {
 		listened, how, what = j.now.timeline.heard.hearBy, "run resilience ack while the disruption is in effect", "nobody acknowledged it"
 	}
-	if n.deaf {
-		check.doubt(Evidence, "%s as far as is known: %s", what, j.now.timeline.heard.why)
-		return
-	}
 	if !listened {
 		check.doubt(Evidence, "nobody listened: %s", how)
 		return
@@ -240,7 +239,11 @@ func (j *judge) unnoticed(c *job, n noticed, limit float64, check *Check) {
 		check.broke("%s in the %s after %s was injected", what, unitText(n.seen, UnitTime), c.inst.period.Name)
 		return
 	}
-	check.doubt(Evidence, "%s in the %s that were watched after %s was injected; let the test run longer", what, unitText(n.seen, UnitTime), c.inst.period.Name)
+	longer := "let the test run longer"
+	if c.row.Name != "acknowledgement" {
+		longer = cmp.Or(j.now.timeline.heard.why, longer)
+	}
+	check.doubt(Evidence, "%s in the %s that were watched after %s was injected; %s", what, unitText(n.seen, UnitTime), c.inst.period.Name, longer)
 }
 
 // OfTimes reports whether a gate is judged by the times of events alone, so

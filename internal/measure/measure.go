@@ -125,8 +125,8 @@ const (
 	ListensAcks   = "acks"   // of people
 )
 
-// ListeningLost is the state of [EventListening] when what was listened for can
-// not be heard any more.
+// ListeningLost is the state of [EventListening] when what was listened for is
+// not heard any more, with a detail where it should have been.
 const ListeningLost = "lost"
 
 // Event is something that happened at a moment.

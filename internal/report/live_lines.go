@@ -56,6 +56,8 @@ var tales = map[string]func(v *view, e measure.Event, at time.Time) string{
 	},
 	measure.EventListening: func(_ *view, e measure.Event, _ time.Time) string {
 		switch {
+		case e.Attrs["state"] == measure.ListeningLost && e.Attrs["detail"] == "":
+			return "" // it is over
 		case e.Attrs["state"] == measure.ListeningLost:
 			return withDetail("! "+e.Name+" are not heard any more", e.Attrs["detail"])
 		case e.Attrs["from"] != "":

@@ -32,7 +32,7 @@ func (t *Telemetry) alerts(from string, out *outlet) *follower {
 		h.take(all, s)
 		return nil
 	}
-	f.lost = h.lost
+	f.done = h.done
 	return f
 }
 
@@ -95,9 +95,12 @@ func (h *hearer) alert(now int64, key, name, state string) measure.Event {
 	}}
 }
 
-// lost tells from when on it is not known what fires.
-func (h *hearer) lost(from int64, why error) {
-	h.out.event(measure.Event{At: from, Kind: measure.EventListening, Name: measure.ListensAlerts, Attrs: map[string]string{
-		"state": measure.ListeningLost, "detail": "it could not be asked for after " + time.Unix(0, from).UTC().Format("15:04:05") + ": " + why.Error(),
-	}})
+// done tells until when it is known what fired: a gate that waits for an alert
+// for longer does not know that there was none.
+func (h *hearer) done(until int64, why error) {
+	attrs := map[string]string{"state": measure.ListeningLost}
+	if why != nil {
+		attrs["detail"] = "it could not be asked for after " + time.Unix(0, until).UTC().Format("15:04:05") + ": " + why.Error()
+	}
+	h.out.event(measure.Event{At: until, Kind: measure.EventListening, Name: measure.ListensAlerts, Attrs: attrs})
 }

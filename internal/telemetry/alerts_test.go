@@ -49,8 +49,10 @@ func TestAlertsBeginAndEnd(t *testing.T) {
 func TestAlertsThatCouldNotBeAskedFor(t *testing.T) {
 	h := &heard{}
 	a := &hearer{from: "main", out: h.outlet(), on: map[string]string{}}
-	a.lost(1000e9, errors.New("main can not be reached"))
-	require.Len(t, h.events, 1)
+	a.done(1000e9, errors.New("main can not be reached"))
+	a.done(1000e9, nil)
+	require.Len(t, h.events, 2)
+	require.Equal(t, map[string]string{"state": measure.ListeningLost}, h.events[1].Attrs)
 	require.Equal(t, measure.ListeningLost, h.events[0].Attrs["state"])
 	require.Equal(t, int64(1000e9), h.events[0].At)
 	require.Contains(t, h.events[0].Attrs["detail"], "after 00:16:40: main can not be reached")

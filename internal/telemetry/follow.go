@@ -18,7 +18,7 @@ type follower struct {
 
 	ask  func(ctx context.Context, s stretch) error // takes the answer
 	warn func(detail string)
-	lost func(from int64, why error) // nil, or told at the end from when on nothing was answered
+	done func(until int64, why error) // nil, or told at the end until when all was answered, and why not longer
 
 	next     int64 // from here on nothing was answered
 	answered bool  // ever
@@ -44,6 +44,12 @@ const (
 // context ends.
 func (f *follower) run(ctx context.Context, over <-chan struct{}) {
 	f.next = floor(time.Now().UnixNano(), f.step) - f.lead
+	var why error
+	defer func() {
+		if f.done != nil {
+			f.done(f.next, why)
+		}
+	}()
 	for failures := 0; ; {
 		timer := time.NewTimer(f.pause(failures))
 		select {
@@ -52,7 +58,7 @@ func (f *follower) run(ctx context.Context, over <-chan struct{}) {
 			return
 		case <-over:
 			timer.Stop()
-			f.finish(ctx)
+			why = f.finish(ctx)
 			return
 		case <-timer.C:
 		}
@@ -103,7 +109,7 @@ func (f *follower) catchUp(ctx context.Context, to int64) error {
 
 // finish asks for the last steps once they have arrived. A question that never
 // got an answer is not waited for.
-func (f *follower) finish(ctx context.Context) {
+func (f *follower) finish(ctx context.Context) error {
 	now := time.Now()
 	wait := time.Duration(f.delay + f.tail)
 	to, patience := f.until(now.UnixNano()+f.tail), now.Add(wait+finalPatience)
@@ -112,18 +118,15 @@ func (f *follower) finish(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return
+			return nil
 		case <-timer.C:
 		}
 		err := f.catchUp(ctx, to)
 		if err == nil {
-			return
+			return nil
 		}
 		if wait = time.Second; !f.answered || time.Now().Add(wait).After(patience) {
-			if f.lost != nil {
-				f.lost(f.next, err)
-			}
-			return
+			return err
 		}
 	}
 }

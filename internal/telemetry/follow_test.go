@@ -26,9 +26,11 @@ func follow(t *testing.T, q plan.Query, after bool, length time.Duration, out fu
 	f := newFollower(q, after)
 	lost = -1
 	f.warn = func(string) { failures++ }
-	f.lost = func(from int64, why error) {
-		require.Error(t, why)
-		lost = since(from)
+	f.done = func(until int64, why error) {
+		require.Equal(t, f.next, until)
+		if why != nil {
+			lost = since(until)
+		}
 	}
 	f.ask = func(_ context.Context, s stretch) error {
 		require.Equal(t, f.step, s.step)
