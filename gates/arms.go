@@ -54,7 +54,7 @@ func episodeOf(at int64) int64 {
 // now by their difference, and takes back a pass that is not shown.
 func (j *judge) compareArms(c *job, each string, e *estimate, check *Check) {
 	before := newEstimate(c.row, c.gate.Stat, j.now.reading(j.now.ask(c.gate.SLI, c.gate, c.inst, measure.Baseline, c.wants()), each))
-	a := &armsJob{job: c, candidate: e, baseline: &before, confidence: c.gate.confidence()}
+	a := &armsJob{job: c, candidate: e, baseline: &before, confidence: j.sure(c.gate)}
 	a.episodes = episodesOf(c.row, e.reading, before.reading)
 	found := j.against(a, c.gate.Value, each)
 	check.Warnings = append(check.Warnings, found.warnings...)
@@ -63,6 +63,10 @@ func (j *judge) compareArms(c *job, each string, e *estimate, check *Check) {
 	}
 	if check.Outcome == Pass && !found.holds {
 		check.doubt(Evidence, "%s", found.reason)
+		check.lacks = math.Inf(1)
+		if found.lacks > 0 {
+			check.lacks = found.lacks
+		}
 	}
 }
 
@@ -116,6 +120,7 @@ type compared struct {
 	text     string // evidence, in numbers
 	reason   string // why it does not hold
 	warnings []string
+	lacks    float64 // seconds of more traffic that could show it; 0 when nobody knows
 }
 
 // against compares with a value or its parts.
@@ -146,6 +151,7 @@ func together(x, y compared, lenient bool) compared {
 	if x.holds == y.holds {
 		x.warnings = append(x.warnings, y.warnings...)
 		x.reason += "; and " + y.reason
+		x.lacks = max(x.lacks, y.lacks)
 	}
 	x.text = cmp.Or(x.text, y.text)
 	return x
@@ -214,7 +220,11 @@ func (a *armsJob) decide(v Value, margin evidence.Margin) compared {
 		found.warnings = []string{fmt.Sprintf(
 			"of the candidate none of %s %s: that a multiple of so few is kept can not be shown; points can, such as baseline + 0.1pp", countText(a.candidate.n), a.noun())}
 	default:
-		found.reason = fmt.Sprintf("that %s is kept is not shown: %s%s", v, found.text, a.need(margin, d))
+		found.reason = fmt.Sprintf("that %s is kept is not shown: %s", v, found.text)
+		var in float64
+		if found.lacks, in = a.lacks(margin, d); in > 0 {
+			found.reason += fmt.Sprintf("; if both arms are alike, about %s of such traffic can show it", aboutText(in))
+		}
 	}
 	return found
 }
@@ -320,19 +330,18 @@ func round(x float64) float64 {
 // pointsText writes a difference of shares in percentage points.
 func pointsText(x float64) string { return plainText(round(100*x)) + " pp" }
 
-// need says how long it takes to show that the margin is kept, if both arms are
-// alike; "" when that is not known.
-func (a *armsJob) need(margin evidence.Margin, d evidence.Decision) string {
-	seconds := float64(len(a.episodes) * evidence.Episode)
-	if seconds == 0 || a.candidate.n == 0 || a.baseline.n == 0 {
-		return ""
+// lacks gives how many more seconds of such traffic, and how many in all, show
+// that the margin is kept, if both arms are alike; 0 when nobody knows.
+func (a *armsJob) lacks(margin evidence.Margin, d evidence.Decision) (more, all float64) {
+	had := float64(len(a.episodes) * evidence.Episode)
+	if had == 0 || a.candidate.n == 0 || a.baseline.n == 0 {
+		return 0, 0
 	}
-	t := evidence.Traffic{Candidate: float64(a.candidate.n) / seconds, Baseline: float64(a.baseline.n) / seconds, Inflation: d.Inflation}
-	takes, ok := a.shownIn(t, margin)
-	if !ok || takes <= seconds {
-		return ""
+	t := evidence.Traffic{Candidate: float64(a.candidate.n) / had, Baseline: float64(a.baseline.n) / had, Inflation: d.Inflation}
+	if takes, ok := a.shownIn(t, margin); ok && takes > had {
+		return takes - had, takes
 	}
-	return fmt.Sprintf("; if both arms are alike, about %s of such traffic can show it", aboutText(takes))
+	return 0, 0
 }
 
 func (a *armsJob) shownIn(t evidence.Traffic, margin evidence.Margin) (seconds float64, ok bool) {

@@ -105,7 +105,11 @@ func (j *judge) sideBound(s side, v Value, c *job, each string, confidence float
 	if c.row.Unit == UnitShare {
 		b.value, b.low, b.high = clampShare(b.value), clampShare(b.low), clampShare(b.high)
 	}
-	if have, want := e.tooFew(max(enoughForBaseline, e.wanted(c.gate, b.value))); have != "" {
+	wanted := max(enoughForBaseline, e.wanted(c.gate, b.value))
+	if have, want := e.tooFew(wanted); have != "" {
+		if o == j.now {
+			b.lacks = e.lacks(wanted)
+		}
 		b.missing = fmt.Sprintf("the baseline has %s; comparing wants %s", have, want)
 	}
 	return b

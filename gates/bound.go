@@ -12,10 +12,11 @@ import (
 // itself measured, the interval that it may lie in.
 type bound struct {
 	value, low, high float64
-	note             string // what it rests on
-	missing          string // why there is none
-	unless           string // why a more lenient one, which would count, is not known
-	first            bool   // nothing to compare with is what the plan expects of a first run
+	note             string  // what it rests on
+	missing          string  // why there is none
+	lacks            float64 // seconds of more traffic until it is known; see [Check]
+	unless           string  // why a more lenient one, which would count, is not known
+	first            bool    // nothing to compare with is what the plan expects of a first run
 }
 
 func exactly(x float64) bound { return bound{value: x, low: x, high: x} }
@@ -102,7 +103,7 @@ func pick(kind string, op Op, a, b bound) bound {
 	}
 	return bound{
 		value: of(a.value, b.value), low: of(a.low, b.low), high: of(a.high, b.high),
-		note: cmp.Or(a.note, b.note), missing: missing, unless: cmp.Or(a.unless, b.unless),
+		note: cmp.Or(a.note, b.note), missing: missing, lacks: max(a.lacks, b.lacks), unless: cmp.Or(a.unless, b.unless),
 	}
 }
 

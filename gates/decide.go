@@ -13,6 +13,7 @@ import (
 func (j *judge) decide(c *job, each string, split float64, check *Check) {
 	r := j.now.reading(c.acc, each)
 	e := newEstimate(c.row, c.gate.Stat, r)
+	e.sure = j.sure(c.gate)
 	check.Samples, check.Failed = e.n, r.failed
 	check.Warnings = append(check.Warnings, r.warnings...)
 	if math.IsNaN(e.value) {
@@ -27,6 +28,7 @@ func (j *judge) decide(c *job, each string, split float64, check *Check) {
 	}
 	if limit.missing != "" {
 		check.doubt(Evidence, "%s", limit.missing)
+		check.lacks = limit.lacks
 		return
 	}
 	check.Limit = finite(limit.value)
@@ -53,6 +55,10 @@ func (j *judge) decide(c *job, each string, split float64, check *Check) {
 		check.doubt(Evidence, "%s", gap)
 	}
 }
+
+// sure is the confidence with which a pass is shown, where it has to be: a phase
+// that may be judged twice has half of the allowed error each time.
+func (j *judge) sure(g Gate) float64 { return evidence.Split(g.confidence(), j.now.timeline.looks) }
 
 // fromHalf turns the confidence of one side into that of an interval of which
 // half the error is spent on the other side of the comparison.
@@ -174,6 +180,7 @@ func (e *estimate) meetsAll(g Gate, ops []Op, limit bound, check *Check) bool {
 		switch {
 		case !meets(e.value, op, limit.value):
 			check.doubt(Evidence, "%s was %s, not %s, but so few samples (%s) do not exclude it", g.Subject(), unitText(e.value, e.row.Unit), check.Objective, countText(e.n))
+			check.lacks = math.Inf(1)
 			return false
 		case e.mayBreak(op, limit.value):
 			check.doubt(Evidence, "%s attempts never ended or have no value; with them %s may not be %s", countText(e.hidden()), g.Subject(), check.Objective)
@@ -193,11 +200,13 @@ func (e *estimate) meetsAll(g Gate, ops []Op, limit bound, check *Check) bool {
 func (e *estimate) passOrDoubt(g Gate, ops []Op, limit float64, check *Check) {
 	if have, want := e.tooFew(e.wanted(g, limit)); have != "" {
 		check.doubt(Evidence, "%s", cannotConfirm(have, promised(g, limit, e.row.kind == shareKind), want))
+		check.lacks = e.lacks(e.wanted(g, limit))
 		return
 	}
 	for _, op := range ops {
-		if g.Strict && !e.assures(op, limit, g.confidence()) {
+		if g.Strict && !e.assures(op, limit, e.sure) {
 			check.doubt(Evidence, "%s meets the objective, but its interval does not", g.Subject())
+			check.lacks = math.Inf(1)
 			return
 		}
 	}

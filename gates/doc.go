@@ -75,6 +75,14 @@
 // parallel; composed is judged by the bounds of its measured parts together,
 // for it only grows with each of theirs.
 //
+// # Going on
+//
+// [Extension] tells whether a phase that is inconclusive only for want of
+// evidence should send a while longer. A phase of which that may be asked is
+// judged twice, so that each time has half of the allowed error; its record says
+// so. A test of it then has two parts, each with its warm-up, and what lies
+// between them is no time in which it ran.
+//
 // # Watching
 //
 // A [Watch] tests the steady gates of a phase each second while it goes on. Its

@@ -15,7 +15,8 @@ type estimate struct {
 	n, hits uint64  // samples; for a share, those in its numerator
 	value   float64 // NaN when there is none, +Inf when it falls among the dropped
 	batches evidence.Batches
-	none    string // why there is no value
+	none    string  // why there is no value
+	sure    float64 // confidence with which a pass is shown, where it has to be
 }
 
 // newEstimate computes an SLI from what was read.
@@ -273,6 +274,22 @@ func (e *estimate) tooFew(wanted uint64) (have, want string) {
 		return countText(e.n) + " samples", countText(wanted)
 	}
 	return "", ""
+}
+
+// lacks gives how many seconds it takes, as it went up to now, until there are
+// as many samples as are wanted; 0 when nobody knows.
+func (e *estimate) lacks(wanted uint64) float64 {
+	var ran float64
+	for _, s := range e.reading.running {
+		ran += float64(s.to-s.from) / 1e9
+	}
+	if e.row.kind == rateKind {
+		return float64(enoughSeconds - min(enoughSeconds, e.batches.Count()))
+	}
+	if e.n == 0 || !(ran > 0) || wanted <= e.n {
+		return 0
+	}
+	return float64(wanted-e.n) * ran / float64(e.n)
 }
 
 func neededFor(row SLI, stat Stat, op Op, limit, confidence float64) uint64 {

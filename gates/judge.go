@@ -15,6 +15,12 @@ import (
 // memory bounded by gates, series and seconds, and gives the same verdict for
 // the same record every time.
 func Judge(gates []Gate, record Record) Verdict {
+	j := newJudge(gates, record)
+	return j.verdict(j.checks())
+}
+
+// newJudge reads all that a verdict rests on.
+func newJudge(gates []Gate, record Record) *judge {
 	now := newObserver(readEvents(record.Phase, record.Events))
 	j := &judge{now: now, record: record}
 	gates = parsed(gates)
@@ -28,7 +34,7 @@ func Judge(gates []Gate, record Record) Verdict {
 	now.endless()
 	j.relapse()
 	j.compareWith(record.Baselines)
-	return j.verdict(j.checks())
+	return j
 }
 
 // judge is one call of Judge.
@@ -255,7 +261,7 @@ func (j *judge) check(c *job, each string, critical int) Check {
 	if c.gate.Advisory != "" {
 		check.warn("it decides nothing yet: %s", c.gate.Advisory)
 	}
-	split := evidence.Split(c.gate.confidence(), critical)
+	split := evidence.Split(c.gate.confidence(), critical*j.now.timeline.looks)
 	switch {
 	case j.now.err != nil:
 		check.doubt(Evidence, "the record could not be read: %v", j.now.err)
@@ -278,6 +284,9 @@ func (j *judge) check(c *job, each string, critical int) Check {
 		j.composed(c, split, &check)
 	default:
 		j.decide(c, each, split, &check)
+	}
+	if !steadyKind(c.gate) && c.inst.period.Kind != Overall {
+		check.lacks = 0 // there are no disruptions in more traffic
 	}
 	j.trust(c, &check)
 	check.waive(j.record.Run)

@@ -136,7 +136,7 @@ func (o *observer) add(w *measure.Window) {
 		return
 	}
 	r.account(w)
-	if w.Start < r.warmEnd || len(r.targets) == 0 {
+	if w.Start < r.warmEnd || w.Start >= r.warm.from && w.Start < r.warm.to || len(r.targets) == 0 {
 		return
 	}
 	in := o.membership(w.Start, w.Start+w.Width)

@@ -109,17 +109,19 @@ func (o *observer) readStream(r *reading, a *accumulator, each string, key testK
 	}
 	if found {
 		r.matched = true
-		r.running = union(append(r.running, o.ran(key, s))...)
+		r.running = union(append(r.running, o.ran(key, s)...)...)
 	}
 }
 
 // ran is when a test sent what is judged.
-func (o *observer) ran(key testKey, s *stream) span {
+func (o *observer) ran(key testKey, s *stream) []span {
 	run := o.timeline.tests[key]
 	if run == nil || run.starts == 0 || run.ends == 0 {
-		return span{max(s.first, o.timeline.warmEnd(key)), s.last}
+		return []span{{max(s.first, o.timeline.warmEnd(key)), s.last}}
 	}
-	return span{max(run.start, o.timeline.warmEnd(key)), run.end}
+	all := run.judged()
+	all[len(all)-1].to = run.end // as far as is known
+	return all
 }
 
 // attempts adds the attempts of one test.

@@ -19,6 +19,7 @@ type route struct {
 	class    class
 	sum      *cell // of the stream; nil when it is not summed up
 	warmEnd  int64
+	warm     span  // the warm-up of the second part, and the time before; empty when there is none
 	from, to int64 // when the test ran, with some leeway
 	targets  []target
 }
@@ -63,6 +64,9 @@ func (o *observer) resolve(s measure.Series) *route {
 	}
 	if run := o.timeline.tests[key]; run != nil && run.starts > 0 {
 		r.from = run.start - second - skew
+		if run.again > 0 && run.warmup > 0 {
+			r.warm = span{run.pause, run.again + int64(run.warmup)}
+		}
 		if run.ends >= run.starts {
 			r.to = run.end + skew
 		}

@@ -25,6 +25,7 @@ type testRun struct {
 	warmup       time.Duration
 	start, end   int64
 	starts, ends int
+	pause, again int64  // when it ended first, and began once more because the phase was extended; 0 when it was not
 	incomplete   string // why it did not run to its end
 }
 
@@ -75,11 +76,13 @@ type timeline struct {
 	overflow    bool
 	faultActive bool
 	warnings    []string
+	looks       int   // how often the phase may be judged: the allowed error is split over them
+	extended    int64 // when it was decided that the tests begin once more; 0 when it was not
 }
 
 // readEvents puts the events of a phase in order of time.
 func readEvents(phase string, events []measure.Event) *timeline {
-	t := &timeline{phase: phase, tests: map[testKey]*testRun{}, skipped: map[string]string{}, skippedOf: map[string]string{}, metrics: map[string]map[string]string{}, objectives: map[string]counted{}}
+	t := &timeline{phase: phase, looks: 1, tests: map[testKey]*testRun{}, skipped: map[string]string{}, skippedOf: map[string]string{}, metrics: map[string]map[string]string{}, objectives: map[string]counted{}}
 	mine := slices.DeleteFunc(slices.Clone(events), func(e measure.Event) bool {
 		return e.Phase != phase && e.Phase != ""
 	})
@@ -98,7 +101,8 @@ func readEvents(phase string, events []measure.Event) *timeline {
 // eventReaders is what each kind of event means to the timeline. Kinds that
 // are not here do not bear on a verdict.
 var eventReaders = map[string]func(*timeline, measure.Event){
-	measure.EventPhase:      func(t *timeline, e measure.Event) { t.first = e.Attrs["first"] != "" },
+	measure.EventPhase:      (*timeline).begun,
+	measure.EventExtended:   (*timeline).extendedEvent,
 	measure.EventVersion:    (*timeline).versionEvent,
 	measure.EventTest:       (*timeline).testStarted,
 	measure.EventTestEnd:    (*timeline).testEnded,
@@ -180,8 +184,29 @@ func (t *timeline) test(e measure.Event) *testRun {
 	return t.tests[key]
 }
 
+// mostLooks bounds what a record may claim: a phase is extended once.
+const mostLooks = 2
+
+func (t *timeline) begun(e measure.Event) {
+	t.first = e.Attrs["first"] != ""
+	if n, err := strconv.Atoi(e.Attrs["looks"]); err == nil {
+		t.looks = min(max(1, n), mostLooks)
+	}
+}
+
+func (t *timeline) extendedEvent(e measure.Event) {
+	if t.extended == 0 {
+		t.extended = e.At
+		t.looks = mostLooks // whatever was said before
+		t.warn("the phase was extended by %s: %s", cmp.Or(e.Attrs["for"], "some time"), cmp.Or(e.Attrs["reason"], "no reason was given"))
+	}
+}
+
 func (t *timeline) testStarted(e measure.Event) {
 	run := t.test(e)
+	if t.extended > 0 && run.starts > 0 && run.again == 0 {
+		run.pause, run.again = run.end, e.At
+	}
 	if run.starts == 0 {
 		run.start, run.kind = e.At, e.Attrs["kind"]
 	}
@@ -308,6 +333,31 @@ func (t *timeline) warmEnd(key testKey) int64 {
 	return run.start + int64(run.warmup)
 }
 
+// parts are the stretches in which a test sent: one, or two where the phase was
+// extended.
+func (run *testRun) parts() []span {
+	end := run.end
+	if run.ends < run.starts {
+		end = math.MaxInt64
+	}
+	switch {
+	case run.starts == 0:
+		return nil
+	case run.again == 0:
+		return []span{{run.start, end}}
+	}
+	return []span{{run.start, run.pause}, {run.again, end}}
+}
+
+// judged are the parts of a test without their warm-ups.
+func (run *testRun) judged() []span {
+	all := run.parts()
+	for i := range all {
+		all[i].from += int64(run.warmup)
+	}
+	return all
+}
+
 // runsArm reports whether a test sends to an arm.
 func (t *timeline) runsArm(arm string) bool {
 	for key := range t.tests {
@@ -322,12 +372,8 @@ func (t *timeline) runsArm(arm string) bool {
 func (t *timeline) runs(arm string) spans {
 	var all []span
 	for key, run := range t.tests {
-		switch {
-		case key.arm != arm || run.starts == 0:
-		case run.ends < run.starts:
-			all = append(all, span{run.start, math.MaxInt64})
-		default:
-			all = append(all, span{run.start, run.end})
+		if key.arm == arm {
+			all = append(all, run.parts()...)
 		}
 	}
 	return union(all...)
@@ -337,8 +383,11 @@ func (t *timeline) runs(arm string) spans {
 func (t *timeline) warmups(arm string) spans {
 	var all []span
 	for key, run := range t.tests {
-		if key.arm == arm && run.starts > 0 && run.warmup > 0 {
-			all = append(all, span{run.start, t.warmEnd(key)})
+		if key.arm != arm || run.warmup == 0 {
+			continue
+		}
+		for _, part := range run.parts() {
+			all = append(all, span{part.from, part.from + int64(run.warmup)})
 		}
 	}
 	return union(all...)

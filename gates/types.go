@@ -86,6 +86,8 @@ type Check struct {
 	Evidence  string   `json:"evidence,omitempty"` // "3 of 2,400 failed; 95 % interval 99.64 % to 99.97 %; fails at 16"
 	Reason    string   `json:"reason,omitempty"`   // why it is not a pass, in a sentence
 	Warnings  []string `json:"warnings,omitempty"`
+
+	lacks float64 // seconds of more traffic that could settle it; infinite when nobody knows how many, 0 when none
 }
 
 // Traffic sums up what one test sent to one arm over the whole run.

@@ -145,7 +145,7 @@ func (j *judge) summary() []Traffic {
 		if run != nil {
 			t.Kind = run.kind
 			t.Complete = run.starts > 0 && run.ends >= run.starts && run.incomplete == ""
-			t.Seconds = float64(max(0, run.end-run.start)) / 1e9
+			t.Seconds = float64(max(0, run.end-run.start-(run.again-run.pause))) / 1e9
 		}
 		if s != nil {
 			t.fill(s)

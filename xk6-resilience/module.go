@@ -63,7 +63,7 @@ func (v *vu) row() sobek.Value {
 		return sobek.Null()
 	}
 	parse, _ := sobek.AssertFunction(v.Runtime().Get("JSON").ToObject(v.Runtime()).Get("parse"))
-	row := feeder.Raw(v.State().GetScenarioGlobalVUIter())
+	row := feeder.Raw(v.session.around.Load().stream.First + v.State().GetScenarioGlobalVUIter())
 	value, err := parse(sobek.Undefined(), v.Runtime().ToValue(string(row)))
 	if err != nil {
 		v.throw(err)

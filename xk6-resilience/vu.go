@@ -48,7 +48,7 @@ func (v *vu) beginIteration() *span {
 		it.loops = looping[sc.Executor]
 		v.session.begin(sc.StartTime)
 	}
-	v.random.Seed(uint64(around.stream.Seed), state.GetScenarioGlobalVUIter()) //nolint:gosec // any bits do
+	v.random.Seed(uint64(around.stream.Seed), around.stream.First+state.GetScenarioGlobalVUIter()) //nolint:gosec // any bits do
 	v.mu.Lock()
 	v.iteration, v.quiet = it, false
 	v.mu.Unlock()

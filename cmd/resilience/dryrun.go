@@ -152,6 +152,9 @@ func critical(phase plan.Phase, slots []plan.Slot) (n int) {
 			n++
 		}
 	}
+	if phase.Extend > 0 { // which is judged twice
+		n *= 2
+	}
 	return n
 }
 

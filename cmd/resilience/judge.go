@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -159,6 +160,20 @@ func judgePhase(db *store.DB, name string, other *plan.Plan) (gates.Verdict, err
 		return gates.Verdict{}, err
 	}
 	return gates.Judge(list, rec), nil
+}
+
+// extension decides from what was recorded of a phase whether it should go on.
+func extension(db *store.DB, phase string, most time.Duration) (more time.Duration, why string, err error) {
+	rec, err := db.Record(phase)
+	if err != nil {
+		return 0, "", err
+	}
+	list, err := db.Gates(phase)
+	if err != nil {
+		return 0, "", err
+	}
+	more, why = gates.Extension(list, rec, most)
+	return more, why, nil
 }
 
 // gatesFrom are the gates that a plan has for a phase.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -103,6 +104,9 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 	conductor := &conduct.Conductor{
 		Plan: played, Adapters: adapters(p), Socket: socketOf(db.Path()), Recorder: db, Listener: live, Hurry: hurry, ID: info.ID, Seed: info.Seed, Guard: guard,
 		Logs: strings.TrimSuffix(db.Path(), store.Extension) + ".logs", Getenv: os.LookupEnv,
+	}
+	conductor.Extension = func(phase string, most time.Duration) (time.Duration, string, error) {
+		return extension(db, phase, most)
 	}
 	runErr := runPhases(ctx, conductor, db, phases, live)
 	live.Close()

@@ -94,11 +94,12 @@ type Window struct {
 
 // Kinds of events.
 const (
-	EventPhase      = "phase"      // a phase began; Attrs candidate, baseline, traffic (a digest of what is sent and disrupted), first ("record" when a run without a baseline is to be the first)
+	EventPhase      = "phase"      // a phase began; Attrs candidate, baseline, traffic (a digest of what is sent and disrupted), first ("record" when a run without a baseline is to be the first), looks (how often it may be judged; "" for once)
 	EventPhaseEnd   = "phase-end"  // Attrs reason when it ended early
 	EventVersion    = "version"    // which version a target is; Name the target, Attrs when (before or after the tests), version or error, wanted ("" when any will do)
 	EventTest       = "test"       // a test began to send; Attrs kind, warmup (a Go duration), engine
 	EventTestEnd    = "test-end"   // Attrs complete ("true"/"false"), reason
+	EventExtended   = "extended"   // the tests begin once more, because there was not enough evidence; Attrs for (a Go duration, without warm-up), reason
 	EventReach      = "reach"      // what a disruption would act on, found out before any load; Attrs unit, of, names
 	EventDisruption = "disruption" // in effect from now; Attrs fault, on, share (0 to 1, "" when all), settle (a Go duration), unit, names, sweep (what it is a part of)
 	EventLifted     = "lifted"     // Attrs touched, matched, unit, names, doubt (why its time can not be trusted); error when lifting could not be confirmed

@@ -11,6 +11,7 @@ type Stream struct {
 	Env    map[string]string // for scripts; the test's own env included
 	Hosts  []string          // host:port that traffic may go to; nothing else is dialled
 	Seed   int64
+	First  uint64 // number of its first iteration: over 0 where the test was extended, and goes on
 
 	Run        string   // the id of the run
 	Control    *Control // of the harness's proxies, for what the script injects; nil where there is none

@@ -18,7 +18,7 @@ var (
 		validSources, validQueries,
 	}
 	phaseRules = []func(*checker, *Phase){
-		validPhase, validBaseline, validAborts, validWatch, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
+		validPhase, validBaseline, validAborts, validWatch, validExtend, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
 	}
 	testRules = []func(*checker, *Phase, *Test){
 		validTestName, oneKind,

@@ -51,6 +51,9 @@ var tales = map[string]func(v *view, e measure.Event, at time.Time) string{
 	measure.EventSkipped: func(_ *view, e measure.Event, _ time.Time) string {
 		return withDetail("! "+e.Name+" was not injected", e.Attrs["reason"])
 	},
+	measure.EventExtended: func(_ *view, e measure.Event, _ time.Time) string {
+		return withDetail("the tests go on for "+e.Attrs["for"]+", because there is too little evidence", e.Attrs["reason"])
+	},
 	measure.EventException: func(_ *view, e measure.Event, _ time.Time) string {
 		return withDetail("! "+cmp.Or(e.Test, "a script")+" threw", e.Attrs["message"])
 	},

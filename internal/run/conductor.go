@@ -15,8 +15,8 @@ import (
 	"resilience/internal/plan"
 )
 
-// Conductor runs phases of one plan. All fields but Hurry, Listener, Guard and Socket
-// must be set.
+// Conductor runs phases of one plan. All fields but Hurry, Listener, Guard, Extension
+// and Socket must be set.
 type Conductor struct {
 	Plan     plan.Plan
 	Adapters Adapters
@@ -29,6 +29,11 @@ type Conductor struct {
 	Logs     string                                    // folder for the output of services and hooks
 	Getenv   func(name string) (value string, ok bool) // where secrets are looked up
 	Guard    *Guard                                    // nil: no fault is injected that would outlive this process
+
+	// Extension decides, from the record of a phase whose tests are over, for how
+	// much longer they should send, up to the most that the plan allows, and why;
+	// 0 when they should not. Nil: no phase is extended.
+	Extension func(phase string, most time.Duration) (more time.Duration, why string, err error)
 
 	events atomic.Uint64
 	fault  atomic.Bool
@@ -71,9 +76,13 @@ func (c *Conductor) phase(name string) (plan.Phase, bool) {
 
 // runPhase runs one phase and undoes all it did, whatever happens.
 func (c *Conductor) runPhase(ctx context.Context, phase plan.Phase) (err error) {
-	if err := c.event(measure.Event{Kind: measure.EventPhase, Phase: phase.Name, Name: phase.Name, Attrs: map[string]string{
+	began := map[string]string{
 		"candidate": phase.Candidate, "baseline": phase.Baseline.Target, "traffic": plan.Traffic(phase, c.Plan.Dir), "first": phase.Baseline.First,
-	}}); err != nil {
+	}
+	if c.extends(phase) {
+		began["looks"] = "2"
+	}
+	if err := c.event(measure.Event{Kind: measure.EventPhase, Phase: phase.Name, Name: phase.Name, Attrs: began}); err != nil {
 		return err
 	}
 	undo := &undoing{}

@@ -18,6 +18,7 @@
 //	        schedule   when each disruption is due; several may be in effect
 //	        disrupt    one injection, lifted when its time is over
 //	        observe    queries are put to the monitoring meanwhile
+//	        extend     the tests once more, if there was too little evidence
 //	        after, services stopped, proxies closed: on every path
 //	    batches -> Recorder (durable) and Listener (the live view)
 //	-> store.Record -> gates.Judge -> report

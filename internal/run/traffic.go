@@ -58,11 +58,13 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 	defer stop(nil)
 	b.tests, b.stop = together, stop
 	asked := c.asking(ctx, b, telemetry)
+	injecting, calm := context.WithCancel(together)
+	defer calm()
 	var faults, watching sync.WaitGroup
 	faults.Go(func() {
 		defer c.calm(b)
 		defer guarded(stop, "schedule")
-		c.schedule(together, b, disruptions, clock, health)
+		c.schedule(injecting, b, disruptions, clock, health)
 	})
 	watching.Go(func() {
 		defer guarded(stop, "abort_if")
@@ -73,8 +75,12 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 		c.watchGates(together, stop, b, health)
 	})
 	err = c.send(together, stop, streams, engines, clock, emit)
-	stop(nil)
+	calm()
 	faults.Wait()
+	if err == nil && together.Err() == nil {
+		err = c.extend(together, stop, b, streams, clock, emit)
+	}
+	stop(nil)
 	watching.Wait()
 	return errors.Join(err, asked(), broke(together), ctx.Err())
 }

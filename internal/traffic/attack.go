@@ -88,7 +88,7 @@ func (a *attack) begin() error {
 		"kind": a.kind, "warmup": time.Duration(a.profile.Warmup).String(), "engine": "vegeta",
 	})
 	a.tellAsked(a.began)
-	schedule, err := newSchedule(a.curve, a.profile.Arrival, a.stream.Seed)
+	schedule, err := newSchedule(a.curve, a.profile.Arrival, a.stream.Seed^int64(a.stream.First)) //nolint:gosec // any bits do
 	a.arrivals = &arrivals{sending: a.sending, began: a.began, schedule: schedule, workers: a.workers}
 	return err
 }
@@ -172,10 +172,11 @@ func (a *attack) target(t *vegeta.Target) error {
 	a.lagMu.Unlock()
 	a.recorder.blame("lag", evidence)
 
-	try := &attempt{arrival: due, route: a.mix.pick(due.seq), deadline: time.Now().Add(a.timeout)}
+	number := a.stream.First + due.seq
+	try := &attempt{arrival: due, route: a.mix.pick(number), deadline: time.Now().Add(a.timeout)}
 	var row map[string]string
 	if a.feeder != nil {
-		row = a.feeder.Row(due.seq)
+		row = a.feeder.Row(number)
 	}
 	fragment := strconv.FormatUint(due.seq, 10)
 	try.route.fill(t, row, fragment)

@@ -61,7 +61,7 @@ func (k *K6) Run(ctx context.Context, emit func(measure.Batch) error) error {
 	if err != nil {
 		return err
 	}
-	settings := plan.Settings{Source: k.source(), Stream: k.stream, Headers: headers}
+	settings := plan.Settings{Source: sourceOf("k6", k.stream), Stream: k.stream, Headers: headers}
 	talk := &conversation{conn: child.conn, settings: settings, emit: emit, credentials: credentials}
 	return child.finish(ctx, talk, k.stream)
 }
@@ -74,10 +74,6 @@ func merged(own, credentials map[string]string) map[string]string {
 	}
 	maps.Copy(headers, credentials)
 	return headers
-}
-
-func (k *K6) source() string {
-	return fmt.Sprintf("k6/%s/%s/%s", k.stream.Phase, k.stream.Test.Name, k.stream.Arm)
 }
 
 // child is a k6 process.

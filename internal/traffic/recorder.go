@@ -1,6 +1,7 @@
 package traffic
 
 import (
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -29,7 +30,7 @@ type recorder struct {
 }
 
 func newRecorder(s plan.Stream) *recorder {
-	source := "requests/" + s.Phase + "/" + s.Test.Name + "/" + s.Arm
+	source := sourceOf("requests", s)
 	return &recorder{
 		source: source, phase: s.Phase, test: s.Test.Name, arm: s.Arm,
 		aggregator: measure.NewAggregator(source, maxSeries), kinds: map[string]int{},
@@ -93,4 +94,14 @@ func (r *recorder) flush() measure.Batch {
 	batch.Windows = r.aggregator.Take()
 	r.batch = measure.Batch{}
 	return batch
+}
+
+// sourceOf names the engine of a stream in what it measures. A test that goes on
+// does so under another name: its windows and events are numbered anew.
+func sourceOf(engine string, s plan.Stream) string {
+	name := engine + "/" + s.Phase + "/" + s.Test.Name + "/" + s.Arm
+	if s.First > 0 {
+		name += fmt.Sprintf("/from %d", s.First)
+	}
+	return name
 }
