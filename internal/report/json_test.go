@@ -91,7 +91,7 @@ func TestSchemaDocumentsEveryField(t *testing.T) {
 		require.NotEmpty(t, described.Description, name)
 		var want []string
 		for _, field := range reflect.VisibleFields(fields) {
-			if tag, _, _ := strings.Cut(field.Tag.Get("json"), ","); tag != "-" && !field.Anonymous {
+			if tag, _, _ := strings.Cut(field.Tag.Get("json"), ","); tag != "-" && !field.Anonymous && field.IsExported() {
 				want = append(want, tag)
 			}
 		}
