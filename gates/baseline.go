@@ -40,24 +40,23 @@ func (j *judge) baselineBound(v Value, c *job, each string, confidence float64) 
 	if len(sides) == 0 {
 		return bound{missing: "there is no baseline to compare with", first: j.now.timeline.first}
 	}
-	var known []bound
-	var missing []string
+	var known, missing []bound
 	for _, s := range sides {
 		if b := j.sideBound(s, v, c, each, confidence); b.missing != "" {
-			missing = append(missing, b.missing)
+			missing = append(missing, b)
 		} else {
 			known = append(known, b)
 		}
 	}
 	switch {
 	case len(known) == 0:
-		return bound{missing: missing[0]}
+		return missing[0]
 	case len(sides) == 1:
 		return known[0]
 	}
 	b := medianBound(known, c.row.Unit)
 	if len(missing) > 0 {
-		b.note += fmt.Sprintf("; %d of %d left out: %s", len(missing), len(sides), missing[0])
+		b.note += fmt.Sprintf("; %d of %d left out: %s", len(missing), len(sides), missing[0].missing)
 	}
 	return b
 }
