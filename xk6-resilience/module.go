@@ -19,10 +19,6 @@ type instance struct{ vu *vu }
 // NewModuleInstance implements [modules.Module].
 func (m *module) NewModuleInstance(k6 modules.VU) modules.Instance {
 	v := &vu{VU: k6, session: m.session, random: rand.NewPCG(0, 0)}
-	source := rand.New(v.random) //nolint:gosec // repeatable on purpose
-	if m.session.around.Load().names.Test != "" {
-		k6.Runtime().SetRandSource(source.Float64)
-	}
 	if env := k6.InitEnv(); env != nil {
 		v.metrics = registerBareMetrics(env.Registry)
 	}

@@ -150,6 +150,9 @@ func (v *vu) install() {
 	}
 	state.Transport = &transport{next: state.Transport, vu: v}
 	state.Dialer = &dialer{DialContexter: state.Dialer, vu: v}
+	if v.session.around.Load().names.Test != "" { // not before: k6 sets its own once the script is loaded
+		v.Runtime().SetRandSource(rand.New(v.random).Float64) //nolint:gosec // repeatable on purpose
+	}
 }
 
 // The rest is called with the VU's lock held.
