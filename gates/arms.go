@@ -331,17 +331,23 @@ func round(x float64) float64 {
 func pointsText(x float64) string { return plainText(round(100*x)) + " pp" }
 
 // lacks gives how many more seconds of such traffic, and how many in all, show
-// that the margin is kept, if both arms are alike; 0 when nobody knows.
+// that the margin is kept, if both arms are alike: endlessly many, and 0 in all,
+// where what there was should have shown it and chance was against it; 0 of both
+// when nobody knows.
 func (a *armsJob) lacks(margin evidence.Margin, d evidence.Decision) (more, all float64) {
 	had := float64(len(a.episodes) * evidence.Episode)
 	if had == 0 || a.candidate.n == 0 || a.baseline.n == 0 {
 		return 0, 0
 	}
 	t := evidence.Traffic{Candidate: float64(a.candidate.n) / had, Baseline: float64(a.baseline.n) / had, Inflation: d.Inflation}
-	if takes, ok := a.shownIn(t, margin); ok && takes > had {
-		return takes - had, takes
+	takes, ok := a.shownIn(t, margin)
+	switch {
+	case !ok:
+		return 0, 0
+	case takes <= had:
+		return math.Inf(1), 0
 	}
-	return 0, 0
+	return takes - had, takes
 }
 
 func (a *armsJob) shownIn(t evidence.Traffic, margin evidence.Margin) (seconds float64, ok bool) {

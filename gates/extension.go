@@ -24,7 +24,8 @@ func Extension(gates []Gate, record Record, most time.Duration) (more time.Durat
 	}
 	seconds := 0.0
 	for _, c := range checks {
-		if c.Outcome != Inconclusive || c.Severity == Warning {
+		row, _ := lookUp(c.Gate.SLI)
+		if c.Outcome != Inconclusive || !c.Decides() || row.kind == scoreKind { // which hangs on the others
 			continue
 		}
 		if c.lacks == 0 || c.Cause != Evidence {

@@ -40,6 +40,8 @@ func TestExtension(t *testing.T) {
 		"a baseline that is few": {[]string{"availability >= baseline"}, append(clean, "test t 0..20 arm=baseline", "requests t /a 0..20 count=10 latency=100 arm=baseline"), 13 * time.Second, "availability >= baseline: the baseline has 200 samples; comparing wants 299"},
 		"of two objectives":      {[]string{"availability >= max(1%, baseline)"}, append(clean, "test t 0..20 arm=baseline", "requests t /a 0..20 count=10 arm=baseline"), 13 * time.Second, "the baseline has 200 samples"},
 		"a margin":               {[]string{"availability >= baseline - 2pp"}, append(clean, "test t 0..20 arm=baseline", "requests t /a 0..20 count=10 latency=100 arm=baseline"), 46 * time.Second, "availability >= baseline - 2pp: that baseline - 2pp is kept is not shown"},
+		"chance was against it":  {[]string{"latency p95 <= baseline + 10%"}, []string{"test t 0..300", "requests t /a 0..300 count=50 latency=lognormal(108,0.3)", "test t 0..300 arm=baseline", "requests t /a 0..300 count=50 latency=lognormal(100,0.3) arm=baseline"}, time.Minute, "that baseline + 10% is kept is not shown: at 95 % confidence"},
+		"a score beside it":      {[]string{"availability >= 99%", "score >= 90%"}, clean, 13 * time.Second, "availability >= 99%: 200 samples cannot confirm 99 %; 299 can"},
 		"nothing":                {[]string{"availability >= 99%"}, nil, 0, ""},
 		"no gates":               {nil, clean, 0, ""},
 	} {
@@ -50,4 +52,19 @@ func TestExtension(t *testing.T) {
 			require.Equal(t, got == 0, why == "")
 		})
 	}
+}
+
+// TestExtensionForWhatDecides: nobody waits for a gate that decides nothing.
+func TestExtensionForWhatDecides(t *testing.T) {
+	r := sheetOf(t, "test t 0..20", "requests t /a 0..20 count=10 latency=100").record()
+	all := mustParse(t, "availability >= 95%", "availability >= 99%", "reliability >= 99%")
+	more := func() time.Duration {
+		got, _ := Extension(all, r, time.Minute)
+		return got
+	}
+	require.Zero(t, more(), "reliability stays open")
+	all[2].Waiver = &Waiver{Expires: r.Run.Started.Add(time.Hour)}
+	require.Equal(t, 13*time.Second, more())
+	all[1].Advisory = "young"
+	require.Zero(t, more())
 }

@@ -120,7 +120,8 @@ func foreseen(w io.Writer, phase plan.Phase, slots []plan.Slot) {
 		samples, known := expected(phase, slots, g)
 		return float64(samples) / planned.Steady.Seconds(), known && planned.Steady > 0
 	}
-	for i, line := range gates.Foresee(phase.Sentences(), planned) {
+	list := slices.DeleteFunc(phase.Sentences(), func(g gates.Gate) bool { return g.Waiver.Active(time.Now()) })
+	for i, line := range gates.Foresee(list, planned) {
 		if i == 0 {
 			fmt.Fprintln(w, "\nWith a probability of 90 %:")
 		}
