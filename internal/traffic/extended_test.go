@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"sync"
 	"testing"
@@ -57,7 +58,7 @@ func TestAScriptThatGoesOn(t *testing.T) {
 import http from 'k6/http';
 import { row } from 'k6/x/resilience';
 export default function () { http.get(__ENV.TARGET_URL + '/' + row().name + '/'); }
-`, plan.Profile{Rate: 5, Duration: secs(0.4), MaxVUs: 2, Grace: secs(10), Data: "rows.csv"})
+`, plan.Profile{Rate: 2, Duration: secs(1), MaxVUs: 2, Grace: secs(10), Data: "rows.csv"})
 	require.NoError(t, os.WriteFile(filepath.Join(s.Dir, "rows.csv"), []byte(fiveRows), 0o600))
 	runScript(t, s)
 	first := seen()
@@ -74,7 +75,9 @@ export default function () { http.get(__ENV.TARGET_URL + '/' + row().name + '/')
 	}
 	s.First = 5 // the rows are used up, and begin anew
 	runScript(t, s)
-	require.Regexp(t, "^/r0/", seen()[0])
+	for _, path := range seen() {
+		require.Regexp(t, "^/r[01]/", path)
+	}
 	require.Equal(t, "k6/beta/t/candidate/from 3", out.batch.Windows[0].Source)
 }
 
@@ -86,12 +89,25 @@ func TestChanceGoesOn(t *testing.T) {
 import http from 'k6/http';
 import exec from 'k6/execution';
 export default function () { http.get(__ENV.TARGET_URL + '/' + exec.scenario.iterationInTest + '/' + Math.random()); }
-`, plan.Profile{Rate: 5, Duration: secs(0.2), MaxVUs: 2, Grace: secs(10)})
+`, plan.Profile{Rate: 3, Duration: secs(1), MaxVUs: 3, Grace: secs(10)})
 	runScript(t, s)
 	first := seen()
 	runScript(t, s)
-	require.Equal(t, first[0], seen()[0])
+	require.NotEmpty(t, both(first, seen()))
 	s.First = 1
 	runScript(t, s)
-	require.NotEqual(t, first[0], seen()[0])
+	again := seen()
+	require.NotEmpty(t, again)
+	require.Empty(t, both(first, again))
+}
+
+// both gives what is in two lists: a busy machine may keep an iteration from
+// beginning.
+func both(a, b []string) (common []string) {
+	for _, x := range a {
+		if slices.Contains(b, x) {
+			common = append(common, x)
+		}
+	}
+	return common
 }
