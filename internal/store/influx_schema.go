@@ -47,7 +47,9 @@ var influxQuantiles = []struct {
 const documentPart = 32 << 10
 
 // labels are the tags that all points of a run have.
-func labels(run gates.Run) map[string]string { return map[string]string{"run": run.ID, "plan": run.Plan} }
+func labels(run gates.Run) map[string]string {
+	return map[string]string{"run": run.ID, "plan": run.Plan}
+}
 
 // newPoint makes a point whose empty tags are left out: InfluxDB has none.
 func newPoint(measurement string, run gates.Run, tags map[string]string, fields map[string]any, at int64) *write.Point {
@@ -196,7 +198,9 @@ func floor(at, step int64) int64 { return at - ((at%step)+step)%step }
 func clamped(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 
 // oneLine makes a text fit for a line of a dashboard.
-func oneLine(text string) string { return strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ") }
+func oneLine(text string) string {
+	return strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
+}
 
 // escapeTag replaces what line protocol can not say in a tag (control
 // characters, backslashes, bytes that are no text) by %XX, and so a % that

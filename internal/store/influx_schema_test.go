@@ -156,8 +156,13 @@ func TestRowsThatNobodyWrote(t *testing.T) {
 		key   string
 		value any
 	}{
-		{"count", json.Number("-1")}, {"part", json.Number("4294967296")}, {"start", nil}, {"sum", "many"},
-		{"sketch", "AAAA"}, {"sketch", "?"}, {"phase", json.Number("1")},
+		{"count", json.Number("-1")},
+		{"part", json.Number("4294967296")},
+		{"start", nil},
+		{"sum", "many"},
+		{"sketch", "AAAA"},
+		{"sketch", "?"},
+		{"phase", json.Number("1")},
 	} {
 		r, _ := readLine(t, lineOf(p))
 		r[damage.key] = damage.value

@@ -24,6 +24,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
 	case "writer":
 		beWriter(os.Args[len(os.Args)-1])
+	case "streamer":
+		beStreamer(os.Args[len(os.Args)-1])
 	case "nobody":
 		beNobody(os.Args[len(os.Args)-1])
 	default:
@@ -69,24 +71,32 @@ func killBatch(i int) measure.Batch {
 // comes next; it gives the record and the number of acknowledged batches.
 func killedRecord(t *testing.T, r *rand.Rand) (path string, acknowledged int) {
 	dir := t.TempDir()
-	cmd := child("writer", dir)
+	acknowledged = killed(t, child("writer", dir), 1+r.IntN(100), func() {
+		for range r.IntN(2_000_000) { // a moment, to land anywhere in a transaction
+			r.Uint64()
+		}
+	})
+	return filepath.Join(dir, someRun().ID+Extension), acknowledged
+}
+
+// killed starts a child, waits until it said so many lines, does what is to be
+// done and kills it. It gives the number of lines that it said in all.
+func killed(t *testing.T, cmd *exec.Cmd, after int, then func()) (said int) {
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	lines := bufio.NewScanner(out)
-	for range 1 + r.IntN(100) {
+	for range after {
 		require.True(t, lines.Scan())
-		acknowledged++
+		said++
 	}
-	for range r.IntN(2_000_000) { // a moment, to land anywhere in a transaction
-		r.Uint64()
-	}
+	then()
 	require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
 	for lines.Scan() { // what it said before it died counts too
-		acknowledged++
+		said++
 	}
 	require.ErrorContains(t, cmd.Wait(), "killed")
-	return filepath.Join(dir, someRun().ID+Extension), acknowledged
+	return said
 }
 
 func TestKilledWriterLosesNothing(t *testing.T) {

@@ -1,0 +1,297 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/influxdata/influxdb-client-go/v2/api/write"
+
+	"resilience/gates"
+	"resilience/internal/measure"
+)
+
+// spoolLimit is the most that a spool holds on disk, in bytes.
+const spoolLimit = 1 << 30
+
+// linesLimit is the size of lines, in bytes, at which a batch is cut.
+const linesLimit = 256 << 10
+
+// Stream writes a run to InfluxDB as it goes on. What is appended is put into a
+// spool on disk and sent from there, by a goroutine that tries again until it
+// was acknowledged: memory stays bounded, and neither an outage of InfluxDB nor
+// a kill loses or doubles anything. Points that are sent twice are the same
+// points. It is safe for concurrent use.
+type Stream struct {
+	run    gates.Run
+	spool  *spool
+	writer *influxWriter
+
+	cancel  context.CancelFunc // ends sending at once
+	closing chan struct{}      // closed: end when the spool is empty
+	done    chan struct{}      // closed: sending has ended
+	once    sync.Once
+
+	mu   sync.Mutex
+	sent Sent
+}
+
+// Sent is what became of the points of a stream.
+type Sent struct {
+	Written int64  // acknowledged by InfluxDB
+	Spooled int64  // on disk still
+	Lost    int64  // neither: refused by InfluxDB, or no room in the spool
+	Reason  string // the last thing that went wrong; "" when nothing did
+}
+
+// Complete reports whether all is in InfluxDB.
+func (s Sent) Complete() bool { return s.Spooled == 0 && s.Lost == 0 }
+
+func (s Sent) String() string {
+	text := fmt.Sprintf("%d points written", s.Written)
+	if s.Spooled > 0 {
+		text += fmt.Sprintf(", %d wait on disk", s.Spooled)
+	}
+	if s.Lost > 0 {
+		text += fmt.Sprintf(", %d lost", s.Lost)
+	}
+	if s.Reason != "" && !s.Complete() {
+		text += ": " + s.Reason
+	}
+	return text
+}
+
+// NewStream begins to write a run to InfluxDB, by way of a spool in the folder
+// dir; what an earlier process left there is sent first. A folder that another
+// process uses is an error, and so is an Influx that is not valid.
+func NewStream(to Influx, dir string, run gates.Run) (*Stream, error) {
+	return newStream(to, dir, run, spoolLimit)
+}
+
+func newStream(to Influx, dir string, run gates.Run, limit int64) (*Stream, error) {
+	if err := to.Validate(); err != nil {
+		return nil, err
+	}
+	spool, err := openSpool(dir, limit)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Stream{run: run, spool: spool, writer: newInfluxWriter(to), cancel: cancel, closing: make(chan struct{}), done: make(chan struct{})}
+	go s.send(ctx)
+	return s, nil
+}
+
+// Check writes the description of the run, to find out before any traffic
+// whether InfluxDB takes points. Misfit is set when it will not before the
+// token, the bucket or the URL is changed.
+func (s *Stream) Check(ctx context.Context) (misfit bool, err error) {
+	points, err := s.describe()
+	if err != nil {
+		return false, err
+	}
+	lines := encode(points)
+	err = s.writer.write(ctx, lines)
+	var why *refusal
+	return errors.As(err, &why) && (why.settings() || why.points()), err
+}
+
+// Append puts the windows and events of a batch into the spool; it never waits
+// for InfluxDB. Examples of failures stay in the record. An error says what
+// is lost; it is counted too.
+func (s *Stream) Append(batch measure.Batch) error { return s.append("", batch.Windows, batch.Events) }
+
+func (s *Stream) append(copy string, windows []measure.Window, events []measure.Event) error {
+	var points []*write.Point
+	var errs []error
+	for i := range windows {
+		p, err := windowPoint(s.run, copy, &windows[i])
+		points, errs = s.take(points, errs, p, err)
+	}
+	for _, e := range events {
+		p, err := eventPoint(s.run, copy, e)
+		points, errs = s.take(points, errs, p, err)
+	}
+	return errors.Join(append(errs, s.put(points))...)
+}
+
+func (s *Stream) take(points []*write.Point, errs []error, p *write.Point, err error) ([]*write.Point, []error) {
+	if err != nil {
+		s.lose(1, err)
+		return points, append(errs, err)
+	}
+	return append(points, p), errs
+}
+
+// Verdict writes a verdict and its checks; at, in Unix nanoseconds, is when the
+// phase was over.
+func (s *Stream) Verdict(v gates.Verdict, at int64) error { return s.put(verdictPoints(s.run, v, at)) }
+
+// put spools points, in batches.
+func (s *Stream) put(points []*write.Point) error {
+	var lines []byte
+	var n int64
+	var errs []error
+	flush := func() {
+		if err := s.spool.append(lines, n); err != nil {
+			s.lose(n, err)
+			errs = append(errs, err)
+		}
+		lines, n = nil, 0
+	}
+	for _, p := range points {
+		lines = append(lines, write.PointToLineProtocol(p, time.Nanosecond)...)
+		if n++; len(lines) >= linesLimit {
+			flush()
+		}
+	}
+	if n > 0 {
+		flush()
+	}
+	return errors.Join(errs...)
+}
+
+func encode(points []*write.Point) (lines []byte) {
+	for _, p := range points {
+		lines = append(lines, write.PointToLineProtocol(p, time.Nanosecond)...)
+	}
+	return lines
+}
+
+func (s *Stream) lose(points int64, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent.Lost += points
+	s.sent.Reason = why.Error()
+}
+
+// Close waits until all was sent, or until the context ends, and tells what
+// became of it. What is spooled stays there for the next stream.
+func (s *Stream) Close(ctx context.Context) (Sent, error) {
+	var err error
+	s.once.Do(func() {
+		close(s.closing)
+		select {
+		case <-s.done:
+		case <-ctx.Done():
+		}
+		s.cancel()
+		<-s.done
+		s.writer.close()
+		err = s.spool.close()
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent.Spooled = s.spool.waiting()
+	return s.sent, err
+}
+
+// send sends segment after segment until the stream is closed and the spool
+// empty, or the context ends.
+func (s *Stream) send(ctx context.Context) {
+	defer close(s.done)
+	random := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // spreads attempts
+	for ctx.Err() == nil {
+		next, batches, damaged, ok, err := s.spool.oldest()
+		switch {
+		case err != nil:
+			s.lose(next.points, fmt.Errorf("spool: %w", err))
+			ok = s.spool.remove(next) == nil
+		case ok:
+			ok = s.segment(ctx, next, batches, damaged, random)
+		case s.isClosing():
+			return
+		default:
+			ok = s.wait(ctx)
+		}
+		if !ok {
+			return
+		}
+	}
+}
+
+func (s *Stream) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// wait waits until there may be something to send.
+func (s *Stream) wait(ctx context.Context) bool {
+	select {
+	case <-s.spool.more:
+	case <-s.closing:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// segment sends one, as often as it takes. It gives false when no more can be
+// sent.
+func (s *Stream) segment(ctx context.Context, next segment, b batches, damaged int, random *rand.Rand) bool {
+	if damaged > 0 {
+		s.lose(max(next.points-b.points, 1), fmt.Errorf("%d bytes of the spool are damaged", damaged))
+	}
+	var why *refusal
+	for attempt := 0; len(b.lines) > 0; attempt++ {
+		err := s.writer.write(ctx, b.lines)
+		if ctx.Err() != nil {
+			return false
+		}
+		if !errors.As(err, &why) {
+			break
+		}
+		s.failed(why)
+		if why.points() {
+			break
+		}
+		if why.settings() {
+			return false
+		}
+		if !sleep(ctx, backoff(attempt, why.after, random)) {
+			return false
+		}
+		why = nil
+	}
+	s.settle(b.points, why)
+	if err := s.spool.remove(next); err != nil {
+		s.failed(err)
+		return false // it would be sent again and again
+	}
+	return true
+}
+
+func (s *Stream) failed(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent.Reason = why.Error()
+}
+
+// settle counts points as written, or as lost if they were refused.
+func (s *Stream) settle(points int64, why *refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if why != nil {
+		s.sent.Lost += points
+	} else {
+		s.sent.Written += points
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
