@@ -120,18 +120,18 @@ func (s *Stream) baselines(d *DB, n *totals) error {
 		if one.at.baseline == 0 {
 			continue
 		}
-		copy := copyOf(one.at)
+		origin := originOf(one.at)
 		events, err := d.events(one.id)
 		if err != nil {
 			return err
 		}
-		if err := s.append(copy, nil, events); err != nil {
+		if err := s.append(origin, nil, events); err != nil {
 			return err
 		}
-		if err := s.windows(copy, d, one.at); err != nil {
+		if err := s.windows(origin, d, one.at); err != nil {
 			return err
 		}
-		if err := s.put(documentPoints(s.run, kindBaseline, copy, one.run)); err != nil {
+		if err := s.put(documentPoints(s.run, kindBaseline, origin, one.run)); err != nil {
 			return err
 		}
 		n.events, n.documents = n.events+int64(len(events)), n.documents+1
@@ -139,24 +139,24 @@ func (s *Stream) baselines(d *DB, n *totals) error {
 	return nil
 }
 
-func (s *Stream) windows(copy string, d *DB, of section) error {
+func (s *Stream) windows(origin string, d *DB, of section) error {
 	var some []measure.Window
 	for w, err := range d.windows(of) {
 		if err != nil {
 			return err
 		}
 		if some = append(some, w); len(some) == pushedAtOnce {
-			if err := s.append(copy, some, nil); err != nil {
+			if err := s.append(origin, some, nil); err != nil {
 				return err
 			}
 			some = some[:0]
 		}
 	}
-	return s.append(copy, some, nil)
+	return s.append(origin, some, nil)
 }
 
-// copyOf names a baseline in the tag copy.
-func copyOf(s section) string { return strconv.Itoa(s.baseline) + " " + s.phase }
+// originOf names a baseline in the tag origin.
+func originOf(s section) string { return strconv.Itoa(s.baseline) + " " + s.phase }
 
 // sectionRow is a section of a record as it is in the file.
 type sectionRow struct {

@@ -73,7 +73,7 @@ func (v *values) float(key string) float64 {
 }
 
 // windowOf reads what windowPoint wrote.
-func windowOf(r row) (w measure.Window, copy string, err error) {
+func windowOf(r row) (w measure.Window, origin string, err error) {
 	v := &values{row: r}
 	part := v.count("part")
 	w = measure.Window{
@@ -99,11 +99,11 @@ func windowOf(r row) (w measure.Window, copy string, err error) {
 			v.wrong("sketch")
 		}
 	}
-	return w, v.tag("copy"), v.err
+	return w, v.tag("origin"), v.err
 }
 
 // eventOf reads what eventPoint wrote.
-func eventOf(r row) (e measure.Event, copy string, err error) {
+func eventOf(r row) (e measure.Event, origin string, err error) {
 	v := &values{row: r}
 	e = measure.Event{
 		Source: v.tag("source"), Seq: v.count("seq"), At: v.number("at"), Kind: v.tag("kind"),
@@ -114,7 +114,7 @@ func eventOf(r row) (e measure.Event, copy string, err error) {
 			v.wrong("attrs")
 		}
 	}
-	return e, v.tag("copy"), v.err
+	return e, v.tag("origin"), v.err
 }
 
 // piece is one part of a document.

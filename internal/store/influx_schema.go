@@ -33,7 +33,7 @@ const (
 	kindRun      = "run"      // the description of the run
 	kindPhases   = "phases"   // the phases with their gates
 	kindDocument = "document" // a document of the record, by its name
-	kindBaseline = "baseline" // the description of a run that it is compared with, by copyOf
+	kindBaseline = "baseline" // the description of a run that it is compared with, by originOf
 )
 
 // influxQuantiles are the fields that quantiles of a window are written to.
@@ -67,9 +67,9 @@ func newPoint(measurement string, run gates.Run, tags map[string]string, fields 
 // windowPoint writes a window. Equal tags and times overwrite each other in
 // InfluxDB, so the part of a window, which is what tells late deltas apart, is
 // added to its second in nanoseconds; the tag lap, which no run of today
-// needs, keeps the key exact where that is not enough. The copy names the
+// needs, keeps the key exact where that is not enough. The origin names the
 // baseline that the window belongs to, "" for the run itself.
-func windowPoint(run gates.Run, copy string, w *measure.Window) (*write.Point, error) {
+func windowPoint(run gates.Run, origin string, w *measure.Window) (*write.Point, error) {
 	for _, n := range []uint64{w.Count, w.Failed, w.Unfinished, w.Dropped} {
 		if n > math.MaxInt64 {
 			return nil, errors.New("a count is over 2^63-1, which InfluxDB does not know")
@@ -80,7 +80,7 @@ func windowPoint(run gates.Run, copy string, w *measure.Window) (*write.Point, e
 	}
 	s := w.Series
 	tags := map[string]string{
-		"source": w.Source, "copy": copy,
+		"source": w.Source, "origin": origin,
 		"metric": s.Metric, "phase": s.Phase, "test": s.Test, "arm": s.Arm, "transaction": s.Transaction, "step": s.Step,
 		"tenant": s.Tenant, "class": s.Class, "cell": s.Cell, "region": s.Region, "instance": s.Instance, "status": s.Status,
 	}
@@ -107,13 +107,13 @@ func windowPoint(run gates.Run, copy string, w *measure.Window) (*write.Point, e
 
 // eventPoint writes an event at its microsecond; its number takes the place of
 // the nanoseconds, so that two of a kind in one moment are two.
-func eventPoint(run gates.Run, copy string, e measure.Event) (*write.Point, error) {
+func eventPoint(run gates.Run, origin string, e measure.Event) (*write.Point, error) {
 	if e.Seq > math.MaxInt64 {
 		return nil, errors.New("a number is over 2^63-1, which InfluxDB does not know")
 	}
 	const slots = int64(time.Microsecond)
 	tags := map[string]string{
-		"source": e.Source, "copy": copy, "kind": e.Kind, "phase": e.Phase, "test": e.Test, "arm": e.Arm, "name": e.Name,
+		"source": e.Source, "origin": origin, "kind": e.Kind, "phase": e.Phase, "test": e.Test, "arm": e.Arm, "name": e.Name,
 		"lap": lap(int64(e.Seq)/slots, 0),
 	}
 	fields := map[string]any{"at": e.At, "seq": int64(e.Seq), "text": eventText(e)}

@@ -66,14 +66,14 @@ func anyWindow(t *rapid.T) measure.Window {
 
 func TestWindowsComeBackFromInfluxDB(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		want, copy := anyWindow(t), anyName.Draw(t, "copy")
-		p, err := windowPoint(someRun(), copy, &want)
+		want, origin := anyWindow(t), anyName.Draw(t, "origin")
+		p, err := windowPoint(someRun(), origin, &want)
 		require.NoError(t, err)
 		r, _ := readLine(t, lineOf(p))
-		got, gotCopy, err := windowOf(r)
+		got, gotOrigin, err := windowOf(r)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
-		require.Equal(t, copy, gotCopy)
+		require.Equal(t, origin, gotOrigin)
 	})
 }
 

@@ -104,15 +104,15 @@ func (s *Stream) Check(ctx context.Context) (misfit bool, err error) {
 // is lost; it is counted too.
 func (s *Stream) Append(batch measure.Batch) error { return s.append("", batch.Windows, batch.Events) }
 
-func (s *Stream) append(copy string, windows []measure.Window, events []measure.Event) error {
+func (s *Stream) append(origin string, windows []measure.Window, events []measure.Event) error {
 	var points []*write.Point
 	var errs []error
 	for i := range windows {
-		p, err := windowPoint(s.run, copy, &windows[i])
+		p, err := windowPoint(s.run, origin, &windows[i])
 		points, errs = s.take(points, errs, p, err)
 	}
 	for _, e := range events {
-		p, err := eventPoint(s.run, copy, e)
+		p, err := eventPoint(s.run, origin, e)
 		points, errs = s.take(points, errs, p, err)
 	}
 	return errors.Join(append(errs, s.put(points))...)
