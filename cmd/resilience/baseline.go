@@ -27,6 +27,7 @@ type baselines struct {
 	of    map[string][]*store.DB // by phase
 	notes map[string][]string    // by phase, for its verdict
 	temp  []string               // files that were fetched
+	gone  []func()               // removes what was collected
 }
 
 // findBaselines opens what the phases of a plan are compared with: the one
@@ -86,7 +87,11 @@ func (b *baselines) open(ctx context.Context, ref string) (*store.DB, error) {
 		}
 		return store.Open(path)
 	}
-	path, err := store.Find(runsDir, ref)
+	path, remove, is, err := fromInflux(ctx, ref)
+	b.gone = append(b.gone, remove)
+	if !is {
+		path, err = store.Find(runsDir, ref)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -266,5 +271,8 @@ func (b *baselines) close() {
 	}
 	for _, path := range b.temp {
 		_ = os.Remove(path)
+	}
+	for _, remove := range b.gone {
+		remove()
 	}
 }

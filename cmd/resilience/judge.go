@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -26,12 +27,12 @@ func judgeCommand(s *streams) *cobra.Command {
 		Long: `judge computes the verdict again from the record alone, without traffic, and
 ends with the same exit code. With --plan it judges by the gates of another
 plan.`,
-		Args: exactly(1, "a run: an id, a prefix of one, last, or a file"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Args: exactly(1, "a run: an id, a prefix of one, last, a file, or influx://HOST:8086/BUCKET?run=ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			doc, err := openDocument(args[0], planPath, vars)
+			doc, err := openDocument(cmd.Context(), args[0], planPath, vars)
 			if err != nil {
 				return err
 			}
@@ -48,25 +49,27 @@ plan.`,
 }
 
 // openDocument makes the report of a stored run.
-func openDocument(ref, planPath string, vars []string) (doc report.Document, err error) {
-	path, err := store.Find(runsDir, ref)
-	if err != nil {
-		return doc, &usageError{err.Error()}
-	}
-	db, err := store.Open(path)
+func openDocument(ctx context.Context, ref, planPath string, vars []string) (doc report.Document, err error) {
+	db, done, err := openRun(ctx, ref)
 	if err != nil {
 		return doc, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if planPath == "" {
-		return document(db, nil)
+	defer func() { err = errors.Join(err, done()) }()
+	var other *plan.Plan
+	if planPath != "" {
+		p, err := loadPlan(planPath, vars)
+		if err != nil {
+			return doc, err
+		}
+		other = &p
 	}
-	p, err := loadPlan(planPath, vars)
-	if err != nil {
-		return doc, err
+	doc, err = document(db, other)
+	if isInflux(ref) { // its file is gone in a moment
+		doc.Record, doc.Reproduce = ref, "resilience judge "+shellQuote(ref)
 	}
-	doc, err = document(db, &p)
-	doc.Reproduce += " --plan " + shellQuote(planPath)
+	if planPath != "" {
+		doc.Reproduce += " --plan " + shellQuote(planPath)
+	}
 	return doc, err
 }
 

@@ -16,12 +16,12 @@ func reportCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report RUN",
 		Short: "Show the report of a run in a format, or write all of them",
-		Args:  exactly(1, "a run: an id, a prefix of one, last, or a file"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		Args:  exactly(1, "a run: an id, a prefix of one, last, a file, or influx://HOST:8086/BUCKET?run=ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			doc, err := openDocument(args[0], "", nil)
+			doc, err := openDocument(cmd.Context(), args[0], "", nil)
 			if err != nil {
 				return err
 			}

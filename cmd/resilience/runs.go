@@ -37,6 +37,7 @@ first. With --gates it tells how often each gate failed: over runs of one versio
 			return writeRuns(s.out, list)
 		},
 	}
+	cmd.AddCommand(pushCommand(s))
 	cmd.Flags().BoolVar(&byGate, "gates", false, "tell how often each gate failed, by plan, phase and version")
 	return cmd
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -42,11 +43,21 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each process takes a second to end
 			cluster, err := filepath.Abs("../../xk6-resilience/testdata/cluster")
 			env.Setenv("CLUSTER_SCRIPTS", cluster)
+			for _, name := range []string{"INFLUX_TOKEN", "INFLUX_ORG", "INFLUX_BUCKET"} {
+				env.Setenv(name, os.Getenv(name))
+			}
+			env.Setenv("REAL_INFLUX", strings.TrimRight(os.Getenv("INFLUX_URL"), "/")) // not INFLUX_URL: only some write to it
 			env.Setenv("PATH", env.Getenv("PATH")+string(os.PathListSeparator)+servers.Folder())
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "nowhere": nowhere, "serve": serve, "proxy": proxy, "upstream": upstream, "toxiproxy": toxiproxy, "fetch": fetch,
+		},
+		Condition: func(what string) (bool, error) {
+			if what != "influx" {
+				return false, fmt.Errorf("there is no condition %q", what)
+			}
+			return os.Getenv("INFLUX_URL") != "", nil
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -20,6 +20,7 @@ import (
 type server struct {
 	fail      float64       // share of requests of / that fail
 	asked     atomic.Uint64 // of /
+	written   atomic.Int64  // batches that /api/v2/write was sent
 	hangAfter time.Duration // the first request; 0 is never
 	key       string        // that /guarded wants in X-Key
 	others    []string      // that /either asks, until one answers
@@ -72,11 +73,21 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("/through", s.metrics.counting(s.through))
 	mux.Handle("/metrics", &s.metrics)
 	mux.HandleFunc("/api/v1/query_range", blabs)
+	mux.HandleFunc("/api/v2/write", s.write)
 	mux.HandleFunc("/either", s.either)
 	mux.HandleFunc("/guarded", s.guarded)
 	mux.HandleFunc("/token", s.token)
 	mux.HandleFunc("/ask/{protocol}/{name}", ask)
 	return mux
+}
+
+// write is an InfluxDB that takes one batch and then no more.
+func (s *server) write(w http.ResponseWriter, _ *http.Request) {
+	if s.written.Add(1) == 1 {
+		w.WriteHeader(http.StatusNoContent)
+	} else {
+		http.Error(w, "no more", http.StatusServiceUnavailable)
+	}
 }
 
 // maybe answers "hello" until it hangs.

@@ -29,13 +29,15 @@ var (
 	modelSource string
 	//go:embed telemetry.go
 	telemetrySource string
+	//go:embed influx.go
+	influxSource string
 )
 
 // Schema gives the JSON Schema (draft 2020-12) of a plan as it is written:
 // with ${VARIABLES} in place of values, both forms of a gate, and keys that
 // begin with x- at the top for anchors.
 func Schema() ([]byte, error) {
-	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource)
+	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource)
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ type Plan struct {
 	Alerts       *Alerts               `yaml:"alerts,omitempty"`                                   // where the monitoring reports alerts, or is asked for them
 	Telemetry    map[string]Source     `yaml:"telemetry,omitempty"`                                // monitoring that queries are put to
 	Queries      map[string]Query      `yaml:"queries,omitempty"`                                  // what it is asked while a phase runs; metrics for gates
+	Influx       *Influx               `yaml:"influx,omitempty"`                                   // an InfluxDB that runs are written to
 	Phases       []Phase               `yaml:"phases" jsonschema:"required"`                       // deployment stages
 
 	Dir string `yaml:"-"` // absolute folder of the plan's file; relative paths start there
