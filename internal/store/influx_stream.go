@@ -50,6 +50,7 @@ type Sent struct {
 // Complete reports whether all is in InfluxDB.
 func (s Sent) Complete() bool { return s.Spooled == 0 && s.Lost == 0 }
 
+// String says it in a line.
 func (s Sent) String() string {
 	text := fmt.Sprintf("%d points written", s.Written)
 	if s.Spooled > 0 {

@@ -13,6 +13,9 @@
 // streams the windows of a phase and never holds them all. Names of series
 // and sources are stored once and windows refer to them by number, which keeps
 // windows small and reading fast.
+//
+// A copy may go to InfluxDB: [Stream] writes it there while the run goes on, by
+// way of a spool on disk, and [Collect] makes a record of it again.
 package store
 
 import (

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/influxdata/influxdb-client-go/v2/api/write"
+	"github.com/stretchr/testify/require"
+
+	"resilience/gates"
+	"resilience/internal/measure"
+)
+
+const influxDocs = "../../docs/influxdb.md"
+
+// everyPoint gives points that have every tag and field there is.
+func everyPoint(t *testing.T) []*write.Point {
+	w := window("beta", 1, 1, 2)
+	w.Part = 1 << 31
+	w.Series = measure.Series{
+		Metric: "m", Phase: "p", Test: "t", Arm: "a", Transaction: "tr", Step: "s", Tenant: "te", Class: "c", Cell: "ce", Region: "r", Instance: "i", Status: "200",
+	}
+	windows, err := windowPoint(someRun(), "1 beta", &w)
+	require.NoError(t, err)
+	events, err := eventPoint(someRun(), "1 beta", measure.Event{Source: "s", Seq: 5000, Kind: "k", Phase: "p", Test: "t", Arm: "a", Name: "n", Attrs: map[string]string{"a": "b"}})
+	require.NoError(t, err)
+	number := 1.5
+	points := verdictPoints(someRun(), gates.Verdict{Phase: "p", Checks: []gates.Check{{Text: "g", Period: "steady", SLI: "s", Unit: "ms", Value: &number, Limit: &number}}}, 1)
+	points = append(points, documentPoints(someRun(), kindDocument, "plan", []byte("x"))...)
+	return append(points, windows, events, totalsPoint(someRun(), totals{}))
+}
+
+// TestInfluxDocs wants the tables of the page to have every tag and field, with
+// its type, and no other.
+func TestInfluxDocs(t *testing.T) {
+	text, err := os.ReadFile(influxDocs)
+	require.NoError(t, err)
+	said := map[string]map[string]string{}
+	measurement := ""
+	heading, line := regexp.MustCompile("^### `(\\w+)`$"), regexp.MustCompile("^\\| `(\\w+)` \\| (\\w+) \\| .+ \\|$")
+	for l := range strings.Lines(string(text)) {
+		l = strings.TrimSuffix(l, "\n")
+		if m := heading.FindStringSubmatch(l); m != nil {
+			measurement = m[1]
+			said[measurement] = map[string]string{}
+		}
+		if m := line.FindStringSubmatch(l); m != nil {
+			require.NotEmpty(t, measurement)
+			require.NotContains(t, said[measurement], m[1], measurement)
+			said[measurement][m[1]] = m[2]
+		}
+	}
+	written := map[string]map[string]string{}
+	for _, p := range everyPoint(t) {
+		keys := map[string]string{}
+		for _, tag := range p.TagList() {
+			keys[tag.Key] = "tag"
+		}
+		for _, field := range p.FieldList() {
+			require.NotContains(t, keys, field.Key, "a tag and a field of one name can not be told apart")
+			keys[field.Key] = map[string]string{"int64": "integer", "float64": "float", "string": "string", "bool": "boolean"}[typeName(field.Value)]
+		}
+		written[p.Name()] = keys
+	}
+	require.Equal(t, written, said)
+}
+
+func typeName(value any) string {
+	switch value.(type) {
+	case int64:
+		return "int64"
+	case float64:
+		return "float64"
+	case string:
+		return "string"
+	}
+	return "bool"
+}
+
+// TestInfluxQuestions asks a real InfluxDB what the page says can be asked.
+func TestInfluxQuestions(t *testing.T) {
+	to, run := realInflux(t)
+	text, err := os.ReadFile(influxDocs)
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?s)```sql\n(.*?)```").FindStringSubmatch(string(text))
+	require.NotNil(t, block)
+	s := streamTo(t, to, filepath.Join(t.TempDir(), "s"), run)
+	batch := second("k6", 1)
+	for i := range batch.Windows {
+		batch.Windows[i].Series.Arm = measure.Candidate
+	}
+	require.NoError(t, s.Append(batch))
+	require.NoError(t, s.Verdict(gates.Verdict{Phase: "beta", Reason: "why", Checks: []gates.Check{{Text: "g"}}}, 1_700_000_000*measure.Second))
+	require.True(t, closed(t, s).Complete())
+	questions := 0
+	for question := range strings.Lines(block[1]) {
+		c := &collector{ctx: t.Context(), from: to, http: to.httpClient()}
+		body, err := c.ask(strings.ReplaceAll(strings.TrimSpace(question), "'RUN'", quoted(run.ID)))
+		require.NoError(t, err)
+		var chunk influxChunk
+		require.NoError(t, json.NewDecoder(body).Decode(&chunk), question)
+		require.NoError(t, body.Close())
+		require.NoError(t, chunk.problem(), question)
+		require.NotEmpty(t, chunk.Results[0].Series, question)
+		questions++
+	}
+	require.GreaterOrEqual(t, questions, 5)
+}
