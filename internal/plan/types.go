@@ -199,7 +199,7 @@ type Baseline longBaseline
 // and runs is set.
 type longBaseline struct {
 	Target string `yaml:"target,omitempty"`                         // a target, under the same traffic
-	Record string `yaml:"record,omitempty"`                         // a run: its id, the beginning of one, last, a file, or the http(s) URL of one
+	Record string `yaml:"record,omitempty"`                         // a run: its id, the beginning of one, last, a file, the http(s) URL of one, or influx://HOST:PORT/BUCKET?run=ID
 	Runs   int    `yaml:"runs,omitempty"`                           // the median of so many runs of this plan that passed the phase with the same traffic, the newest
 	In     string `yaml:"in,omitempty"`                             // the folder of their records; default .resilience/runs where the run is started
 	First  string `yaml:"first,omitempty" jsonschema:"enum=record"` // record: while there is no such run, a gate that compares passes, and the run becomes the first
