@@ -119,3 +119,10 @@ func TestSpoolCutOffAnywhere(t *testing.T) {
 		require.Positive(t, damaged, at)
 	}
 }
+
+func TestSpoolSeesThatABatchIsMissing(t *testing.T) {
+	first, third := frame(1, 1, []byte("first\n")), frame(3, 1, []byte("third\n"))
+	b, damaged := readSegment(append(first, third...))
+	require.Equal(t, "first\n", string(b.lines))
+	require.Equal(t, len(third), damaged)
+}
