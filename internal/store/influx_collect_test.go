@@ -148,3 +148,28 @@ func TestCollectingFromWhatIsNoInfluxDB(t *testing.T) {
 		})
 	}
 }
+
+func TestDocumentsAreJoined(t *testing.T) {
+	pieces := func(text string) (parts []piece) {
+		for _, p := range documentPoints(someRun(), kindDocument, "plan", []byte(text)) {
+			r, _ := readLine(t, lineOf(p))
+			part, err := pieceOf(r)
+			require.NoError(t, err)
+			parts = append(parts, part)
+		}
+		return parts
+	}
+	long, short := strings.Repeat("a", 3*documentPart), strings.Repeat("b", documentPart+1)
+	data, err := joined(pieces(long))
+	require.NoError(t, err)
+	require.Equal(t, long, string(data))
+	data, err = joined(append(pieces(short), pieces(long)[2]))
+	require.NoError(t, err, "what a longer one left behind is passed over")
+	require.Equal(t, short, string(data))
+	_, err = joined(append(pieces(long)[:1], pieces(long)[2]))
+	require.EqualError(t, err, "a part of it is missing")
+	_, err = joined(pieces(long)[:2])
+	require.EqualError(t, err, "its parts do not fit together")
+	_, err = joined([]piece{pieces(short)[0], pieces(long)[1]})
+	require.EqualError(t, err, "its parts do not fit together")
+}

@@ -70,13 +70,8 @@ func newPoint(measurement string, run gates.Run, tags map[string]string, fields 
 // needs, keeps the key exact where that is not enough. The origin names the
 // baseline that the window belongs to, "" for the run itself.
 func windowPoint(run gates.Run, origin string, w *measure.Window) (*write.Point, error) {
-	for _, n := range []uint64{w.Count, w.Failed, w.Unfinished, w.Dropped} {
-		if n > math.MaxInt64 {
-			return nil, errors.New("a count is over 2^63-1, which InfluxDB does not know")
-		}
-	}
-	if sum := w.Sum + w.Min + w.Max; math.IsNaN(sum) || math.IsInf(w.Sum, 0) || math.IsInf(w.Min, 0) || math.IsInf(w.Max, 0) {
-		return nil, errors.New("sum, min or max is not a finite number")
+	if err := writable(w); err != nil {
+		return nil, err
 	}
 	s := w.Series
 	tags := map[string]string{
@@ -103,6 +98,19 @@ func windowPoint(run gates.Run, origin string, w *measure.Window) (*write.Point,
 	second := floor(w.Start, measure.Second)
 	tags["lap"] = lap(int64(w.Part)/measure.Second, w.Start-second)
 	return newPoint(influxWindows, run, tags, fields, second+int64(w.Part)%measure.Second), nil
+}
+
+// writable wants a window that InfluxDB can hold.
+func writable(w *measure.Window) error {
+	for _, n := range []uint64{w.Count, w.Failed, w.Unfinished, w.Dropped} {
+		if n > math.MaxInt64 {
+			return errors.New("a count is over 2^63-1, which InfluxDB does not know")
+		}
+	}
+	if sum := w.Sum + w.Min + w.Max; math.IsNaN(sum) || math.IsInf(w.Sum, 0) || math.IsInf(w.Min, 0) || math.IsInf(w.Max, 0) {
+		return errors.New("sum, min or max is not a finite number")
+	}
+	return nil
 }
 
 // eventPoint writes an event at its microsecond; its number takes the place of
