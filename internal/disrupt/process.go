@@ -67,10 +67,21 @@ func (p *processLife) key() any {
 	return p.prey
 }
 
+// A pid file is empty for a moment while it is written anew: between the
+// truncation and the write of a shell that may not get a CPU at once.
+const (
+	emptyTries = 20
+	emptyPause = 10 * time.Millisecond
+)
+
 // find gives the process that the file names now. Its state is Z when there is
 // none.
 func (p *processLife) find() (proc, error) {
 	text, err := readPIDFile(p.path)
+	for tries := 0; err == nil && strings.TrimSpace(text) == "" && tries < emptyTries; tries++ {
+		time.Sleep(emptyPause)
+		text, err = readPIDFile(p.path)
+	}
 	if err != nil {
 		return proc{}, err
 	}

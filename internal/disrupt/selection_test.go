@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -236,4 +239,22 @@ func ExampleNew_wrongPlace() {
 	_, err := New(plan.Disruption{Name: "d", Services: plan.Names{"a"}, CPU: &plan.CPU{}}, Site{})
 	fmt.Println(err)
 	// Output: disruption "d": cpu can not act on services
+}
+
+// TestAPIDFileThatIsBeingWritten: what writes it has truncated it already.
+func TestAPIDFileThatIsBeingWritten(t *testing.T) {
+	prey := exec.Command("sleep", "60")
+	require.NoError(t, prey.Start())
+	defer func() {
+		_ = prey.Process.Kill()
+		_ = prey.Wait()
+	}()
+	path := filepath.Join(t.TempDir(), "a.pid")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	synctest.Test(t, func(t *testing.T) {
+		time.AfterFunc(50*time.Millisecond, func() { _ = os.WriteFile(path, []byte(strconv.Itoa(prey.Process.Pid)), 0o600) })
+		found, err := (&processLife{path: path}).find()
+		require.NoError(t, err)
+		require.Equal(t, prey.Process.Pid, found.pid)
+	})
 }
