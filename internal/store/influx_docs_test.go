@@ -26,7 +26,7 @@ func everyPoint(t *testing.T) []*write.Point {
 	}
 	windows, err := windowPoint(someRun(), "1 beta", &w)
 	require.NoError(t, err)
-	events, err := eventPoint(someRun(), "1 beta", measure.Event{Source: "s", Seq: 5000, Kind: "k", Phase: "p", Test: "t", Arm: "a", Name: "n", Attrs: map[string]string{"a": "b"}})
+	events, err := eventPoint(someRun(), "1 beta", measure.Event{Source: "s", Seq: 5000, Kind: measure.EventLifted, Phase: "p", Test: "t", Arm: "a", Name: "n", Attrs: map[string]string{"a": "b"}})
 	require.NoError(t, err)
 	number := 1.5
 	points := verdictPoints(someRun(), gates.Verdict{Phase: "p", Checks: []gates.Check{{Text: "g", Period: "steady", SLI: "s", Unit: "ms", Value: &number, Limit: &number}}}, 1)

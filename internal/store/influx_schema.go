@@ -125,6 +125,12 @@ func eventPoint(run gates.Run, origin string, e measure.Event) (*write.Point, er
 		"lap": lap(int64(e.Seq)/slots, 0),
 	}
 	fields := map[string]any{"at": e.At, "seq": int64(e.Seq), "text": eventText(e)}
+	switch e.Kind {
+	case measure.EventDisruption:
+		fields["active"] = int64(1)
+	case measure.EventLifted:
+		fields["active"] = int64(0)
+	}
 	if e.Attrs != nil {
 		attrs, err := json.Marshal(e.Attrs)
 		if err != nil {
@@ -151,6 +157,7 @@ func eventText(e measure.Event) string {
 func verdictPoints(run gates.Run, v gates.Verdict, at int64) []*write.Point {
 	points := []*write.Point{newPoint(influxVerdicts, run, map[string]string{"phase": v.Phase}, map[string]any{
 		"outcome": v.Outcome.String(), "passed": v.Outcome == gates.Pass, "exit_code": int64(v.ExitCode()), "cause": v.Cause.String(), "reason": oneLine(v.Reason),
+		"started": run.Started.UnixNano(),
 	}, at)}
 	for i, c := range v.Checks {
 		fields := map[string]any{

@@ -173,6 +173,16 @@ func TestRowsThatNobodyWrote(t *testing.T) {
 	}
 }
 
+// TestActiveTellsDisruptionsInEffect is what bands of dashboards are drawn from.
+func TestActiveTellsDisruptionsInEffect(t *testing.T) {
+	for kind, want := range map[string]any{measure.EventDisruption: json.Number("1"), measure.EventLifted: json.Number("0"), measure.EventSkipped: nil} {
+		p, err := eventPoint(someRun(), "", measure.Event{Source: "s", Kind: kind, Name: "slow"})
+		require.NoError(t, err)
+		r, _ := readLine(t, lineOf(p))
+		require.Equal(t, want, r["active"], kind)
+	}
+}
+
 func TestVerdictsBecomePoints(t *testing.T) {
 	value := 0.25
 	points := verdictPoints(someRun(), gates.Verdict{
@@ -185,6 +195,7 @@ func TestVerdictsBecomePoints(t *testing.T) {
 	require.Equal(t, "1 gate failed", verdict["reason"])
 	require.Equal(t, json.Number("99"), verdict["exit_code"])
 	require.Equal(t, false, verdict["passed"])
+	require.Equal(t, json.Number(strconv.FormatInt(someRun().Started.UnixNano(), 10)), verdict["started"])
 	check, _ := readLine(t, lineOf(points[1]))
 	require.Equal(t, "availability >= 99%", check["gate"])
 	require.Equal(t, json.Number("0.25"), check["value"])
