@@ -1,0 +1,30 @@
+// Command generate writes the Grafana dashboards into the folder it is started
+// in: `go generate ./dashboards`. A board is a file here, made of rows of panels;
+// what a panel looks like is in panel.go, colours are in look.go, and all queries
+// are built in query.go.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+// boards are all dashboards by the name of their file.
+var boards = map[string]func() board{
+	"run.json":     runBoard,
+	"history.json": historyBoard,
+	"harness.json": harnessBoard,
+}
+
+func main() {
+	for name, made := range boards {
+		data, err := made().json()
+		if err == nil {
+			err = os.WriteFile(name, data, 0o644)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package main
+
+// runBoard reviews one run: what was judged, what users saw, what broke when.
+func runBoard() board {
+	return board{
+		uid: "resilience-run", title: "Run review", from: "now-1h",
+		about:       "One run: its verdict and gates, what its traffic saw, and what was disrupted when. The time range must cover the run: choose it in the history, or by the link in the table of verdicts.",
+		variables:   runVariables(),
+		annotations: []object{annotation("Trouble", red, ofRun(events).and(matches("phase"), oneOf("kind", troubles...)).inTime().rows(`"text"`, `"kind"`))},
+		rows: []row{
+			{"", 5, summary()},
+			{"", 5, []panel{verdictTable()}},
+			{"Gates", 11, []panel{gateTable()}},
+			{"What users saw", 9, []panel{trafficGraph(), latencyGraph()}},
+			{"", 9, []panel{availabilityGraph(), reliabilityGraph()}},
+			{"", 7, []panel{transactionTable()}},
+			{"What broke when", 9, []panel{disruptionTimeline(), dependencyGraph()}},
+			{"", 10, []panel{eventTable()}},
+		},
+	}
+}
+
+// troubles are the kinds of events that nobody planned.
+var troubles = []string{"abort", "alert", "change", "exception", "generator", "interrupt", "service", "skipped"}
+
+// runVariables choose a run and a part of it.
+func runVariables() []object {
+	inRun := ofRun(windows)
+	return []object{
+		variableOfAll("plan", "Plan", "The plan whose runs can be chosen.", selection{measurement: windows}.values("plan")),
+		variable("run", "Run", "The newest comes first: an id begins with the time.", selection{windows, []string{matches("plan")}}.values("run")),
+		variableOfAll("phase", "Phase", "A phase of the run.", inRun.values("phase")),
+		variable("metric", "Attempts are", "Transactions where the tests have them, else requests; steps are parts of transactions.",
+			inRun.and(oneOf("metric", "transaction", "request", "step")).values("metric")),
+		variable("arm", "Arm", "The candidate, or the baseline that it is compared with.", inRun.values("arm")),
+		variableOfAll("transaction", "Transaction", "A business operation.", inRun.values("transaction")),
+		variableOfAll("tenant", "Tenant", "A synthetic customer; All has traffic without one too.", inRun.values("tenant")),
+	}
+}
+
+func summary() []panel {
+	verdict := stat("Verdict", "What each chosen phase came to. A phase without a verdict was not judged: its run goes on, or was lost.", "string", 4, steps(blue),
+		ofRun(verdicts).and(matches("phase")).rows(as(`"outcome"`, "Verdict"), `"phase"`))
+	verdict.queries[0].table, verdict.queries[0].alias = true, ""
+	verdict.field["mappings"], verdict.field["noValue"] = outcomes, "not judged"
+	verdict.options["colorMode"] = "background"
+	verdict.options["reduceOptions"] = object{"calcs": []string{"lastNotNull"}, "fields": "/^Verdict$/", "values": true}
+
+	const whole = " The whole time range counts, warm-up and disruptions too: gates look at periods, and may say something else."
+	outcome := metric("outcome").and(matches("transaction"), matches("tenant"))
+	return []panel{
+		verdict,
+		stat("Attempts", "How many attempts began.", "short", 4, steps(blue), attempts().total(nil, `sum("count")`)),
+		stat("Availability", "The share of attempts that the front door accepted."+whole, "percentunit", 4, shares, attempts().total(nil, good)),
+		stat("Reliability", "The share of attempts that were looked at whose outcome was right. None: nothing verifies what was answered."+whole, "percentunit", 4, shares, outcome.total(nil, good)),
+		stat("Mean latency", "How long attempts took on average, failed ones included. Quantiles are in the graph below and, exactly, in the gates.", "ms", 4, steps(blue),
+			attempts().total(nil, `sum("sum") / (sum("count") - sum("dropped"))`)),
+		stat("Hung or dropped", "Attempts that were under way when the test ended, or could not start.", "short", 4, bad,
+			attempts().total(nil, `sum("unfinished") + sum("dropped")`)),
+	}
+}
+
+// zoom leads to the time of a verdict's run; the fields are in milliseconds.
+const zoom = "/d/resilience-run?var-datasource=${datasource}&var-run=${__data.fields.Run}&from=${__data.fields.Started.numeric}&to=${__data.fields.Judged.numeric}"
+
+func verdictTable() panel {
+	return verdictsOf("Verdicts of the run", "One row for each phase that was judged. The link sets the time range to that of the run.",
+		ofRun(verdicts).and(matches("phase")))
+}
+
+// verdictsOf lists verdicts with a link to their runs.
+func verdictsOf(title, about string, of selection) panel {
+	p := table(title, about, columns, rows(of.rows(
+		as(`"run"`, "Run"), as(`"plan"`, "Plan"), as(`"phase"`, "Phase"), as(`"outcome"`, "Verdict"), as(`"cause"`, "Cause"), as(`"reason"`, "Reason"), as(`"started" / 1000000`, "Started"))))
+	p = p.organized([]string{"Verdict", "Run", "Plan", "Phase", "Started", "Time", "Cause", "Reason"}, object{"Time": "Judged"})
+	p.options["sortBy"] = []object{{"displayName": "Judged", "desc": true}}
+	return p.wide("Plan", 120, "Phase", 110, "Cause", 130).
+		column("Verdict", "custom.width", 110, "mappings", outcomes, "custom.cellOptions", colouredText).
+		column("Run", "custom.width", 210, "links", link("Review this run", zoom)).
+		column("Started", "custom.width", 170, "unit", "dateTimeAsIso").column("Judged", "custom.width", 170, "unit", "dateTimeAsIso")
+}
+
+func gateTable() panel {
+	p := table("Gates", "Every check of the verdict: what was asked, in which period, and what was seen. Only these decide; graphs and thresholds on this board do not.", columns,
+		rows(ofRun(checks).and(matches("phase")).rows(as(`"outcome"`, "Result"), as(`"gate"`, "Gate"), as(`"period"`, "Period"), as(`"observed"`, "Observed"),
+			as(`"objective"`, "Objective"), as(`"samples"`, "Samples"), as(`"failed"`, "Failed"), as(`"phase"`, "Phase"), as(`"reason"`, "Reason"))))
+	p = p.organized([]string{"Result", "Gate", "Period", "Observed", "Objective", "Samples", "Failed", "Phase", "Reason"}, object{}, "Time")
+	return p.wide("Gate", 330, "Period", 200, "Phase", 90, "Samples", 85, "Failed", 75).
+		column("Result", "custom.width", 110, "mappings", outcomes, "custom.cellOptions", colouredText).
+		column("Observed", "custom.width", 105, "custom.align", "right").column("Objective", "custom.width", 105, "custom.align", "right")
+}
+
+func trafficGraph() panel {
+	return graph("Traffic", "Attempts in a second by when they began, on average over the seconds that had any. Orange: a disruption was in effect.", "cps", 12,
+		line("accepted", attempts().perSecond(nil, `sum("count") - sum("failed")`)),
+		line("failed", attempts().perSecond(nil, `sum("failed")`)),
+	).stacked().coloured("accepted", green, "failed", red).withBands()
+}
+
+func latencyGraph() panel {
+	return graph("Latency quantiles", "How long attempts took, failed ones included. Means of the quantiles of each second and series, weighted by their attempts: near the quantile of all, and not the same; gates use the exact one. max is exact.", "ms", 12,
+		line("p50", attempts().weighted("p50", nil)), line("p95", attempts().weighted("p95", nil)), line("p99", attempts().weighted("p99", nil)),
+		line("max", attempts().course(nil, `max("max")`)),
+	).coloured("p50", sky, "p95", blue, "p99", violet, "max", grey).column("max", "custom.lineWidth", 1, "custom.lineStyle", object{"fill": "dot", "dash": []int{1, 4}}).withBands()
+}
+
+func availabilityGraph() panel {
+	return graph("Availability by transaction", "The share of attempts that the front door accepted. Orange: a disruption was in effect.", "percentunit", 12,
+		line("$tag_transaction", attempts().course([]string{"transaction"}, good))).share().withBands()
+}
+
+func reliabilityGraph() panel {
+	outcome := metric("outcome").and(matches("transaction"), matches("tenant"))
+	return graph("Reliability by transaction", "The share of the attempts that were looked at whose outcome was right. Empty: nothing verifies what was answered.", "percentunit", 12,
+		line("$tag_transaction", outcome.course([]string{"transaction"}, good))).share().withBands()
+}
+
+func transactionTable() panel {
+	by := []string{"transaction"}
+	outcome := metric("outcome").and(matches("transaction"), matches("tenant"))
+	p := table("Transactions", "What became of each transaction in the time range. Requests without a transaction are in a row without a name.", columns,
+		rows(attempts().total(by, as(`sum("count")`, "Attempts"), as(`sum("failed")`, "Failed"), as(good, "Availability"), as(`sum("sum") / (sum("count") - sum("dropped"))`, "Mean"), as(`max("max")`, "Max"))),
+		rows(outcome.total(by, as(`sum("count")`, "Looked at"), as(`sum("failed")`, "Wrong"), as(good, "Reliability"))))
+	p = p.joined("transaction").organized([]string{"transaction", "Attempts", "Failed", "Availability", "Looked at", "Wrong", "Reliability", "Mean", "Max"},
+		object{"transaction": "Transaction"}, "Time", "Time 1", "Time 2")
+	share := []any{"unit", "percentunit", "decimals", 2, "thresholds", shares, "custom.cellOptions", colouredText}
+	return p.column("Availability", share...).column("Reliability", share...).
+		column("Failed", "thresholds", bad, "custom.cellOptions", colouredText).column("Wrong", "thresholds", bad, "custom.cellOptions", colouredText).
+		column("Mean", "unit", "ms", "decimals", 1).column("Max", "unit", "ms", "decimals", 1)
+}
+
+func disruptionTimeline() panel {
+	return panel{
+		title: "Disruptions in effect", about: "When each disruption was in effect: from injection to lifting, as it was and not as it was planned.", kind: "state-timeline", width: 12,
+		queries: []query{line("$tag_name", disrupted().rows(`"active"`)+grouped(quoted([]string{"name"})))},
+		field: object{
+			"color": object{"mode": "thresholds"}, "noValue": "nothing was disrupted",
+			"mappings": []object{{"type": "value", "options": object{
+				"0": object{"text": "lifted", "color": "transparent", "index": 0}, "1": object{"text": "in effect", "color": amber, "index": 1},
+			}}},
+		},
+		custom:  object{"lineWidth": 0, "fillOpacity": 85, "spanNulls": true},
+		options: object{"mergeValues": true, "showValue": "auto", "alignValue": "center", "rowHeight": 0.7, "legend": object{"showLegend": false, "displayMode": "list", "placement": "bottom"}, "tooltip": object{"mode": "single", "sort": "none"}},
+	}
+}
+
+func dependencyGraph() panel {
+	calls := metric("dependency")
+	return graph("Calls to dependencies", "Requests in a second that the proxies saw. Failed are those that the dependency, or a disruption, did not answer well.", "cps", 12,
+		line("$tag_step", calls.perSecond([]string{"step"}, `sum("count")`)),
+		line("$tag_step failed", calls.perSecond([]string{"step"}, `sum("failed")`)),
+	).withBands()
+}
+
+func eventTable() panel {
+	p := table("What happened", "Everything that is worth to be told, in order. Disruptions are told when they came into effect and when they were lifted.", columns,
+		rows(ofRun(events).and(matches("phase"), `"kind" !~ /^(asked|metric|reach|objective)$/`).rows(as(`"kind"`, "Kind"), as(`"name"`, "Name"), as(`"text"`, "What"), as(`"test"`, "Test"), as(`"phase"`, "Phase"))))
+	p = p.organized([]string{"Time", "Kind", "Name", "What", "Test", "Phase"}, object{})
+	return p.wide("Name", 220, "Test", 140, "Phase", 110).column("Time", "custom.width", 200, "unit", "dateTimeAsIso").
+		column("Kind", "custom.width", 120, "mappings", eventKinds, "custom.cellOptions", colouredText)
+}
