@@ -12,7 +12,7 @@ func harnessBoard() board {
 			{"", 5, harnessSummary()},
 			{"Generator", 9, []panel{arrivalGraph(), blameGraph()}},
 			{"Telemetry", 9, []panel{sourceGraph(), seriesGraph()}},
-			{"", 9, []panel{harnessTable()}},
+			{"", 7, []panel{harnessTable()}},
 		},
 	}
 }
@@ -35,11 +35,11 @@ func harnessSummary() []panel {
 	}
 	return []panel{
 		stat("Delivered", "The share of the asked arrivals that could start, whoever is to blame for the others.", "percentunit", 5, shares, arrivals().total(nil, `1 - sum("dropped") / sum("count")`)),
-		stat("Dropped by the generator", "Arrivals that could not start for which the generator is to blame, not the target.", "short", 5, bad,
+		stat("Dropped by the generator", "Arrivals that could not start for which the generator is to blame, not the target.", "locale", 5, bad,
 			arrivals().and(is("status", "generator")).total(nil, `sum("dropped")`)),
-		stat("Warnings", "What the harness said about itself: the list is below.", "short", 4, bad, harnessEvents().inTime().rows(`count("seq")`)),
-		complete("Windows", "What the record of the run has, and what is in InfluxDB in the time range. Without the first, the run goes on or was not sent to its end.", "short", "windows", windows),
-		complete("Events", "What the record of the run has, and what is in InfluxDB in the time range.", "short", "events", events),
+		stat("Warnings", "What the harness said about itself: the list is below.", "locale", 4, bad, harnessEvents().inTime().rows(`count("seq")`)),
+		complete("Windows", "What the record of the run has, and what is in InfluxDB in the time range. Without the first, the run goes on or was not sent to its end.", "locale", "windows", windows),
+		complete("Events", "What the record of the run has, and what is in InfluxDB in the time range.", "locale", "events", events),
 	}
 }
 
@@ -47,25 +47,25 @@ func harnessSummary() []panel {
 var countable = map[string]string{windows: "count", events: "seq"}
 
 func arrivalGraph() panel {
-	return graph("Arrivals", "Iterations or requests in a second that the plan asked for, and those that could not start.", "cps", 12,
+	return graph("Arrivals", "Iterations or requests in a second that the plan asked for, and those that could not start.", perSecondUnit, 12,
 		line("asked", arrivals().perSecond(nil, `sum("count")`)), line("dropped", arrivals().perSecond(nil, `sum("dropped")`)),
 	).coloured("asked", blue, "dropped", red).withBands()
 }
 
 func blameGraph() panel {
-	return graph("What did not go well", "Attempts in a second that threw, hung at the end, or could not start.", "cps", 12,
+	return graph("What did not go well", "Attempts in a second that threw, hung at the end, or could not start.", perSecondUnit, 12,
 		line("failed", arrivals().perSecond(nil, `sum("failed")`)), line("unfinished", arrivals().perSecond(nil, `sum("unfinished")`)),
 		line("dropped", arrivals().perSecond(nil, `sum("dropped")`)),
 	).coloured("failed", amber, "unfinished", violet, "dropped", red).withBands()
 }
 
 func sourceGraph() panel {
-	return graph("Windows by source", "Points in a second from each process that measures. One that falls silent stopped, or can not write.", "cps", 12,
+	return graph("Windows by source", "Points in a second from each process that measures. One that falls silent stopped, or can not write.", perSecondUnit, 12,
 		line("$tag_source", ofRun(windows).perSecond([]string{"source"}, `count("count")`)))
 }
 
 func seriesGraph() panel {
-	return graph("Windows by metric", "Points in a second of each metric: what a run costs in InfluxDB. Too many series end in (other).", "cps", 12,
+	return graph("Windows by metric", "Points in a second of each metric: what a run costs in InfluxDB. Too many series end in (other).", perSecondUnit, 12,
 		line("$tag_metric", ofRun(windows).perSecond([]string{"metric"}, `count("count")`)))
 }
 

@@ -12,7 +12,7 @@ func historyBoard() board {
 		},
 		annotations: []object{},
 		rows: []row{
-			{"", 8, append([]panel{verdictBars()}, counts()...)},
+			{"", 7, append([]panel{verdictBars()}, counts()...)},
 			{"", 11, []panel{verdictsOf("Runs", "Every verdict in the time range, the newest first. The link opens the review of the run.", ofPlan(verdicts).inTime())}},
 			{"Gates", 10, []panel{gateRecord()}},
 			{"", 10, []panel{
@@ -38,7 +38,7 @@ func verdictBars() panel {
 	}
 	p := graph("Verdicts", "How many phases were judged, by what they came to.", "short", 12, lines...).stacked().coloured(results...)
 	p.custom["drawStyle"], p.custom["fillOpacity"], p.custom["showPoints"] = "bars", 80, "never"
-	p.field = object{"min": 0, "decimals": 0}
+	p.field, p.points = object{"min": 0, "decimals": 0}, 40
 	return p
 }
 
@@ -54,14 +54,13 @@ func counts() []panel {
 
 func gateRecord() panel {
 	of := ofPlan(checks).and(matches("gate"))
-	by := []string{"gate", "period"}
+	by := []string{"gate"}
 	p := table("How often each gate held", "Checks in the time range. A gate that never failed and one that can not be told deserve a look: is it too easy, or does it want more traffic?", columns)
 	for i := 0; i < len(results); i += 2 {
 		p.queries = append(p.queries, rows(of.and(is("outcome", results[i])).total(by, as(`count("samples")`, results[i]))))
-		p = p.column(results[i], "custom.width", 120, "custom.cellOptions", colouredText, "thresholds", steps(results[i+1]), "noValue", "0")
+		p = p.column(results[i], "custom.width", 120, "custom.cellOptions", colouredText, "thresholds", steps("text", 1, results[i+1]), "noValue", "0")
 	}
-	p.transformations = append(p.transformations, object{"id": "merge", "options": object{}})
-	return p.organized([]string{"gate", "period", "pass", "fail", "inconclusive"}, object{"gate": "Gate", "period": "Period"}, "Time")
+	return p.joined("gate").organized([]string{"gate", "pass", "fail", "inconclusive"}, object{"gate": "Gate"}, "Time", "Time 1", "Time 2", "Time 3")
 }
 
 func gateValues(title, unitOfGates, unit, about string) panel {

@@ -87,6 +87,7 @@ func (r someRun) batch() measure.Batch {
 	for i, kind := range kinds {
 		batch.Events = append(batch.Events, measure.Event{
 			Source: r.id, Seq: uint64(i), At: r.from.Add(time.Duration(i) * time.Second).UnixNano(), Kind: kind, Phase: "beta", Name: "payments-slow",
+			Attrs: map[string]string{"state": "died"},
 		})
 	}
 	return batch

@@ -14,6 +14,7 @@ type panel struct {
 	overrides       []object
 	options         object
 	transformations []object
+	points          int // at most, in a graph; 0 for one per pixel
 }
 
 // query is one of a panel; its lines are named by alias.
@@ -42,13 +43,20 @@ func (p panel) json() object {
 			targets[i]["resultFormat"] = "table"
 		}
 	}
-	return object{
+	made := object{
 		"type": p.kind, "title": p.title, "description": p.about, "datasource": source, "targets": targets,
 		"fieldConfig":     object{"defaults": defaults, "overrides": append([]object{}, p.overrides...)},
 		"options":         p.options,
 		"transformations": append([]object{}, p.transformations...),
 	}
+	if p.points > 0 {
+		made["maxDataPoints"] = p.points
+	}
+	return made
 }
+
+// perSecondUnit is shown as 50/s.
+const perSecondUnit = "suffix:/s"
 
 // refID names the queries of a panel: A, B, ...
 func refID(i int) string { return string(rune('A' + i)) }
@@ -59,7 +67,7 @@ func graph(title, about, unit string, width int, queries ...query) panel {
 		title: title, about: about, kind: "timeseries", width: width, queries: queries, unit: unit,
 		field: object{"min": 0},
 		custom: object{
-			"lineWidth": 2, "fillOpacity": 0, "lineInterpolation": "linear", "showPoints": "auto", "pointSize": 4, "spanNulls": 5000,
+			"lineWidth": 2, "fillOpacity": 0, "lineInterpolation": "linear", "showPoints": "never", "pointSize": 4, "spanNulls": 5000,
 			"axisPlacement": "auto", "axisSoftMin": 0, "drawStyle": "line", "gradientMode": "none",
 		},
 		options: object{
@@ -86,7 +94,7 @@ func disrupted() selection {
 
 // stacked piles the lines of a graph on each other.
 func (p panel) stacked() panel {
-	p.custom["stacking"], p.custom["fillOpacity"], p.custom["lineWidth"] = object{"mode": "normal", "group": "A"}, 35, 1
+	p.custom["stacking"], p.custom["fillOpacity"], p.custom["lineWidth"] = object{"mode": "normal", "group": "A"}, 60, 0
 	return p
 }
 
@@ -121,7 +129,7 @@ func stat(title, about, unit string, width int, thresholds object, text string) 
 func table(title, about string, width int, queries ...query) panel {
 	return panel{
 		title: title, about: about, kind: "table", width: width, queries: queries,
-		field:   object{"color": object{"mode": "thresholds"}, "noValue": "–"},
+		field:   object{"color": object{"mode": "thresholds"}, "thresholds": steps("text"), "noValue": "–"},
 		custom:  object{"align": "auto", "cellOptions": object{"type": "auto"}, "inspect": false, "filterable": false},
 		options: object{"showHeader": true, "cellHeight": "sm", "footer": object{"show": false, "reducer": []string{"sum"}, "fields": ""}},
 	}
@@ -175,7 +183,7 @@ func override(matcher object, pairs ...any) object {
 	return object{"matcher": matcher, "properties": properties}
 }
 
-// text colours the words of a column.
+// colouredText colours the words of a column.
 var colouredText = object{"type": "color-text"}
 
 // link leads from a cell to another board.

@@ -6,14 +6,14 @@ func runBoard() board {
 		uid: "resilience-run", title: "Run review", from: "now-1h",
 		about:       "One run: its verdict and gates, what its traffic saw, and what was disrupted when. The time range must cover the run: choose it in the history, or by the link in the table of verdicts.",
 		variables:   runVariables(),
-		annotations: []object{annotation("Trouble", red, ofRun(events).and(matches("phase"), oneOf("kind", troubles...)).inTime().rows(`"text"`, `"kind"`))},
+		annotations: []object{annotation("Trouble", red, ofRun(events).and(matches("phase"), oneOf("kind", troubles...), noRoutine).inTime().rows(`"text"`, `"kind"`))},
 		rows: []row{
 			{"", 5, summary()},
 			{"", 5, []panel{verdictTable()}},
-			{"Gates", 11, []panel{gateTable()}},
+			{"Gates", 13, []panel{gateTable()}},
 			{"What users saw", 9, []panel{trafficGraph(), latencyGraph()}},
 			{"", 9, []panel{availabilityGraph(), reliabilityGraph()}},
-			{"", 7, []panel{transactionTable()}},
+			{"", 6, []panel{transactionTable()}},
 			{"What broke when", 9, []panel{disruptionTimeline(), dependencyGraph()}},
 			{"", 10, []panel{eventTable()}},
 		},
@@ -22,6 +22,9 @@ func runBoard() board {
 
 // troubles are the kinds of events that nobody planned.
 var troubles = []string{"abort", "alert", "change", "exception", "generator", "interrupt", "service", "skipped"}
+
+// noRoutine leaves out services that start and stop as they should.
+const noRoutine = `("kind" != 'service' OR "text" =~ /(died|killed)/)`
 
 // runVariables choose a run and a part of it.
 func runVariables() []object {
@@ -50,12 +53,12 @@ func summary() []panel {
 	outcome := metric("outcome").and(matches("transaction"), matches("tenant"))
 	return []panel{
 		verdict,
-		stat("Attempts", "How many attempts began.", "short", 4, steps(blue), attempts().total(nil, `sum("count")`)),
+		stat("Attempts", "How many attempts began.", "locale", 4, steps(blue), attempts().total(nil, `sum("count")`)),
 		stat("Availability", "The share of attempts that the front door accepted."+whole, "percentunit", 4, shares, attempts().total(nil, good)),
 		stat("Reliability", "The share of attempts that were looked at whose outcome was right. None: nothing verifies what was answered."+whole, "percentunit", 4, shares, outcome.total(nil, good)),
 		stat("Mean latency", "How long attempts took on average, failed ones included. Quantiles are in the graph below and, exactly, in the gates.", "ms", 4, steps(blue),
 			attempts().total(nil, `sum("sum") / (sum("count") - sum("dropped"))`)),
-		stat("Hung or dropped", "Attempts that were under way when the test ended, or could not start.", "short", 4, bad,
+		stat("Hung or dropped", "Attempts that were under way when the test ended, or could not start.", "locale", 4, bad,
 			attempts().total(nil, `sum("unfinished") + sum("dropped")`)),
 	}
 }
@@ -74,10 +77,10 @@ func verdictsOf(title, about string, of selection) panel {
 		as(`"run"`, "Run"), as(`"plan"`, "Plan"), as(`"phase"`, "Phase"), as(`"outcome"`, "Verdict"), as(`"cause"`, "Cause"), as(`"reason"`, "Reason"), as(`"started" / 1000000`, "Started"))))
 	p = p.organized([]string{"Verdict", "Run", "Plan", "Phase", "Started", "Time", "Cause", "Reason"}, object{"Time": "Judged"})
 	p.options["sortBy"] = []object{{"displayName": "Judged", "desc": true}}
-	return p.wide("Plan", 120, "Phase", 110, "Cause", 130).
+	return p.wide("Plan", 120, "Phase", 110, "Cause", 130).column("Reason", "custom.inspect", true).
 		column("Verdict", "custom.width", 110, "mappings", outcomes, "custom.cellOptions", colouredText).
 		column("Run", "custom.width", 210, "links", link("Review this run", zoom)).
-		column("Started", "custom.width", 170, "unit", "dateTimeAsIso").column("Judged", "custom.width", 170, "unit", "dateTimeAsIso")
+		column("Started", "custom.width", 170, "custom.align", "left", "unit", "dateTimeAsIso").column("Judged", "custom.width", 170, "unit", "dateTimeAsIso")
 }
 
 func gateTable() panel {
@@ -85,13 +88,13 @@ func gateTable() panel {
 		rows(ofRun(checks).and(matches("phase")).rows(as(`"outcome"`, "Result"), as(`"gate"`, "Gate"), as(`"period"`, "Period"), as(`"observed"`, "Observed"),
 			as(`"objective"`, "Objective"), as(`"samples"`, "Samples"), as(`"failed"`, "Failed"), as(`"phase"`, "Phase"), as(`"reason"`, "Reason"))))
 	p = p.organized([]string{"Result", "Gate", "Period", "Observed", "Objective", "Samples", "Failed", "Phase", "Reason"}, object{}, "Time")
-	return p.wide("Gate", 330, "Period", 200, "Phase", 90, "Samples", 85, "Failed", 75).
+	return p.wide("Gate", 430, "Period", 190, "Phase", 80, "Samples", 85, "Failed", 75).
 		column("Result", "custom.width", 110, "mappings", outcomes, "custom.cellOptions", colouredText).
 		column("Observed", "custom.width", 105, "custom.align", "right").column("Objective", "custom.width", 105, "custom.align", "right")
 }
 
 func trafficGraph() panel {
-	return graph("Traffic", "Attempts in a second by when they began, on average over the seconds that had any. Orange: a disruption was in effect.", "cps", 12,
+	return graph("Traffic", "Attempts in a second by when they began, on average over the seconds that had any. Orange: a disruption was in effect.", perSecondUnit, 12,
 		line("accepted", attempts().perSecond(nil, `sum("count") - sum("failed")`)),
 		line("failed", attempts().perSecond(nil, `sum("failed")`)),
 	).stacked().coloured("accepted", green, "failed", red).withBands()
@@ -134,9 +137,9 @@ func disruptionTimeline() panel {
 		title: "Disruptions in effect", about: "When each disruption was in effect: from injection to lifting, as it was and not as it was planned.", kind: "state-timeline", width: 12,
 		queries: []query{line("$tag_name", disrupted().rows(`"active"`)+grouped(quoted([]string{"name"})))},
 		field: object{
-			"color": object{"mode": "thresholds"}, "noValue": "nothing was disrupted",
+			"color": fixed(amber), "noValue": "nothing was disrupted",
 			"mappings": []object{{"type": "value", "options": object{
-				"0": object{"text": "lifted", "color": "transparent", "index": 0}, "1": object{"text": "in effect", "color": amber, "index": 1},
+				"0": object{"text": " ", "color": "transparent", "index": 0}, "1": object{"text": "in effect", "color": amber, "index": 1},
 			}}},
 		},
 		custom:  object{"lineWidth": 0, "fillOpacity": 85, "spanNulls": true},
@@ -145,16 +148,16 @@ func disruptionTimeline() panel {
 }
 
 func dependencyGraph() panel {
-	calls := metric("dependency")
-	return graph("Calls to dependencies", "Requests in a second that the proxies saw. Failed are those that the dependency, or a disruption, did not answer well.", "cps", 12,
+	calls := ofRun(windows).and(is("metric", "dependency"), matches("phase"))
+	return graph("Calls to dependencies", "Requests in a second that the proxies saw. Failed are those that the dependency, or a disruption, did not answer well.", perSecondUnit, 12,
 		line("$tag_step", calls.perSecond([]string{"step"}, `sum("count")`)),
 		line("$tag_step failed", calls.perSecond([]string{"step"}, `sum("failed")`)),
 	).withBands()
 }
 
 func eventTable() panel {
-	p := table("What happened", "Everything that is worth to be told, in order. Disruptions are told when they came into effect and when they were lifted.", columns,
-		rows(ofRun(events).and(matches("phase"), `"kind" !~ /^(asked|metric|reach|objective)$/`).rows(as(`"kind"`, "Kind"), as(`"name"`, "Name"), as(`"text"`, "What"), as(`"test"`, "Test"), as(`"phase"`, "Phase"))))
+	p := table("What happened", "What was done and what went wrong, in order, without services that start and stop as they should. Disruptions are told when they came into effect and when they were lifted.", columns,
+		rows(ofRun(events).and(matches("phase"), `"kind" !~ /^(asked|metric|reach|objective)$/`, noRoutine).rows(as(`"kind"`, "Kind"), as(`"name"`, "Name"), as(`"text"`, "What"), as(`"test"`, "Test"), as(`"phase"`, "Phase"))))
 	p = p.organized([]string{"Time", "Kind", "Name", "What", "Test", "Phase"}, object{})
 	return p.wide("Name", 220, "Test", 140, "Phase", 110).column("Time", "custom.width", 200, "unit", "dateTimeAsIso").
 		column("Kind", "custom.width", 120, "mappings", eventKinds, "custom.cellOptions", colouredText)

@@ -33,7 +33,7 @@ func readSchema(t *testing.T) map[string]map[string]bool {
 var (
 	measurementOf = regexp.MustCompile(`FROM "(\w+)"`)
 	nameOf        = regexp.MustCompile(`(AS )?"([^"]*)"`)
-	literal       = regexp.MustCompile(`'[^']*'|/\^[^/]*\$/`)
+	literal       = regexp.MustCompile(`'[^']*'|~ /[^/]*/`)
 )
 
 // unknown gives what a query names and the schema does not have.
