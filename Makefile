@@ -12,7 +12,7 @@ CLUSTER_EXEC  ?=
 TRIALS   ?= 200
 ROLLOUTS ?= 2000
 
-.PHONY: help build demo test engines servers trials bench bench-gates cluster-test fuzz lint fmt clean
+.PHONY: help build demo grafana grafana-down test engines servers trials bench bench-gates cluster-test fuzz lint fmt clean
 .NOTPARALLEL: # tests and the demo measure time: one thing at once
 
 help: ## list the targets
@@ -23,6 +23,14 @@ build: ## build bin/resilience
 
 demo: build ## load, disrupt and judge the demo shop; DEFECT=NAME breaks it first
 	bin/resilience demo $(if $(DEFECT),--defect $(DEFECT))
+
+grafana: ## start InfluxDB and Grafana with the boards, in Docker
+	docker compose -f dashboards/compose.yaml up --detach --wait
+	@echo 'Grafana: http://127.0.0.1:3000. To write runs there:'
+	@echo 'export INFLUX_URL=http://127.0.0.1:8086 INFLUX_TOKEN=$${INFLUX_TOKEN:-resilience-token} INFLUX_ORG=resilience INFLUX_BUCKET=resilience'
+
+grafana-down: ## stop them; what was written stays
+	docker compose -f dashboards/compose.yaml down
 
 test: lint ## lint, run all tests with the race detector, then the demo
 	go test -race -timeout 20m $$(go list ./... | grep -vE '/cmd/|/evidence$$')
