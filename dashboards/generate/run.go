@@ -74,7 +74,7 @@ func verdictTable() panel {
 // verdictsOf lists verdicts with a link to their runs.
 func verdictsOf(title, about string, of selection) panel {
 	p := table(title, about, columns, rows(of.rows(
-		as(`"run"`, "Run"), as(`"plan"`, "Plan"), as(`"phase"`, "Phase"), as(`"outcome"`, "Verdict"), as(`"cause"`, "Cause"), as(`"reason"`, "Reason"), as(`"started" / 1000000`, "Started"))))
+		as(`"run"`, "Run"), as(`"plan"`, "Plan"), as(`"phase"`, "Phase"), as(`"outcome"`, "Verdict"), as(`"cause"`, "Cause"), as(`"reason"`, "Reason"), as(`"started"`, "Started"))))
 	p = p.organized([]string{"Verdict", "Run", "Plan", "Phase", "Started", "Time", "Cause", "Reason"}, object{"Time": "Judged"})
 	p.options["sortBy"] = []object{{"displayName": "Judged", "desc": true}}
 	return p.wide("Plan", 120, "Phase", 110, "Cause", 130).column("Reason", "custom.inspect", true).

@@ -157,7 +157,7 @@ func eventText(e measure.Event) string {
 func verdictPoints(run gates.Run, v gates.Verdict, at int64) []*write.Point {
 	points := []*write.Point{newPoint(influxVerdicts, run, map[string]string{"phase": v.Phase}, map[string]any{
 		"outcome": v.Outcome.String(), "passed": v.Outcome == gates.Pass, "exit_code": int64(v.ExitCode()), "cause": v.Cause.String(), "reason": oneLine(v.Reason),
-		"started": run.Started.UnixNano(),
+		"started": run.Started.UnixMilli(), // which links of Grafana want, and InfluxQL can not make of nanoseconds exactly
 	}, at)}
 	for i, c := range v.Checks {
 		fields := map[string]any{

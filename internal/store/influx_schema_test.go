@@ -195,7 +195,7 @@ func TestVerdictsBecomePoints(t *testing.T) {
 	require.Equal(t, "1 gate failed", verdict["reason"])
 	require.Equal(t, json.Number("99"), verdict["exit_code"])
 	require.Equal(t, false, verdict["passed"])
-	require.Equal(t, json.Number(strconv.FormatInt(someRun().Started.UnixNano(), 10)), verdict["started"])
+	require.Equal(t, json.Number(strconv.FormatInt(someRun().Started.UnixMilli(), 10)), verdict["started"])
 	check, _ := readLine(t, lineOf(points[1]))
 	require.Equal(t, "availability >= 99%", check["gate"])
 	require.Equal(t, json.Number("0.25"), check["value"])
