@@ -20,7 +20,9 @@ func TestObjectivesOfPlan(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte(skeleton+`
 objectives:
   orders: {share: 99.9%, over: 30d, of: checkout, revenue: 1200 EUR/m}
-  carts: {share: 99%, good: "good[$window]", total: "all[$window]", from: prometheus}
+  carts: {share: 99%, good: "good[${query.window}]", total: "all[${query.window}]"}
+telemetry:
+  prometheus: {prometheus: "http://127.0.0.1:9090"}
 model:
   series:
     - {name: front, promised: 99.99%}
