@@ -119,13 +119,13 @@ func (c *Conductor) hold(ctx context.Context, b *bound, d scheduled, health *hea
 		}
 	}()
 	defer func() {
-		touch, at, err := c.lift(ctx, b, fault)
+		touch, at, err := c.lift(ctx, b, fault, func(touch measure.Touch, at time.Time) { c.isLifted(b, d, touch, at, nil) })
 		tried, became.lifted = true, at
 		if err == nil {
 			end(at)
-		} else {
-			c.unlifted(b, d)
+			return
 		}
+		c.unlifted(b, d)
 		c.isLifted(b, d, touch, at, err)
 	}()
 	c.inEffect(b, d)
@@ -158,8 +158,10 @@ func (c *Conductor) inEffect(b *bound, d scheduled) {
 // lift ends a disruption with a context of its own, so that what ended the run
 // can not keep the fault in place. Once the run is to end it takes no longer
 // than a pipeline waits. It gives the time at which the fault was over, which
-// may be before lifting it was.
-func (c *Conductor) lift(ctx context.Context, b *bound, fault *injected) (measure.Touch, time.Time, error) {
+// may be before lifting it was. What was lifted is told before the journal
+// forgets it: if this process ends in between, the watchdog lifts once more,
+// which is harmless, and the record does not lack the end of the fault.
+func (c *Conductor) lift(ctx context.Context, b *bound, fault *injected, told func(measure.Touch, time.Time)) (measure.Touch, time.Time, error) {
 	alone, cancel := b.alone(ctx)
 	defer cancel()
 	late := fault.keeper.lifting()
@@ -176,6 +178,9 @@ func (c *Conductor) lift(ctx context.Context, b *bound, fault *injected) (measur
 	}
 	if err == nil {
 		at = touch.Ended(at)
+	}
+	if err == nil && late == nil {
+		told(touch, time.Unix(0, at))
 	}
 	if err = errors.Join(err, fault.keeper.lifted(err), late); err != nil {
 		c.fault.Store(true)
