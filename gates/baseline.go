@@ -63,12 +63,7 @@ func (j *judge) baselineBound(v Value, c *job, each string, confidence float64) 
 
 // medianBound is the median of several bounds, with their range.
 func medianBound(all []bound, unit string) bound {
-	slices.SortFunc(all, func(a, b bound) int {
-		if a.value < b.value {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(a, b bound) int { return cmp.Compare(a.value, b.value) })
 	n := len(all)
 	b := bound{value: (all[(n-1)/2].value + all[n/2].value) / 2, low: all[0].value, high: all[n-1].value}
 	if n == 1 {

@@ -57,6 +57,7 @@ func TestExtension(t *testing.T) {
 // TestExtensionForWhatDecides: nobody waits for a gate that decides nothing.
 func TestExtensionForWhatDecides(t *testing.T) {
 	r := sheetOf(t, "test t 0..20", "requests t /a 0..20 count=10 latency=100").record()
+	r.Run.Started = time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
 	all := mustParse(t, "availability >= 95%", "availability >= 99%", "reliability >= 99%")
 	more := func() time.Duration {
 		got, _ := Extension(all, r, time.Minute)
@@ -67,4 +68,5 @@ func TestExtensionForWhatDecides(t *testing.T) {
 	require.Equal(t, 13*time.Second, more())
 	all[1].Advisory = "young"
 	require.Zero(t, more())
+	require.False(t, all[2].Waiver.Active(time.Time{}), "nobody knows when")
 }

@@ -13,8 +13,9 @@ type Waiver struct {
 	Expires time.Time `json:"expires"` // the first moment at which it holds no more
 }
 
-// Active reports whether the waiver holds at a moment. Nil is no waiver.
-func (w *Waiver) Active(at time.Time) bool { return w != nil && at.Before(w.Expires) }
+// Active reports whether the waiver holds at a moment. Nil is no waiver, and
+// none holds at a time that is not known.
+func (w *Waiver) Active(at time.Time) bool { return w != nil && !at.IsZero() && at.Before(w.Expires) }
 
 // String gives who waived what for, and until when.
 func (w *Waiver) String() string {

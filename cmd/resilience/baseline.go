@@ -148,7 +148,8 @@ func (b *baselines) passing(p plan.Plan, phase plan.Phase) error {
 		db, same, err := openSame(run.Path, phase.Name, traffic)
 		switch {
 		case err != nil:
-			return err
+			b.note(phase, "the run %s is no baseline: %v", run.ID, err)
+			continue
 		case !same:
 			other++
 			continue
