@@ -451,3 +451,35 @@ func TestWhatIsWaivedIsNotWatched(t *testing.T) {
 	require.NoError(t, err)
 	require.NotNil(t, w, "the waiver has expired")
 }
+
+// overheard is a recorder that is looked at before it keeps an event.
+type overheard struct {
+	*memory
+	heard func(measure.Event)
+}
+
+func (l overheard) Append(batch measure.Batch) error {
+	for _, e := range batch.Events {
+		l.heard(e)
+	}
+	return l.memory.Append(batch)
+}
+
+// TestTheEndOfAFaultIsToldBeforeTheJournalForgetsIt: a process that dies between
+// the two must leave a fault that is lifted twice, not one without an end.
+func TestTheEndOfAFaultIsToldBeforeTheJournalForgetsIt(t *testing.T) {
+	s := quickStage(t, &lasting{})
+	path := s.guard(t, waits...)
+	told := 0
+	s.Recorder = overheard{s.record, func(e measure.Event) {
+		if e.Kind != measure.EventLifted {
+			return
+		}
+		told++
+		seen, err := readLeft(path)
+		require.NoError(t, err)
+		require.Len(t, seen.faults, 1)
+	}}
+	require.NoError(t, errors.Join(s.Run(t.Context(), "beta"), s.Guard.Close()))
+	require.Equal(t, 1, told)
+}
