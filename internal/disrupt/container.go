@@ -130,6 +130,7 @@ type containerLife struct {
 	engine *engine
 	id     string
 	named  string
+	owed   func(vitals) bool // how it will be once an order is carried out whose answer did not come
 }
 
 func (c *containerLife) name() string { return c.named }
@@ -164,10 +165,36 @@ func (c *containerLife) kill(ctx context.Context, signal string) error {
 		signal = "KILL"
 	}
 	query := url.Values{"signal": {"SIG" + strings.TrimPrefix(signal, "SIG")}}
-	if err := c.engine.tell(ctx, c.id, "kill", query); err != nil {
+	return c.order(ctx, "kill", query, "was killed but runs on", func(now vitals) bool { return now.id != before.id })
+}
+
+// order tells the engine to harm the container and waits until it did. Engines
+// carry out what they were told although nobody waits for the answer any more: so
+// it is waited for when ctx is over, too, and one that does not come is owed.
+func (c *containerLife) order(ctx context.Context, what string, query url.Values, failed string, done func(vitals) bool) error {
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), underway)
+	defer cancel()
+	err := c.engine.tell(asking, c.id, what, query)
+	var refused *engineError
+	if err != nil && !errors.As(err, &refused) {
+		c.owed = done
+	}
+	if err != nil {
 		return err
 	}
-	return c.until(ctx, signalLimit, "was killed but runs on", func(now vitals) bool { return now.id != before.id })
+	return c.until(ctx, signalLimit, failed, done)
+}
+
+// collect waits for what is owed, as long as an engine may take for it.
+func (c *containerLife) collect(ctx context.Context) error {
+	if c.owed == nil {
+		return nil
+	}
+	err := c.outlast(ctx, c.owed)
+	if err == nil {
+		c.owed = nil
+	}
+	return err
 }
 
 // stopGrace is what a container gets to end by itself.
@@ -178,14 +205,15 @@ func (c *containerLife) stop(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.engine.tell(ctx, c.id, "stop", url.Values{"t": {strconv.Itoa(int(stopGrace.Seconds()))}}); err != nil {
-		return err
-	}
-	return c.until(ctx, signalLimit, "was stopped but runs on", func(now vitals) bool { return now.id != before.id })
+	query := url.Values{"t": {strconv.Itoa(int(stopGrace.Seconds()))}}
+	return c.order(ctx, "stop", query, "was stopped but runs on", func(now vitals) bool { return now.id != before.id })
 }
 
 // start also waits for a container that a restart policy started already.
 func (c *containerLife) start(ctx context.Context) error {
+	if err := c.collect(ctx); err != nil {
+		return err
+	}
 	err := c.insist(ctx, lifeLimit, "start", "was started but does not run", func(now vitals) bool { return now.running && !now.paused })
 	if unknown(err) {
 		return c.replaced(ctx)
@@ -241,14 +269,14 @@ func (c *containerLife) freeze(ctx context.Context) error {
 	if err != nil || now.paused {
 		return err
 	}
-	if err := c.engine.tell(ctx, c.id, "pause", nil); err != nil {
-		return err
-	}
-	return c.until(ctx, signalLimit, "was paused but goes on", func(now vitals) bool { return now.paused })
+	return c.order(ctx, "pause", nil, "was paused but goes on", func(now vitals) bool { return now.paused })
 }
 
 // thaw leaves alone what is not paused or has ended.
 func (c *containerLife) thaw(ctx context.Context) error {
+	if err := c.collect(ctx); err != nil {
+		return err
+	}
 	return c.insist(ctx, signalLimit, "unpause", "is still paused", func(now vitals) bool { return !now.paused })
 }
 
@@ -271,7 +299,7 @@ func undoContainer(ctx context.Context, d plan.Disruption, undo json.RawMessage,
 		if err := c.thaw(ctx); err != nil || fault == "pause" {
 			return err
 		}
-		if err := c.outlast(ctx, t.Was); err != nil {
+		if err := c.outlast(ctx, func(now vitals) bool { return now.id != t.Was }); err != nil {
 			return err
 		}
 		return c.start(ctx)
@@ -282,9 +310,9 @@ func undoContainer(ctx context.Context, d plan.Disruption, undo json.RawMessage,
 // that died: stopping takes as long as the grace it gives.
 const underway = stopGrace + time.Second
 
-// outlast waits for the end that a container was told to come to, if it was.
-func (c *containerLife) outlast(ctx context.Context, was string) error {
-	waited := c.until(ctx, underway, "runs on", func(now vitals) bool { return now.id != was })
+// outlast waits for a container to become what it was told to, if it was.
+func (c *containerLife) outlast(ctx context.Context, done func(vitals) bool) error {
+	waited := c.until(ctx, underway, "was not harmed", done)
 	if errors.Is(waited, context.DeadlineExceeded) && ctx.Err() == nil {
 		return nil // nobody had told it
 	}

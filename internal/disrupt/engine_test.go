@@ -3,7 +3,13 @@ package disrupt
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -223,7 +229,7 @@ func TestAContainerThatEndsWhileItIsUndone(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e *containers.Engine) {
 		id := e.Run(t, containers.Container{Name: "one"})
 		d := onEngine(e, plan.Container{Name: "one"}, "term")
-		one := &containerLife{newEngine(e.Socket), id, "one"}
+		one := &containerLife{engine: newEngine(e.Socket), id: id, named: "one"}
 		undo, err := traces(t.Context(), "kill", []life{one})
 		require.NoError(t, err)
 		before := now(t, one)
@@ -237,11 +243,77 @@ func TestAContainerThatEndsWhileItIsUndone(t *testing.T) {
 	})
 }
 
+// An engine carries out what it was told although the run that told it is over,
+// whether it answers late or not at all: lifting waits for that.
+func TestAnOrderThatIsCarriedOutLate(t *testing.T) {
+	eachEngine(t, func(t *testing.T, e *containers.Engine) {
+		for _, fault := range []string{"kill", "pause"} {
+			for _, answers := range []bool{true, false} {
+				t.Run(fmt.Sprintf("%s, answered %t", fault, answers), func(t *testing.T) {
+					id := e.Run(t, containers.Container{Name: "one"})
+					one := &containerLife{engine: newEngine(e.Socket), id: id, named: "one"}
+					before := now(t, one)
+					ctx, cancel := context.WithCancel(t.Context())
+					slow, done := slowEngine(t, e, fault, answers, cancel)
+					d := onEngine(slow, plan.Container{Name: "one"}, fault)
+					made, err := New(d, Site{Note: quiet})
+					require.NoError(t, err)
+					lift, err := made.Inject(ctx, func(json.RawMessage) error { return nil })
+					require.True(t, err != nil || lift != nil)
+					if lift != nil { // it was not yet what it was before
+						_, err = lift(t.Context())
+						require.NoError(t, err)
+					}
+					<-done
+					after := now(t, one)
+					require.Equal(t, []bool{true, false}, []bool{after.running, after.paused})
+					require.Equal(t, fault == "kill", before.id != after.id)
+				})
+			}
+		}
+	})
+}
+
+// slowEngine stands before an engine. It carries the order out a while after it
+// cancelled who gave it, and then answers or has hung up already.
+func slowEngine(t *testing.T, e *containers.Engine, order string, answers bool, cancel func()) (slow *containers.Engine, carriedOut <-chan struct{}) {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "slow.sock")
+	listener, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	relay := &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", "engine" },
+		Transport: newEngine(e.Socket).client.Transport,
+	}
+	done := make(chan struct{})
+	carryOut := func(w http.ResponseWriter, r *http.Request) {
+		defer close(done)
+		<-time.After(300 * time.Millisecond) // as long as a busy engine may take; any time must do
+		relay.ServeHTTP(w, r.WithContext(context.WithoutCancel(r.Context())))
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case !strings.HasSuffix(r.URL.Path, "/"+order):
+			relay.ServeHTTP(w, r)
+		case answers:
+			cancel()
+			carryOut(w, r)
+		default:
+			cancel()
+			go carryOut(httptest.NewRecorder(), r.Clone(context.WithoutCancel(r.Context())))
+			panic(http.ErrAbortHandler)
+		}
+	})}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	return &containers.Engine{Socket: socket}, done
+}
+
 // What two undo at the same time is undone once, and both say so.
 func TestAContainerThatTwoUndo(t *testing.T) {
 	eachEngine(t, func(t *testing.T, e *containers.Engine) {
 		id := e.Run(t, containers.Container{Name: "one"})
-		one := &containerLife{newEngine(e.Socket), id, "one"}
+		one := &containerLife{engine: newEngine(e.Socket), id: id, named: "one"}
 		for fault, harm := range map[string]string{"pause": "pause", "kill": "kill?signal=SIGKILL"} {
 			d := onEngine(e, plan.Container{Name: "one"}, fault)
 			undo, err := traces(t.Context(), fault, []life{one})

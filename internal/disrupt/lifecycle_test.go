@@ -159,7 +159,7 @@ var subjects = map[string]func(t *testing.T) subject{
 func containerSubject(t *testing.T, engine string) subject {
 	e := containers.Open(t, engine)
 	of := func(name string) life {
-		return &containerLife{newEngine(e.Socket), e.Run(t, containers.Container{Name: name}), name}
+		return &containerLife{engine: newEngine(e.Socket), id: e.Run(t, containers.Container{Name: name}), named: name}
 	}
 	return subject{
 		Site{Note: quiet},
