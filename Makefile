@@ -12,7 +12,7 @@ CLUSTER_EXEC  ?=
 TRIALS   ?= 200
 ROLLOUTS ?= 2000
 
-.PHONY: help build demo grafana grafana-down test engines servers trials bench bench-gates cluster-test fuzz lint fmt clean
+.PHONY: help build demo grafana grafana-down test race engines servers trials bench bench-gates cluster-test fuzz lint fmt clean
 .NOTPARALLEL: # tests and the demo measure time: one thing at once
 
 help: ## list the targets
@@ -32,11 +32,15 @@ grafana: ## start InfluxDB and Grafana with the boards, in Docker
 grafana-down: ## stop them; what was written stays
 	docker compose -f dashboards/compose.yaml down
 
-test: lint ## lint, run all tests with the race detector, then the demo
+test: lint ## lint, run all tests, nearly all with the race detector, then the demo
 	go test -race -timeout 20m $$(go list ./... | grep -vE '/cmd/|/evidence$$')
 	go test ./gates/evidence # arithmetic, and so much of it that the race detector would take minutes
-	go test -race -timeout 20m ./cmd/... # by itself: whole runs, which measure time, need the machine
+	go test -race -timeout 20m -skip '^TestScripts$$' ./cmd/... # by itself: whole runs, which measure time, need the machine
+	go test -timeout 20m -run '^TestScripts$$' ./cmd/resilience # without the race detector, which makes them send late: make race has it
 	@$(MAKE) --no-print-directory demo
+
+race: ## run the scripts of the command line with the race detector, too: wants a machine of its own
+	go test -race -count=1 -timeout 40m -run '^TestScripts$$' ./cmd/resilience
 
 engines: ## install Podman and Docker's engine for the tests of containers: as root, from apt
 	@.ci/engines
