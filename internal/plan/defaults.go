@@ -143,7 +143,7 @@ func (d *decoder) fillPhase(phase *Phase, path string, defaults Defaults) {
 // alternatives are the keys of a profile of which it has one: where a test has
 // any of a group, the plan's defaults add none of it.
 var alternatives = map[string][]string{
-	"script": {"requests"}, "exec": {"requests"}, "requests": {"script", "exec"},
+	"script": {"requests"}, "exec": {"requests"}, "parallel": {"requests"}, "requests": {"script", "exec", "parallel"},
 	"rate": {"vus", "stages"}, "vus": {"rate", "stages", "max_vus", "arrival"},
 	"max_vus": {"vus"}, "arrival": {"vus"},
 	"duration": {"stages"}, "ramp": {"stages"}, "stages": {"rate", "vus", "duration", "ramp"},

@@ -130,6 +130,27 @@ func validLimits(c *checker, p *Profile) {
 	}
 }
 
+// maxParallel is how many processes may share the traffic of a test.
+const maxParallel = 1000
+
+// validParallel wants what can be shared: each process has at least one of the
+// VUs, and a fault is not injected by each of them.
+func validParallel(c *checker, p *Profile) {
+	switch {
+	case !c.given("parallel"):
+	case c.given("requests"):
+		c.wrongKey("parallel", "leave it out: one process sends them", "parallel: is for scripts")
+	case p.Parallel < 1 || p.Parallel > maxParallel:
+		c.wrong("parallel", "", "parallel is 1 to %d; got %d", maxParallel, p.Parallel)
+	case p.Parallel > 1 && c.given("injects"):
+		c.wrongKey("parallel", "inject it with disruptions: of the phase", "each of %d processes would inject what injects: names", p.Parallel)
+	case p.Closed() && p.PeakVUs() < p.Parallel:
+		c.wrong("parallel", "", "%d VUs are too few for %d processes", p.PeakVUs(), p.Parallel)
+	case p.Open() && p.MaxVUs < p.Parallel:
+		c.wrong("parallel", "raise max_vus:", "%d VUs (max_vus) are too few for %d processes", p.MaxVUs, p.Parallel)
+	}
+}
+
 // arrivals are how the arrivals of a rate are spread over time.
 var arrivals = map[string]bool{"constant": true, "poisson": true}
 

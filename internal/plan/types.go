@@ -264,6 +264,7 @@ type Profile struct {
 	Rate     Rate              `yaml:"rate,omitempty"`                                     // iterations or requests per second
 	VUs      int               `yaml:"vus,omitempty"`                                      // instead of a rate
 	MaxVUs   int               `yaml:"max_vus,omitempty"`                                  // with a rate: most VUs (or connections) at a time; default 2 for each arrival per second, 50 to 10,000
+	Parallel int               `yaml:"parallel,omitempty"`                                 // with a script: processes that share the traffic, on this machine or on a cluster; default 1
 	Duration Duration          `yaml:"duration,omitempty"`                                 // without warm-up; of the constant part after a ramp
 	Ramp     Duration          `yaml:"ramp,omitempty"`                                     // from zero to the rate or VUs, beginning with the warm-up
 	Stages   []Stage           `yaml:"stages,omitempty"`                                   // instead of duration and ramp

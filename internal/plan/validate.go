@@ -24,7 +24,7 @@ var (
 		validTestName, oneKind,
 	}
 	profileRules = []func(*checker, *Profile){
-		scriptOrRequests, shapedByScript, rateOrVUs, lengthGiven, validStages, validLimits, validArrival, validProfileEnv, filesExist, columnsExist,
+		scriptOrRequests, shapedByScript, rateOrVUs, lengthGiven, validStages, validLimits, validParallel, validArrival, validProfileEnv, filesExist, columnsExist,
 	}
 	requestRules = []func(*checker, *Request){
 		validRequest, validExpect,

@@ -35,9 +35,11 @@ func (v *view) happened(e measure.Event, now time.Time) string {
 	return v.stamp(at, line)
 }
 
-// repeats are the kinds of events whose lines are said once in a phase.
+// repeats are the kinds of events whose lines are said once in a phase: tests
+// that several processes share begin and end in each of them.
 var repeats = map[string]bool{
 	measure.EventException: true, measure.EventOverflow: true, measure.EventGenerator: true, measure.EventWarning: true,
+	measure.EventTest: true, measure.EventTestEnd: true,
 }
 
 // tales say what each kind of event means to somebody who watches. Kinds that

@@ -18,8 +18,8 @@ import (
 	"resilience/internal/plan"
 )
 
-// K6 runs a k6 script as a child process in a process group of its own. The
-// script is wrapped by a generated entry module that k6 reads from its standard
+// K6 runs a k6 script as a child process in a process group of its own, or as
+// several that share the traffic: see [K6.share]. The script is wrapped by a generated entry module that k6 reads from its standard
 // input, so nothing is written beside it. What is measured comes back over a
 // socket pair that the child inherits.
 type K6 struct {
@@ -56,14 +56,17 @@ func (k *K6) Run(ctx context.Context, emit func(measure.Batch) error) error {
 	if err != nil {
 		return err
 	}
-	headers = merged(k.stream.Target.Headers, headers)
-	child, err := k.start()
-	if err != nil {
-		return err
-	}
-	settings := plan.Settings{Source: sourceOf("k6", k.stream), Stream: k.stream, Headers: headers}
-	talk := &conversation{conn: child.conn, settings: settings, emit: emit, credentials: credentials}
-	return child.finish(ctx, talk, k.stream)
+	settings := plan.Settings{Source: sourceOf("k6", k.stream), Stream: k.stream, Headers: merged(k.stream.Target.Headers, headers)}
+	return k.share(ctx, func(ctx context.Context, r runner) error {
+		child, err := k.start(r)
+		if err != nil {
+			return err
+		}
+		settings := settings
+		settings.Source += r.suffix()
+		talk := &conversation{conn: child.conn, settings: settings, emit: emit, credentials: credentials}
+		return child.finish(ctx, talk, k.stream)
+	})
 }
 
 // merged are the target's own headers and those of its credentials.
@@ -79,13 +82,14 @@ func merged(own, credentials map[string]string) map[string]string {
 // child is a k6 process.
 type child struct {
 	cmd   *exec.Cmd
+	of    runner
 	conn  net.Conn // our end of the socket pair
 	log   *k6Log
 	grace time.Duration
 }
 
 // start launches k6 with its end of a socket pair as file descriptor 3.
-func (k *K6) start() (*child, error) {
+func (k *K6) start(r runner) (*child, error) {
 	entry, err := entryModule(k.stream, k.script)
 	if err != nil {
 		return nil, err
@@ -97,7 +101,8 @@ func (k *K6) start() (*child, error) {
 	defer theirs.Close()
 	args := append(k.command[1:len(k.command):len(k.command)],
 		"run", "--quiet", "--no-usage-report", "--summary-mode=disabled", "--no-thresholds", "--no-color",
-		"--log-format=json", "--out", "resilience=fd:3", "-")
+		"--log-format=json", "--out", "resilience=fd:3")
+	args = append(append(args, r.arguments()...), "-")
 	cmd := exec.Command(k.command[0], args...) //nolint:gosec // our own program
 	cmd.Dir = filepath.Dir(k.script)
 	cmd.Env = k6Environment(k.stream)
@@ -110,7 +115,7 @@ func (k *K6) start() (*child, error) {
 		ours.Close()
 		return nil, fmt.Errorf("start k6: %w", err)
 	}
-	return &child{cmd: cmd, conn: ours, log: log, grace: k.grace}, nil
+	return &child{cmd: cmd, of: r, conn: ours, log: log, grace: k.grace}, nil
 }
 
 // finish talks with the child until it has ended, and stops it when the
@@ -174,13 +179,13 @@ func (c *child) report(talk *conversation, talked, exit error, stopped bool, str
 		})
 	}
 	if !complete {
-		reason = c.reason(talk, talked, exit, stopped)
+		reason = c.of.named(c.reason(talk, talked, exit, stopped))
 	}
 	if !complete && !stopped {
 		event(now, measure.EventGenerator, "ended", map[string]string{"detail": reason})
 	}
 	if talk.end.Lost > 0 {
-		event(now, measure.EventGenerator, "lost", map[string]string{"detail": fmt.Sprintf("%d samples were dropped on the way from k6", talk.end.Lost)})
+		event(now, measure.EventGenerator, "lost", map[string]string{"detail": c.of.named(fmt.Sprintf("%d samples were dropped on the way from k6", talk.end.Lost))})
 	}
 	end := now
 	if complete {

@@ -62,7 +62,7 @@ func bareK6(out ...string) func(*testing.B, plan.Stream, int) *exec.Cmd {
 }
 
 func ourK6(b *testing.B, s plan.Stream, requests int) *exec.Cmd {
-	c, err := newK6(b, s).start()
+	c, err := newK6(b, s).start(runner{1, 1})
 	require.NoError(b, err)
 	out := &sink{}
 	talk := &conversation{conn: c.conn, settings: plan.Settings{Source: "k6", Stream: s}, emit: out.emit}

@@ -128,7 +128,7 @@ func underway(t *testing.T) (k *K6, sending chan struct{}) {
 
 func TestK6Stopped(t *testing.T) {
 	k, sending := underway(t)
-	c, err := k.start()
+	c, err := k.start(runner{1, 1})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	out, done := &sink{}, make(chan error, 1)
@@ -145,7 +145,7 @@ func TestK6Stopped(t *testing.T) {
 
 func TestK6Killed(t *testing.T) {
 	k, sending := underway(t)
-	c, err := k.start()
+	c, err := k.start(runner{1, 1})
 	require.NoError(t, err)
 	out, done := &sink{}, make(chan error, 1)
 	talk := &conversation{conn: c.conn, settings: plan.Settings{Source: "k6", Stream: k.stream}, emit: out.emit}
@@ -160,7 +160,7 @@ func TestK6Killed(t *testing.T) {
 
 func TestK6WithoutHarness(t *testing.T) {
 	k, sending := underway(t)
-	c, err := k.start()
+	c, err := k.start(runner{1, 1})
 	require.NoError(t, err)
 	talk := &conversation{conn: c.conn, settings: plan.Settings{Source: "k6", Stream: k.stream}}
 	require.NoError(t, talk.greet())

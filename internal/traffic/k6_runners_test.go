@@ -1,0 +1,112 @@
+package traffic
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+)
+
+// answering tells the server which iteration asks, which then answers after a
+// time that depends on nothing else.
+const answering = `
+import http from 'k6/http';
+import exec from 'k6/execution';
+import { transaction } from 'k6/x/resilience';
+
+export default function () {
+  transaction('ask', () => http.get(__ENV.TARGET_URL + '/?n=' + exec.scenario.iterationInTest + '&r=' + Math.random()));
+}
+`
+
+// asks are what a server was asked.
+type asks struct {
+	mu   sync.Mutex
+	seen map[string]int // by query
+}
+
+func (a *asks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	a.seen[r.URL.RawQuery]++
+	a.mu.Unlock()
+	n, err := strconv.Atoi(r.URL.Query().Get("n"))
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	<-time.After(time.Duration(20+n*37%100) * time.Millisecond)
+	if n%10 == 3 {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+}
+
+// Several processes send what one would: the same iterations with the same
+// random numbers, at the same rate, and their sketches merge to one of the
+// quantiles that one process measured.
+func TestK6Runners(t *testing.T) {
+	all := map[int]*sink{}
+	asked := map[int]map[string]int{}
+	for _, parallel := range []int{1, 4} {
+		target := &asks{seen: map[string]int{}}
+		server := serve(t, target.ServeHTTP)
+		s := scriptTo(t, server.URL, answering, plan.Profile{Rate: 40, MaxVUs: 40, Duration: seconds(4), Grace: seconds(10), Parallel: parallel})
+		all[parallel], asked[parallel] = runScript(t, s), target.seen
+	}
+	one, four := all[1], all[4]
+	require.Subset(t, asked[4], asked[1])
+	require.InDelta(t, len(asked[1]), len(asked[4]), 4, "the last arrival of each falls into the end, or not")
+	a, b := one.sum(measure.MetricTransaction, nil), four.sum(measure.MetricTransaction, nil)
+	require.EqualValues(t, len(asked[1]), a.Count)
+	require.EqualValues(t, len(asked[4]), b.Count)
+	require.Equal(t, a.Failed, b.Failed)
+	require.Positive(t, a.Failed)
+	for _, q := range []float64{0.5, 0.9, 0.95} {
+		x, _ := a.Sketch.Quantile(q)
+		y, _ := b.Sketch.Quantile(q)
+		require.InEpsilon(t, x, y, 0.25, "p%v: answers take as long whoever asks, up to what this machine adds", q*100)
+	}
+	sources := map[string]bool{}
+	for _, w := range four.batch.Windows {
+		sources[w.Source] = true
+	}
+	require.Len(t, sources, 4)
+	require.Len(t, four.events(measure.EventTest), 4)
+	for _, e := range four.events(measure.EventTestEnd) {
+		require.Equal(t, map[string]string{"complete": "true", "reason": ""}, e.Attrs)
+	}
+}
+
+// One runner that dies leaves a test that is incomplete, and is named.
+func TestK6RunnerKilled(t *testing.T) {
+	k, sending := underway(t)
+	s := k.stream
+	profile := *s.Test.Load
+	profile.Parallel, profile.VUs, profile.Duration = 2, 2, seconds(5)
+	s.Test.Load = &profile
+	k.stream = s
+	out := &sink{}
+	require.NoError(t, k.share(t.Context(), func(ctx context.Context, r runner) error {
+		c, err := k.start(r)
+		if err != nil {
+			return err
+		}
+		if r.n == 2 {
+			go func() { <-sending; c.kill() }()
+		}
+		settings := plan.Settings{Source: "k6" + r.suffix(), Stream: k.stream}
+		return c.finish(ctx, &conversation{conn: c.conn, settings: settings, emit: out.emit}, k.stream)
+	}))
+	var reasons []string
+	for _, e := range out.events(measure.EventTestEnd) {
+		reasons = append(reasons, e.Attrs["reason"])
+	}
+	require.ElementsMatch(t, []string{"", "runner 2 of 2: k6 ended early: signal: killed"}, reasons)
+	require.Contains(t, out.events(measure.EventGenerator)[0].Attrs["detail"], "runner 2 of 2")
+}
