@@ -114,7 +114,7 @@ func (e ending) lifted(verdicts []gates.Verdict) ending {
 
 // conclude finishes the record, judges it, writes every report and gives the
 // exit code, on every path.
-func conclude(s *streams, db *store.DB, stream *streaming, info gates.Run, out string, runErr error) error {
+func conclude(s *streams, db *store.DB, stream *streaming, tell *telling, info gates.Run, out string, runErr error) error {
 	end := endingOf(runErr)
 	errs := finish(db, info, end)
 	doc, err := document(db, nil)
@@ -125,6 +125,10 @@ func conclude(s *streams, db *store.DB, stream *streaming, info gates.Run, out s
 	errs = errors.Join(errs, saveVerdicts(db, doc))
 	if why := stream.finish(s, db, doc.Phases, end); why != nil {
 		doc, err = stream.missed(db, info, end, doc, why)
+		errs = errors.Join(errs, err)
+	}
+	if why := tell.finish(s, doc.Phases, end); why != nil {
+		doc, err = warned(db, doc, "otlp", why)
 		errs = errors.Join(errs, err)
 	}
 	errs = errors.Join(errs, writeReports(s, db, out, doc))

@@ -142,10 +142,12 @@ func (i *streaming) abandon() {
 	_, _ = i.Close(ctx)
 }
 
-// recorder keeps batches in the record and then hands them to the stream.
+// recorder keeps batches in the record and then hands them to whoever else wants
+// them.
 type recorder struct {
 	*store.DB
 	stream *streaming
+	tell   *telling
 }
 
 // Append implements the conductor's Recorder. What InfluxDB can not take is
@@ -156,6 +158,9 @@ func (r recorder) Append(batch measure.Batch) error {
 	}
 	if r.stream != nil {
 		_ = r.stream.Append(batch)
+	}
+	if r.tell != nil {
+		r.tell.Append(batch)
 	}
 	return nil
 }
@@ -203,19 +208,27 @@ func (i *streaming) send(db *store.DB, verdicts []gates.Verdict) error {
 // missed says in the record that InfluxDB does not have all of the run, and why,
 // and judges again: a warning, or an error where the plan requires all of it.
 func (i *streaming) missed(db *store.DB, info gates.Run, end ending, doc report.Document, why error) (report.Document, error) {
+	var err error
+	if i.required {
+		end.Codes = append(end.Codes, gates.ExitError)
+		end.Reason = cmp.Or(end.Reason, why.Error())
+		err = finish(db, info, end)
+	}
+	again, warning := warned(db, doc, "influx", why)
+	return again, errors.Join(err, warning)
+}
+
+// warned puts into the record what somebody who was to hear of the run did not,
+// as a warning of each phase, and judges again.
+func warned(db *store.DB, doc report.Document, who string, why error) (report.Document, error) {
 	var events []measure.Event
 	for n, v := range doc.Phases {
 		events = append(events, measure.Event{
-			Source: "influx", Seq: uint64(n), At: time.Now().UnixNano(), Kind: measure.EventWarning, Phase: v.Phase, Name: "influx",
+			Source: who, Seq: uint64(n), At: time.Now().UnixNano(), Kind: measure.EventWarning, Phase: v.Phase, Name: who,
 			Attrs: map[string]string{"detail": why.Error()},
 		})
 	}
 	err := db.Append(measure.Batch{Events: events})
-	if i.required {
-		end.Codes = append(end.Codes, gates.ExitError)
-		end.Reason = cmp.Or(end.Reason, why.Error())
-		err = errors.Join(err, finish(db, info, end))
-	}
 	again, judging := document(db, nil)
 	if err = errors.Join(err, judging); err != nil {
 		return doc, err

@@ -26,6 +26,7 @@ type runOptions struct {
 	out      string
 	baseline string
 	influx   string // the URL of one to write to
+	otlp     string // the URL of one to tell
 	seed     int64
 	vars     []string
 	quiet    bool
@@ -54,6 +55,7 @@ and lifts its disruptions, and judges its gates. The record is kept under
 	f.StringVar(&o.out, "out", "", "write every report and the record into this `DIR`")
 	f.StringVar(&o.baseline, "baseline", "", "compare with this `RUN`, whatever the plan says: an id, a prefix of one, last, a file, or the URL of one")
 	influxFlag(cmd, &o.influx)
+	otlpFlag(cmd, &o.otlp)
 	f.Int64Var(&o.seed, "seed", 0, "seed of everything random; by default (0) a new one, which is recorded")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing but the verdict")
 	f.BoolVar(&announce, "announce", true, "show when disruptions come; false for a game day: they come at a moment drawn from the seed")
@@ -97,6 +99,11 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 		return reportRefusal(s, o, err)
 	}
 	defer stream.abandon()
+	tell, err := newTelling(ctx, p, info, o.otlp)
+	if err != nil {
+		return reportRefusal(s, o, err)
+	}
+	defer tell.abandon()
 	db, err := newRecord(ctx, p, info, phases, o.baseline)
 	if err != nil {
 		return reportRefusal(s, o, err)
@@ -109,7 +116,7 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 		return err
 	}
 	conductor := &conduct.Conductor{
-		Plan: played, Adapters: adapters(p), Socket: socketOf(db.Path()), Recorder: recorder{db, stream}, Listener: live, Hurry: hurry, ID: info.ID, Seed: info.Seed, Guard: guard,
+		Plan: played, Adapters: adapters(p), Socket: socketOf(db.Path()), Recorder: recorder{db, stream, tell}, Listener: live, Hurry: hurry, ID: info.ID, Seed: info.Seed, Guard: guard,
 		Logs: strings.TrimSuffix(db.Path(), store.Extension) + ".logs", Getenv: os.LookupEnv,
 	}
 	conductor.Extension = func(phase string, most time.Duration) (time.Duration, string, error) {
@@ -120,7 +127,7 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 	if !o.quiet {
 		fmt.Fprintln(s.err) // the verdict stands by itself
 	}
-	return letGo(s, guard, conclude(s, db, stream, info, o.out, runErr))
+	return letGo(s, guard, conclude(s, db, stream, tell, info, o.out, runErr))
 }
 
 // unannounced gives the plan that is played: on a game day one in which the

@@ -26,6 +26,7 @@ type server struct {
 	others    []string      // that /either asks, until one answers
 	monitor   monitor
 	metrics   metrics // of /through
+	told      told    // by /v1/metrics
 
 	first func() time.Time
 }
@@ -74,6 +75,8 @@ func (s *server) routes() http.Handler {
 	mux.Handle("/metrics", &s.metrics)
 	mux.HandleFunc("/api/v1/query_range", blabs)
 	mux.HandleFunc("/api/v2/write", s.write)
+	mux.HandleFunc("/v1/metrics", s.told.take)
+	mux.HandleFunc("/told", s.told.say)
 	mux.HandleFunc("/either", s.either)
 	mux.HandleFunc("/guarded", s.guarded)
 	mux.HandleFunc("/token", s.token)

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"iter"
 	"math"
 	"slices"
 	"sort"
@@ -157,6 +158,21 @@ func (s *Sketch) CountAbove(limit float64) uint64 {
 		above += b.count
 	}
 	return above
+}
+
+// All gives the values that stand for those that were added, each within 1 % of
+// the true ones, with how many there are of each; in ascending order.
+func (s *Sketch) All() iter.Seq2[float64, uint64] {
+	return func(yield func(float64, uint64) bool) {
+		if s == nil {
+			return
+		}
+		for _, b := range s.bins {
+			if !yield(valueOf(b.key), b.count) {
+				return
+			}
+		}
+	}
 }
 
 // rank is the one-based nearest rank of q among n values. The product of a

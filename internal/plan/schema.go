@@ -31,13 +31,15 @@ var (
 	telemetrySource string
 	//go:embed influx.go
 	influxSource string
+	//go:embed otlp.go
+	otlpSource string
 )
 
 // Schema gives the JSON Schema (draft 2020-12) of a plan as it is written:
 // with ${VARIABLES} in place of values, both forms of a gate, and keys that
 // begin with x- at the top for anchors.
 func Schema() ([]byte, error) {
-	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource)
+	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource, otlpSource)
 	if err != nil {
 		return nil, err
 	}

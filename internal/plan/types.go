@@ -33,6 +33,7 @@ type Plan struct {
 	Telemetry    map[string]Source     `yaml:"telemetry,omitempty"`                                // monitoring that queries are put to
 	Queries      map[string]Query      `yaml:"queries,omitempty"`                                  // what it is asked while a phase runs; metrics for gates
 	Influx       *Influx               `yaml:"influx,omitempty"`                                   // an InfluxDB that runs are written to
+	OTLP         *OTLP                 `yaml:"otlp,omitempty"`                                     // what runs are told to by the OpenTelemetry protocol
 	Phases       []Phase               `yaml:"phases" jsonschema:"required"`                       // deployment stages
 
 	Dir string `yaml:"-"` // absolute folder of the plan's file; relative paths start there
