@@ -20,6 +20,7 @@ type flight struct {
 	vu     *vu
 	span   *span // the innermost; nil in setup and teardown
 	quiet  bool  // setup or teardown: not traffic
+	look   bool  // at an outcome: it does not tell whether a transaction was accepted
 	start  time.Time
 	method string
 	url    *url.URL
@@ -148,7 +149,7 @@ func (f *flight) goesOn() bool {
 func (v *vu) launch(f *flight) *flight {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	f.quiet = v.quiet
+	f.quiet, f.look = v.quiet, v.looks > 0
 	f.span = v.innermost()
 	for s := f.span; s != nil; s = s.parent {
 		s.open++
@@ -208,7 +209,7 @@ func (v *vu) settle(f *flight, accepted bool) (complete []*span) {
 	}
 	for s := f.span; s != nil; s = s.parent {
 		s.open--
-		if !accepted {
+		if !accepted && !f.look {
 			s.failures++
 		}
 		if s.complete() {

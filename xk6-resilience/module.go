@@ -32,6 +32,8 @@ func (m *module) NewModuleInstance(k6 modules.VU) modules.Instance {
 func (i *instance) Exports() modules.Exports {
 	return modules.Exports{Named: map[string]any{
 		"transaction": i.vu.transaction,
+		"eventually":  i.vu.eventually,
+		"idempotent":  i.vu.idempotent,
 		"row":         i.vu.row,
 		"entry":       i.vu.entry,
 		"watchGRPC":   i.vu.watchGRPC,

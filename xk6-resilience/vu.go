@@ -30,6 +30,7 @@ type vu struct {
 	quiet     bool      // in setup or teardown
 	cut       time.Time // when k6 stopped the VU in the middle, if it did
 
+	looks   int       // functions under way that only look at an outcome
 	pending int       // requests without an answer
 	stalled time.Time // since when there have been some
 	unheard bool      // one of them got none
@@ -107,7 +108,7 @@ func (v *vu) abandon(now time.Time, final bool) {
 		s.counted = true
 	}
 	lost, from := v.pending > 0 && v.loops(), v.stalled
-	v.iteration, v.open, v.pending = nil, nil, 0
+	v.iteration, v.open, v.pending, v.looks = nil, nil, 0, 0
 	v.unwait()
 	v.mu.Unlock()
 	if it != nil {
