@@ -35,6 +35,7 @@ func (i *instance) Exports() modules.Exports {
 		"eventually":  i.vu.eventually,
 		"idempotent":  i.vu.idempotent,
 		"row":         i.vu.row,
+		"tenant":      i.vu.identity,
 		"entry":       i.vu.entry,
 		"watchGRPC":   i.vu.watchGRPC,
 

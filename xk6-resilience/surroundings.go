@@ -26,6 +26,7 @@ type surroundings struct {
 	places  map[endpoint]place
 	addrs   map[string]bool // host:port that may be dialled; empty: all
 	target  string          // host:port
+	tenants []tenant
 	hide    *strings.Replacer
 }
 
@@ -51,6 +52,9 @@ func newSurroundings(settings plan.Settings) *surroundings {
 	}
 	for name, value := range settings.Headers {
 		s.headers.Set(name, value)
+	}
+	for _, id := range st.Tenants {
+		s.tenants = append(s.tenants, newTenant(id))
 	}
 	s.hide = hider(credentials(settings))
 	if u, err := url.Parse(st.Target.URL); err == nil {
@@ -120,13 +124,18 @@ func address(u *url.URL) string {
 }
 
 // credentials are what must not be in any message: the headers for the target,
-// and the token of the control.
+// the tokens of tenants, and the token of the control.
 func credentials(settings plan.Settings) map[string]string {
 	all := maps.Clone(settings.Headers)
-	if c := settings.Stream.Control; c != nil {
-		if all == nil {
-			all = map[string]string{}
+	if all == nil {
+		all = map[string]string{}
+	}
+	for _, id := range settings.Stream.Tenants {
+		if id.Token != "" {
+			all["token of the tenant "+id.Name] = id.Token
 		}
+	}
+	if c := settings.Stream.Control; c != nil {
 		all["token of the control"] = c.Token
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -34,7 +35,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		f.disconnected()
 		return nil, t.offLimits(f, offLimits(address(req.URL)))
 	}
-	resp, err := t.next.RoundTrip(authorised(req, place, around))
+	resp, err := t.next.RoundTrip(authorised(req, place, around, t.vu.acting()))
 	if err != nil {
 		f.disconnected()
 		t.failed(f, err)
@@ -49,16 +50,20 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// authorised adds the target's headers to a copy: what a redirect to another
-// host takes along is the script's own request.
-func authorised(req *http.Request, where place, around *surroundings) *http.Request {
-	if !where.target || len(around.headers) == 0 {
+// authorised adds the target's headers, and those of the tenant that the VU acts
+// as, to a copy: what a redirect to another host takes along is the script's own
+// request. The marks of a tenant go wherever the plan lets traffic go.
+func authorised(req *http.Request, where place, around *surroundings, as *tenant) *http.Request {
+	if as == nil && (!where.target || len(around.headers) == 0) {
 		return req
 	}
 	req = req.WithContext(req.Context())
 	req.Header = req.Header.Clone()
-	for name, values := range around.headers {
-		req.Header[name] = values
+	if where.target {
+		maps.Copy(req.Header, around.headers)
+	}
+	if as != nil {
+		as.mark(req.Header, where.target)
 	}
 	return req
 }

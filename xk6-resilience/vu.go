@@ -28,6 +28,7 @@ type vu struct {
 	open      []*span   // transactions and steps, innermost last
 	flights   []*flight // requests that have not been measured
 	quiet     bool      // in setup or teardown
+	tenant    *tenant   // whom this iteration acts as; nil for nobody
 	cut       time.Time // when k6 stopped the VU in the middle, if it did
 
 	looks   int       // functions under way that only look at an outcome
@@ -49,9 +50,10 @@ func (v *vu) beginIteration() *span {
 		it.loops = looping[sc.Executor]
 		v.session.begin(sc.StartTime)
 	}
-	v.random.Seed(uint64(around.stream.Seed), around.stream.First+state.GetScenarioGlobalVUIter()) //nolint:gosec // any bits do
+	number := around.stream.First + state.GetScenarioGlobalVUIter()
+	v.random.Seed(uint64(around.stream.Seed), number) //nolint:gosec // any bits do
 	v.mu.Lock()
-	v.iteration, v.quiet = it, false
+	v.iteration, v.quiet, v.tenant = it, false, v.actAs(around, number)
 	v.mu.Unlock()
 	v.session.active.Add(1)
 	return it

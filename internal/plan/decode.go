@@ -21,7 +21,8 @@ type decoder struct {
 	keys    map[string]place
 	bad     []string // paths with a mistake
 	columns []columnUse
-	literal bool // texts are as they stand: nothing in them is a variable or placeholder
+	tenants []Tenant // of the plan's file
+	literal bool     // texts are as they stand: nothing in them is a variable or placeholder
 }
 
 // columnUse is a place that needs a column of the test's data file.

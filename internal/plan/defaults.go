@@ -81,6 +81,10 @@ func (d *decoder) fillIn(p *Plan) {
 	if p.Model != nil {
 		d.fillPart(p.Model, "model")
 	}
+	if p.Tenants != nil {
+		fill(d, "tenants.header", &p.Tenants.Header, defaultTenantHeader)
+		fill(d, "tenants.prefix", &p.Tenants.Prefix, defaultTenantPrefix)
+	}
 	defaults := Defaults{}
 	if p.Defaults != nil {
 		defaults = *p.Defaults
@@ -143,7 +147,7 @@ func (d *decoder) fillPhase(phase *Phase, path string, defaults Defaults) {
 // alternatives are the keys of a profile of which it has one: where a test has
 // any of a group, the plan's defaults add none of it.
 var alternatives = map[string][]string{
-	"script": {"requests"}, "exec": {"requests"}, "parallel": {"requests"}, "requests": {"script", "exec", "parallel"},
+	"script": {"requests"}, "exec": {"requests"}, "parallel": {"requests"}, "tenants": {"requests"}, "requests": {"script", "exec", "parallel", "tenants"},
 	"rate": {"vus", "stages"}, "vus": {"rate", "stages", "max_vus", "arrival"},
 	"max_vus": {"vus"}, "arrival": {"vus"},
 	"duration": {"stages"}, "ramp": {"stages"}, "stages": {"rate", "vus", "duration", "ramp"},

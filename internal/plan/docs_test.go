@@ -57,7 +57,7 @@ func documented() map[string]string {
 
 // TestDocs wants docs/plan.md to be what the types say.
 func TestDocs(t *testing.T) {
-	said, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource, otlpSource)
+	said, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource, otlpSource, tenantsSource)
 	require.NoError(t, err)
 	page := docs{comments: said, defaults: documented()}
 	page.b.WriteString(strings.ReplaceAll(docsIntro, "'", "`"))

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"net/url"
@@ -118,12 +119,25 @@ func (c *checker) headers(key string, headers map[string]string) {
 	for name, value := range headers {
 		at := c.under(".%s[%q]", key, name)
 		at.path = c.at(key) + `["` + name + `"]`
-		if !httpguts.ValidHeaderFieldName(name) {
-			at.wrongKey("", "", "%q can not be the name of a header", shorten(name))
-		} else if !httpguts.ValidHeaderFieldValue(value) {
-			at.wrong("", "", "the value of the header %s holds a line end or another control character", name)
+		switch problem := wrongHeader(name, value); {
+		case problem == "":
+		case !httpguts.ValidHeaderFieldName(name):
+			at.wrongKey("", "", "%s", problem)
+		default:
+			at.wrong("", "", "%s", problem)
 		}
 	}
+}
+
+// wrongHeader says what HTTP can not carry of a header; "" when it can.
+func wrongHeader(name, value string) string {
+	switch {
+	case !httpguts.ValidHeaderFieldName(name):
+		return fmt.Sprintf("%q can not be the name of a header", shorten(name))
+	case !httpguts.ValidHeaderFieldValue(value):
+		return fmt.Sprintf("the value of the header %s holds a line end or another control character", name)
+	}
+	return ""
 }
 
 func (c *checker) tls(key string, t *TLS) {

@@ -33,13 +33,15 @@ var (
 	influxSource string
 	//go:embed otlp.go
 	otlpSource string
+	//go:embed tenants.go
+	tenantsSource string
 )
 
 // Schema gives the JSON Schema (draft 2020-12) of a plan as it is written:
 // with ${VARIABLES} in place of values, both forms of a gate, and keys that
 // begin with x- at the top for anchors.
 func Schema() ([]byte, error) {
-	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource, otlpSource)
+	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource, otlpSource, tenantsSource)
 	if err != nil {
 		return nil, err
 	}

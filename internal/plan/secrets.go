@@ -18,22 +18,28 @@ func (p Plan) Secret(name string, getenv func(string) (string, bool)) (string, e
 	if !known {
 		return "", fmt.Errorf("the plan has no secret %q", name)
 	}
-	value, from := "", "environment variable "+secret.Env
-	if secret.File != "" {
-		from = "file " + secret.File
-		read, err := readSecret(Locate(p.Dir, secret.File))
+	return secret.value(p.Dir, fmt.Sprintf("the secret %q", name), getenv)
+}
+
+// value reads a secret, which messages call what; dir is where relative paths
+// start.
+func (s Secret) value(dir, what string, getenv func(string) (string, bool)) (string, error) {
+	value, from := "", "environment variable "+s.Env
+	if s.File != "" {
+		from = "file " + s.File
+		read, err := readSecret(Locate(dir, s.File))
 		if err != nil {
-			return "", fmt.Errorf("the secret %q: %w", name, err)
+			return "", fmt.Errorf("%s: %w", what, err)
 		}
 		value = read
-	} else if set, ok := getenv(secret.Env); ok {
+	} else if set, ok := getenv(s.Env); ok {
 		value = set
 	}
 	switch {
 	case value == "":
-		return "", fmt.Errorf("the secret %q is empty: put it into the %s", name, from)
+		return "", fmt.Errorf("%s is empty: put it into the %s", what, from)
 	case len(value) > maxSecret:
-		return "", fmt.Errorf("the secret %q is longer than 64 KiB: look at the %s", name, from)
+		return "", fmt.Errorf("%s is longer than 64 KiB: look at the %s", what, from)
 	}
 	return value, nil
 }

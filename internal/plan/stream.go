@@ -3,15 +3,16 @@ package plan
 // Stream is one test on one arm of a phase with every placeholder replaced:
 // all that a traffic engine needs to know.
 type Stream struct {
-	Phase  string
-	Arm    string // measure.Candidate or measure.Baseline
-	Test   Test
-	Target Target
-	Dir    string            // folder of the plan; relative paths start there
-	Env    map[string]string // for scripts; the test's own env included
-	Hosts  []string          // host:port that traffic may go to; nothing else is dialled
-	Seed   int64
-	First  uint64 // number of its first iteration: over 0 where the test was extended, and goes on
+	Phase   string
+	Arm     string // measure.Candidate or measure.Baseline
+	Test    Test
+	Target  Target
+	Dir     string            // folder of the plan; relative paths start there
+	Env     map[string]string // for scripts; the test's own env included
+	Hosts   []string          // host:port that traffic may go to; nothing else is dialled
+	Seed    int64
+	Tenants []Identity // whom it acts as, each iteration as the next; empty for nobody
+	First   uint64     // number of its first iteration: over 0 where the test was extended, and goes on
 
 	Run        string   // the id of the run
 	Control    *Control // of the harness's proxies, for what the script injects; nil where there is none

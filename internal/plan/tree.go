@@ -99,8 +99,18 @@ func (n *node) line(line, column int) string {
 	return string(text[min(max(column-1, 0), len(text)):])
 }
 
-// parse turns a file into a tree; nil when there is a mistake.
-func (r *report) parse(file string, data []byte) (root *node) {
+// parse turns the file of a plan into a tree; nil when there is a mistake.
+func (r *report) parse(file string, data []byte) *node {
+	root := r.tree(file, data)
+	if root != nil && root.kind != mapping {
+		r.add(root.place, "begin with name: and phases:", "a plan is a mapping of keys to values, not %s", root.kind)
+		return nil
+	}
+	return root
+}
+
+// tree turns a file into a tree, whatever it holds; nil when there is a mistake.
+func (r *report) tree(file string, data []byte) (root *node) {
 	tokens := r.guard(file, data)
 	if tokens == nil {
 		if len(r.errs) == 0 {
@@ -159,10 +169,6 @@ func (r *report) document(file string, data []byte, parsed *ast.File) *node {
 	b := builder{report: r, file: file, source: strings.Split(string(data), "\n"), anchors: map[string]*node{}}
 	root := b.build(body, 0)
 	if len(r.errs) > before {
-		return nil
-	}
-	if root.kind != mapping {
-		r.add(root.place, "begin with name: and phases:", "a plan is a mapping of keys to values, not %s", root.kind)
 		return nil
 	}
 	return root

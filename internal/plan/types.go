@@ -34,6 +34,7 @@ type Plan struct {
 	Queries      map[string]Query      `yaml:"queries,omitempty"`                                  // what it is asked while a phase runs; metrics for gates
 	Influx       *Influx               `yaml:"influx,omitempty"`                                   // an InfluxDB that runs are written to
 	OTLP         *OTLP                 `yaml:"otlp,omitempty"`                                     // what runs are told to by the OpenTelemetry protocol
+	Tenants      *Tenants              `yaml:"tenants,omitempty"`                                  // synthetic customers that tests act as
 	Phases       []Phase               `yaml:"phases" jsonschema:"required"`                       // deployment stages
 
 	Dir string `yaml:"-"` // absolute folder of the plan's file; relative paths start there
@@ -275,6 +276,7 @@ type Profile struct {
 	Timeout  Duration          `yaml:"timeout"`                                            // of one request without a script; default 30s
 	Data     string            `yaml:"data,omitempty"`                                     // CSV or JSON lines, a row for each iteration
 	Env      map[string]string `yaml:"env,omitempty" bind:"services,dependencies,secrets"` // for the script
+	Tenants  Names             `yaml:"tenants,omitempty"`                                  // whom the script acts as, each iteration as the next: all, or those of KEY=VALUE (tenant, class, cell, region)
 	Injects  Names             `yaml:"injects,omitempty"`                                  // disruptions that the script injects, by the names it gives them
 }
 

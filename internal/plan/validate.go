@@ -15,7 +15,7 @@ var (
 	planRules = []func(*checker, *Plan){
 		somePhases, validNames, uniquePhases, validEnv, validAllow, validSecrets, validServices, serviceOrder,
 		validTargets, validDependencies, validRemotes, listenOnce, distinctVariables, validAlerts, validFailureModes, validObjectives, validModel, validWaivers,
-		validSources, validQueries, validInflux, validOTLP,
+		validSources, validQueries, validInflux, validOTLP, validTenants,
 	}
 	phaseRules = []func(*checker, *Phase){
 		validPhase, validBaseline, validAborts, validWatch, validExtend, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
@@ -24,7 +24,7 @@ var (
 		validTestName, oneKind,
 	}
 	profileRules = []func(*checker, *Profile){
-		scriptOrRequests, shapedByScript, rateOrVUs, lengthGiven, validStages, validLimits, validParallel, validArrival, validProfileEnv, filesExist, columnsExist,
+		scriptOrRequests, shapedByScript, rateOrVUs, lengthGiven, validStages, validLimits, validParallel, actsAs, validArrival, validProfileEnv, filesExist, columnsExist,
 	}
 	requestRules = []func(*checker, *Request){
 		validRequest, validExpect,

@@ -210,13 +210,17 @@ func (c *Conductor) streams(b *bound) ([]plan.Stream, error) {
 			return nil, fmt.Errorf("test %s: %w", test.Name, err)
 		}
 		_, profile := test.Kind()
+		tenants, err := c.Plan.Identities(test, c.Getenv)
+		if err != nil {
+			return nil, err
+		}
 		env := map[string]string{}
 		maps.Copy(env, b.env)
 		maps.Copy(env, profile.Env)
 		for _, a := range b.arms() {
 			streams = append(streams, plan.Stream{
 				Phase: b.phase.Name, Arm: a.arm, Test: test, Target: b.targets[a.target],
-				Dir: c.Plan.Dir, Env: env, Hosts: hosts, Seed: c.Seed,
+				Dir: c.Plan.Dir, Env: env, Hosts: hosts, Seed: c.Seed, Tenants: tenants,
 				Run: c.ID, Control: b.control, Production: b.phase.Production, Disrupt: b.phase.Disrupt,
 			})
 		}

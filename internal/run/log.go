@@ -93,12 +93,18 @@ func (l *processLog) tail() string {
 	return "  " + strings.Join(last[max(0, len(last)-lines):], "\n  ")
 }
 
-// secrets replaces the values of the plan's secrets in texts.
+// secrets replaces the values of the plan's secrets, and the tokens of tenants,
+// in texts.
 func (c *Conductor) secrets() *strings.Replacer {
 	var pairs []string
 	for _, name := range sorted(c.Plan.Secrets) {
 		if value, err := c.Plan.Secret(name, c.Getenv); err == nil && len(value) >= shortest {
 			pairs = append(pairs, value, "(secret "+name+")")
+		}
+	}
+	for name, token := range c.Plan.TenantTokens(c.Getenv) {
+		if len(token) >= shortest {
+			pairs = append(pairs, token, "(token of "+name+")")
 		}
 	}
 	return strings.NewReplacer(pairs...)
@@ -113,7 +119,7 @@ func (c *Conductor) redact(text string) string {
 // redacted takes the plan's secrets out of everything in a batch that comes
 // from outside: names that a script chose, messages, what a service said.
 func (c *Conductor) redacted(batch measure.Batch) measure.Batch {
-	if len(c.Plan.Secrets) == 0 {
+	if len(c.Plan.Secrets) == 0 && c.Plan.Tenants == nil {
 		return batch
 	}
 	for i := range batch.Windows {

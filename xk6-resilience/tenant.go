@@ -1,0 +1,104 @@
+package xk6resilience
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/grafana/sobek"
+
+	"go.k6.io/k6/v2/metrics"
+
+	"resilience/internal/plan"
+)
+
+// tenant is a synthetic customer that iterations act as, in the form that is
+// quick to use for each request.
+type tenant struct {
+	plan.Identity
+	marks, headers http.Header
+}
+
+func newTenant(id plan.Identity) tenant {
+	t := tenant{Identity: id, marks: http.Header{}, headers: http.Header{}}
+	for name, value := range id.Marks {
+		t.marks.Set(name, value)
+	}
+	for name, value := range id.Headers {
+		t.headers.Set(name, value)
+	}
+	return t
+}
+
+// baggage is the header of W3C that services hand on: what a script puts into it
+// stays.
+const baggage = "Baggage"
+
+// mark adds the headers of the tenant to those of a request; its credentials
+// only where it goes to the target.
+func (t *tenant) mark(header http.Header, toTarget bool) {
+	for name, values := range t.marks {
+		if own := header.Get(name); name == baggage && own != "" {
+			values = []string{own + "," + values[0]}
+		}
+		header[name] = values
+	}
+	if !toTarget {
+		return
+	}
+	for name, values := range t.headers {
+		header[name] = values
+	}
+}
+
+// actAs chooses the tenant of an iteration, by its number: each has its turn,
+// however many VUs and processes there are. What is measured in the iteration
+// has its names. The caller holds the VU's lock.
+func (v *vu) actAs(around *surroundings, number uint64) *tenant {
+	if len(around.tenants) == 0 {
+		return nil
+	}
+	t := &around.tenants[number%uint64(len(around.tenants))]
+	v.State().Tags.Modify(func(tags *metrics.TagsAndMeta) {
+		for name, value := range map[string]string{"tenant": t.Name, "class": t.Class, "cell": t.Cell, "region": t.Region} {
+			if value == "" {
+				tags.DeleteTag(name)
+			} else {
+				tags.SetTag(name, value)
+			}
+		}
+	})
+	return t
+}
+
+// acting is whom the VU acts as; nil for nobody.
+func (v *vu) acting() *tenant {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.tenant
+}
+
+// identity is tenant() of scripts: whom this iteration acts as, and null where
+// that is nobody.
+func (v *vu) identity() sobek.Value {
+	if v.State() == nil {
+		v.throw(errors.New("tenant() gives whom an iteration acts as: call it in the function that runs, not at the top of the script"))
+	}
+	t := v.acting()
+	if t == nil {
+		return sobek.Null()
+	}
+	headers := v.Runtime().NewObject()
+	for _, some := range []http.Header{t.marks, t.headers} {
+		for name := range some {
+			v.set(headers, name, some.Get(name))
+		}
+	}
+	out := v.Runtime().NewObject()
+	for name, value := range map[string]string{
+		"name": t.Name, "class": t.Class, "cell": t.Cell, "region": t.Region, "prefix": t.Prefix, "token": t.Token,
+	} {
+		v.set(out, name, value)
+	}
+	v.set(out, "headers", headers)
+	return out
+}
