@@ -46,7 +46,7 @@ engines: ## install Podman and Docker's engine for the tests of containers: as r
 	@.ci/engines
 	@go test -v -run '^TestEngine$$' ./fixtures/containers | grep -E '^ +--- |not tested|with the runtime'; true
 
-servers: ## unpack Prometheus for the tests of telemetry: from apt, without root
+servers: ## fetch what tests start: Prometheus from apt, without root, and InfluxDB 1.8, which is built
 	@.ci/servers
 
 trials: ## kill, interrupt and break TRIALS runs, 200 unless given, at random moments

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -37,31 +38,37 @@ func TestScripts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("these send real traffic for some minutes")
 	}
+	influx := sync.OnceValue(func() servers.Influx { return servers.InfluxDB(t) }) // one for all scripts
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each process takes a second to end
 			cluster, err := filepath.Abs("../../xk6-resilience/testdata/cluster")
 			env.Setenv("CLUSTER_SCRIPTS", cluster)
-			for _, name := range []string{"INFLUX_TOKEN", "INFLUX_ORG", "INFLUX_BUCKET"} {
-				env.Setenv(name, os.Getenv(name))
-			}
-			env.Setenv("REAL_INFLUX", strings.TrimRight(os.Getenv("INFLUX_URL"), "/")) // not INFLUX_URL: only some write to it
 			env.Setenv("PATH", env.Getenv("PATH")+string(os.PathListSeparator)+servers.Folder())
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "nowhere": nowhere, "serve": serve, "proxy": proxy, "upstream": upstream, "toxiproxy": toxiproxy, "fetch": fetch,
+			"influxdb": func(ts *testscript.TestScript, _ bool, _ []string) { useInflux(ts, influx()) },
 		},
 		Condition: func(what string) (bool, error) {
 			if what != "influx" {
 				return false, fmt.Errorf("there is no condition %q", what)
 			}
-			return os.Getenv("INFLUX_URL") != "", nil
+			return servers.HasInfluxDB(), nil
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// useInflux has what names an InfluxDB in the environment of the script; its URL
+// is REAL_INFLUX and not INFLUX_URL, so that only some commands write to it.
+func useInflux(ts *testscript.TestScript, i servers.Influx) {
+	for name, value := range map[string]string{"REAL_INFLUX": i.URL, "INFLUX_TOKEN": i.Token, "INFLUX_ORG": i.Org, "INFLUX_BUCKET": i.Bucket} {
+		ts.Setenv(name, value)
+	}
 }
 
 // exits CODE COMMAND ARGS... runs a command that must end with the code. When
