@@ -92,6 +92,7 @@ func (w *influxWriter) write(ctx context.Context, lines []byte) error {
 type refusal struct {
 	message string
 	status  int           // of HTTP; 0 when there was no answer
+	nowhere bool          // there is no such bucket
 	after   time.Duration // that it asked to wait; 0 when it did not
 }
 
@@ -106,7 +107,7 @@ func (r *refusal) points() bool {
 // settings reports whether the token, the bucket or the URL is at fault, so that
 // nothing is taken before somebody changes that.
 func (r *refusal) settings() bool {
-	return !r.points() && r.status >= 300 && r.status < 500 && r.status != http.StatusRequestTimeout && r.status != http.StatusTooManyRequests
+	return r.nowhere || !r.points() && r.status >= 300 && r.status < 500 && r.status != http.StatusRequestTimeout && r.status != http.StatusTooManyRequests
 }
 
 // refusalOf words an error of the client, without its URL and headers.
@@ -123,11 +124,13 @@ func refusalOf(err error, to Influx) *refusal {
 	if said == "" {
 		said = http.StatusText(answer.StatusCode)
 	}
-	r := &refusal{status: answer.StatusCode, after: time.Duration(answer.RetryAfter) * time.Second}
+	r := &refusal{status: answer.StatusCode, nowhere: noPolicy(answer), after: time.Duration(answer.RetryAfter) * time.Second}
 	detail := fmt.Sprintf("%d: %s", r.status, cut(oneLine(said), 300))
 	switch {
 	case r.status == http.StatusUnauthorized || r.status == http.StatusForbidden:
 		r.message = "InfluxDB refuses the token (" + detail + "): it must be one that may write to the bucket " + to.Bucket
+	case to.Org == "" && (r.nowhere || r.status == http.StatusNotFound):
+		r.message = "InfluxDB has no database " + to.Bucket + " (" + detail + ")"
 	case r.status == http.StatusNotFound:
 		r.message = "InfluxDB has no bucket " + to.Bucket + " in the organization " + to.Org + " (" + detail + ")"
 	case r.status >= 300 && r.status < 400:
@@ -136,6 +139,12 @@ func refusalOf(err error, to Influx) *refusal {
 		r.message = "InfluxDB answers " + detail
 	}
 	return r
+}
+
+// noPolicy reports whether version 1.8 has no such retention policy: an error of
+// its own, it says, but not one that passes.
+func noPolicy(answer *influxhttp.Error) bool {
+	return answer.StatusCode == http.StatusInternalServerError && strings.HasPrefix(answer.Message, "retention policy not found")
 }
 
 // Waiting between two attempts: the base doubles with each attempt.
