@@ -43,8 +43,9 @@ type Stream struct {
 type Sent struct {
 	Written int64  // acknowledged by InfluxDB
 	Spooled int64  // on disk still
-	Lost    int64  // neither: refused by InfluxDB, or no room in the spool
-	Reason  string // the last thing that went wrong; "" when nothing did
+	Lost    int64  // neither: refused by InfluxDB, or no room in the spool or on the disk
+	Reason  string // the last thing that kept points waiting; "" when nothing did
+	Loss    string // the last thing that points were lost to; "" when none were
 }
 
 // Complete reports whether all is in InfluxDB.
@@ -53,14 +54,14 @@ func (s Sent) Complete() bool { return s.Spooled == 0 && s.Lost == 0 }
 // String says it in a line.
 func (s Sent) String() string {
 	text := fmt.Sprintf("%d points written", s.Written)
+	if s.Lost > 0 {
+		text += fmt.Sprintf(", %d lost (%s)", s.Lost, s.Loss)
+	}
 	if s.Spooled > 0 {
 		text += fmt.Sprintf(", %d wait on disk", s.Spooled)
-	}
-	if s.Lost > 0 {
-		text += fmt.Sprintf(", %d lost", s.Lost)
-	}
-	if s.Reason != "" && !s.Complete() {
-		text += ": " + s.Reason
+		if s.Reason != "" {
+			text += ": " + s.Reason
+		}
 	}
 	return text
 }
@@ -166,7 +167,7 @@ func (s *Stream) lose(points int64, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sent.Lost += points
-	s.sent.Reason = why.Error()
+	s.sent.Loss = why.Error()
 }
 
 // Close waits until all was sent, or until the context ends, and tells what
@@ -240,33 +241,42 @@ func (s *Stream) segment(ctx context.Context, next segment, b batches, damaged i
 	if damaged > 0 {
 		s.lose(max(next.points-b.points, 1), fmt.Errorf("%d bytes of the spool are damaged", damaged))
 	}
-	var why *refusal
-	for attempt := 0; len(b.lines) > 0; attempt++ {
-		err := s.writer.write(ctx, b.lines)
-		if ctx.Err() != nil {
+	if len(b.lines) > 0 {
+		refused, ok := s.deliver(ctx, b.lines, random)
+		if !ok {
 			return false
 		}
-		if !errors.As(err, &why) {
-			break
-		}
-		s.failed(why)
-		if why.points() {
-			break
-		}
-		if why.settings() {
-			return false
-		}
-		if !sleep(ctx, backoff(attempt, why.after, random)) {
-			return false
-		}
-		why = nil
+		s.settle(b.points, refused)
 	}
-	s.settle(b.points, why)
 	if err := s.spool.remove(next); err != nil {
 		s.failed(err)
 		return false // it would be sent again and again
 	}
 	return true
+}
+
+// deliver sends lines until they are acknowledged, or refused for what they are.
+// Ok is false when no more can be sent.
+func (s *Stream) deliver(ctx context.Context, lines []byte, random *rand.Rand) (refused *refusal, ok bool) {
+	for attempt := 0; ; attempt++ {
+		var why *refusal
+		err := s.writer.write(ctx, lines)
+		switch {
+		case ctx.Err() != nil:
+			return nil, false
+		case !errors.As(err, &why):
+			return nil, true
+		case why.points():
+			return why, true
+		}
+		s.failed(why)
+		if why.settings() && s.isClosing() {
+			return nil, false // nobody will change them in the seconds that are left
+		}
+		if !s.rest(ctx, backoff(attempt, why.after, random), why.after > 0) {
+			return nil, false
+		}
+	}
 }
 
 func (s *Stream) failed(why error) {
@@ -276,23 +286,30 @@ func (s *Stream) failed(why error) {
 }
 
 // settle counts points as written, or as lost if they were refused.
-func (s *Stream) settle(points int64, why *refusal) {
+func (s *Stream) settle(points int64, refused *refusal) {
+	if refused != nil {
+		s.lose(points, refused)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if why != nil {
-		s.sent.Lost += points
-	} else {
-		s.sent.Written += points
-	}
+	s.sent.Written += points
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
+// rest waits before the next attempt. That the stream is being closed ends it,
+// because little time is left then, unless InfluxDB asked to wait.
+func (s *Stream) rest(ctx context.Context, d time.Duration, asked bool) bool {
+	closing := s.closing
+	if asked || s.isClosing() {
+		closing = nil
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+	case <-closing:
 	case <-ctx.Done():
 		return false
 	}
+	return true
 }

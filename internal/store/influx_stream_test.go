@@ -276,7 +276,7 @@ func TestWhatCanNotBeWritten(t *testing.T) {
 			Spooled: 6, Reason: "InfluxDB answers 301, a redirect, which is not followed: give its new URL",
 		}},
 		"points refused": {answer(http.StatusUnprocessableEntity, "points beyond retention policy"), Sent{
-			Lost: 6, Reason: "InfluxDB answers 422: points beyond retention policy",
+			Lost: 6, Loss: "InfluxDB answers 422: points beyond retention policy",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -285,7 +285,7 @@ func TestWhatCanNotBeWritten(t *testing.T) {
 			run := someRun()
 			s := streamTo(t, Influx{URL: server.URL, Token: "s3cret-token", Org: "o", Bucket: "b"}, filepath.Join(t.TempDir(), "s"), run)
 			misfit, err := s.Check(t.Context())
-			require.EqualError(t, err, test.want.Reason)
+			require.EqualError(t, err, test.want.Reason+test.want.Loss)
 			require.True(t, misfit)
 			for i := range 2 {
 				require.NoError(t, s.Append(second(run.ID, i)))
@@ -310,7 +310,8 @@ func TestFullSpoolIsCounted(t *testing.T) {
 	require.ErrorIs(t, s.Append(second("r", 1)), errSpoolFull)
 	sent, err := s.Close(ended())
 	require.NoError(t, err)
-	require.Equal(t, Sent{Lost: pointsOfSecond, Reason: "the spool is full"}, sent)
+	require.Equal(t, Sent{Lost: pointsOfSecond, Loss: "the spool is full"}, sent)
+	require.Equal(t, "0 points written, 3 lost (the spool is full)", sent.String())
 }
 
 // TestSlowInfluxDBHoldsNobodyUp: appending does not wait for an answer.

@@ -85,5 +85,5 @@ func TestOldPointsInVersion1(t *testing.T) {
 	run := someRun()
 	s := streamTo(t, to, filepath.Join(t.TempDir(), "s"), run)
 	require.NoError(t, s.Append(second(run.ID, 1)))
-	require.Equal(t, Sent{Lost: pointsOfSecond, Reason: "InfluxDB answers 400: partial write: points beyond retention policy dropped=3"}, closed(t, s))
+	require.Equal(t, Sent{Lost: pointsOfSecond, Loss: "InfluxDB answers 400: partial write: points beyond retention policy dropped=3"}, closed(t, s))
 }

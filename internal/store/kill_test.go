@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 		beWriter(os.Args[len(os.Args)-1])
 	case "streamer":
 		beStreamer(os.Args[len(os.Args)-1])
+	case "filler":
+		beFiller(os.Args[len(os.Args)-1])
 	case "nobody":
 		beNobody(os.Args[len(os.Args)-1])
 	default:
