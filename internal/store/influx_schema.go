@@ -46,22 +46,31 @@ var influxQuantiles = []struct {
 // may have 64 KiB.
 const documentPart = 32 << 10
 
-// labels are the tags that all points of a run have.
-func labels(run gates.Run) map[string]string {
-	return map[string]string{"run": run.ID, "plan": run.Plan}
+// blank makes a point that has the tags which all points of a run have.
+func blank(measurement string, run gates.Run, at int64) *write.Point {
+	p := write.NewPointWithMeasurement(measurement).SetTime(time.Unix(0, at))
+	tag(p, "run", run.ID)
+	tag(p, "plan", run.Plan)
+	return p
 }
 
-// newPoint makes a point whose empty tags are left out: InfluxDB has none.
-func newPoint(measurement string, run gates.Run, tags map[string]string, fields map[string]any, at int64) *write.Point {
-	written := map[string]string{}
-	for _, some := range []map[string]string{labels(run), tags} {
-		for key, value := range some {
-			if value != "" {
-				written[key] = escapeTag(value)
-			}
-		}
+// tag adds one to a point, unless it is empty: InfluxDB has no such tags.
+func tag(p *write.Point, key, value string) {
+	if value != "" {
+		p.AddTag(key, escapeTag(value))
 	}
-	return write.NewPoint(measurement, written, fields, time.Unix(0, at))
+}
+
+// newPoint makes a point with further tags.
+func newPoint(measurement string, run gates.Run, tags map[string]string, fields map[string]any, at int64) *write.Point {
+	p := blank(measurement, run, at)
+	for key, value := range tags {
+		tag(p, key, value)
+	}
+	for key, value := range fields {
+		p.AddField(key, value)
+	}
+	return p.SortTags().SortFields() // so that a point is always the same bytes
 }
 
 // windowPoint writes a window. Equal tags and times overwrite each other in
@@ -73,31 +82,47 @@ func windowPoint(run gates.Run, origin string, w *measure.Window) (*write.Point,
 	if err := writable(w); err != nil {
 		return nil, err
 	}
-	s := w.Series
-	tags := map[string]string{
-		"source": w.Source, "origin": origin,
-		"metric": s.Metric, "phase": s.Phase, "test": s.Test, "arm": s.Arm, "transaction": s.Transaction, "step": s.Step,
-		"tenant": s.Tenant, "class": s.Class, "cell": s.Cell, "region": s.Region, "instance": s.Instance, "status": s.Status,
-	}
-	fields := map[string]any{
-		"start": w.Start, "width": w.Width, "part": int64(w.Part), "count": int64(w.Count), "failed": int64(w.Failed),
-		"unfinished": int64(w.Unfinished), "dropped": int64(w.Dropped), "sum": w.Sum, "min": w.Min, "max": w.Max,
-	}
+	second := floor(w.Start, measure.Second)
+	p := blank(influxWindows, run, second+int64(w.Part)%measure.Second)
+	windowTags(p, origin, w)
+	tag(p, "lap", lap(int64(w.Part)/measure.Second, w.Start-second))
+	p.AddField("start", w.Start).AddField("width", w.Width).AddField("part", int64(w.Part))
+	p.AddField("count", int64(w.Count)).AddField("failed", int64(w.Failed))
+	p.AddField("unfinished", int64(w.Unfinished)).AddField("dropped", int64(w.Dropped))
+	p.AddField("sum", w.Sum).AddField("min", w.Min).AddField("max", w.Max)
 	if w.Sketch != nil {
 		data, err := w.Sketch.MarshalBinary()
 		if err != nil {
 			return nil, err
 		}
-		fields["sketch"] = base64.StdEncoding.EncodeToString(data)
+		p.AddField("sketch", base64.StdEncoding.EncodeToString(data))
 	}
 	for _, quantile := range influxQuantiles {
 		if value, ok := w.Sketch.Quantile(quantile.q); ok {
-			fields[quantile.field] = value
+			p.AddField(quantile.field, value)
 		}
 	}
-	second := floor(w.Start, measure.Second)
-	tags["lap"] = lap(int64(w.Part)/measure.Second, w.Start-second)
-	return newPoint(influxWindows, run, tags, fields, second+int64(w.Part)%measure.Second), nil
+	return p.SortTags(), nil // InfluxDB wants them so
+}
+
+// windowTags adds the tags that say what a window is about. A window is written
+// for each series in each second, so that no map is made for it.
+func windowTags(p *write.Point, origin string, w *measure.Window) {
+	s := w.Series
+	tag(p, "source", w.Source)
+	tag(p, "origin", origin)
+	tag(p, "metric", s.Metric)
+	tag(p, "phase", s.Phase)
+	tag(p, "test", s.Test)
+	tag(p, "arm", s.Arm)
+	tag(p, "transaction", s.Transaction)
+	tag(p, "step", s.Step)
+	tag(p, "tenant", s.Tenant)
+	tag(p, "class", s.Class)
+	tag(p, "cell", s.Cell)
+	tag(p, "region", s.Region)
+	tag(p, "instance", s.Instance)
+	tag(p, "status", s.Status)
 }
 
 // writable wants a window that InfluxDB can hold.
@@ -221,6 +246,9 @@ func oneLine(text string) string {
 // characters, backslashes, bytes that are no text) by %XX, and so a % that
 // would be read as one of those.
 func escapeTag(value string) string {
+	if !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' || r == '%' || r == '\uFFFD' }) {
+		return value
+	}
 	var b strings.Builder
 	for i, r := range value {
 		switch {

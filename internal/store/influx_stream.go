@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,53 +108,71 @@ func (s *Stream) Check(ctx context.Context) (misfit bool, err error) {
 func (s *Stream) Append(batch measure.Batch) error { return s.append("", batch.Windows, batch.Events) }
 
 func (s *Stream) append(origin string, windows []measure.Window, events []measure.Event) error {
-	var points []*write.Point
-	var errs []error
+	l := lines{of: s}
 	for i := range windows {
 		p, err := windowPoint(s.run, origin, &windows[i])
-		points, errs = s.take(points, errs, p, err)
+		l.add(p, err)
 	}
 	for _, e := range events {
 		p, err := eventPoint(s.run, origin, e)
-		points, errs = s.take(points, errs, p, err)
+		l.add(p, err)
 	}
-	return errors.Join(append(errs, s.put(points))...)
-}
-
-func (s *Stream) take(points []*write.Point, errs []error, p *write.Point, err error) ([]*write.Point, []error) {
-	if err != nil {
-		s.lose(1, err)
-		return points, append(errs, err)
-	}
-	return append(points, p), errs
+	return l.end()
 }
 
 // Verdict writes a verdict and its checks; at, in Unix nanoseconds, is when the
 // phase was over.
 func (s *Stream) Verdict(v gates.Verdict, at int64) error { return s.put(verdictPoints(s.run, v, at)) }
 
-// put spools points, in batches.
+// put spools points.
 func (s *Stream) put(points []*write.Point) error {
-	var lines []byte
-	var n int64
-	var errs []error
-	flush := func() {
-		if err := s.spool.append(lines, n); err != nil {
-			s.lose(n, err)
-			errs = append(errs, err)
-		}
-		lines, n = nil, 0
-	}
+	l := lines{of: s}
 	for _, p := range points {
-		lines = append(lines, write.PointToLineProtocol(p, time.Nanosecond)...)
-		if n++; len(lines) >= linesLimit {
-			flush()
+		l.add(p, nil)
+	}
+	return l.end()
+}
+
+// lines are points on their way into the spool: they are encoded one by one, so
+// that few live at a time, and go there in batches.
+type lines struct {
+	of     *Stream
+	text   strings.Builder
+	points int64
+	errs   []error
+}
+
+// add takes a point, unless there is a reason that it could not be made.
+func (l *lines) add(p *write.Point, err error) {
+	if err != nil {
+		l.lost(1, err)
+		return
+	}
+	write.PointToLineProtocolBuffer(p, &l.text, time.Nanosecond)
+	if l.points++; l.text.Len() >= linesLimit {
+		l.flush()
+	}
+}
+
+func (l *lines) flush() {
+	if l.points > 0 {
+		if err := l.of.spool.append([]byte(l.text.String()), l.points); err != nil {
+			l.lost(l.points, err)
 		}
 	}
-	if n > 0 {
-		flush()
-	}
-	return errors.Join(errs...)
+	l.text.Reset()
+	l.points = 0
+}
+
+func (l *lines) lost(points int64, why error) {
+	l.of.lose(points, why)
+	l.errs = append(l.errs, why)
+}
+
+// end spools what is left, and gives what was lost.
+func (l *lines) end() error {
+	l.flush()
+	return errors.Join(l.errs...)
 }
 
 func encode(points []*write.Point) (lines []byte) {
