@@ -256,7 +256,7 @@ func (j *judge) check(c *job, each string, critical int) Check {
 	}
 	check := Check{
 		Gate: c.gate, Severity: c.gate.Severity, Advisory: c.gate.Advisory, Group: c.gate.Group, Weight: c.gate.Weight, Note: c.gate.Note, Text: text, Period: c.inst.period.String(), SLI: c.gate.Subject(), Unit: c.row.Unit,
-		Observed: "no data", Objective: string(c.gate.Op) + " " + c.gate.Value.String(),
+		Observed: "no data", Objective: string(c.gate.Op) + " " + c.gate.Value.String(), Stretches: j.now.timeline.stretches(c.inst),
 	}
 	if c.gate.Advisory != "" {
 		check.warn("it decides nothing yet: %s", c.gate.Advisory)

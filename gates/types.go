@@ -87,6 +87,8 @@ type Check struct {
 	Reason    string   `json:"reason,omitempty"`   // why it is not a pass, in a sentence
 	Warnings  []string `json:"warnings,omitempty"`
 
+	Stretches []Stretch `json:"-"` // the time it is about, the earliest first; none when its period does not exist
+
 	lacks float64 // seconds of more traffic that could settle it; infinite when nobody knows how many, 0 when none
 }
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/influxdata/influxdb-client-go/v2/api/write"
 	"github.com/stretchr/testify/require"
@@ -29,9 +30,22 @@ func everyPoint(t *testing.T) []*write.Point {
 	events, err := eventPoint(someRun(), "1 beta", measure.Event{Source: "s", Seq: 5000, Kind: measure.EventLifted, Phase: "p", Test: "t", Arm: "a", Name: "n", Attrs: map[string]string{"a": "b"}})
 	require.NoError(t, err)
 	number := 1.5
-	points := verdictPoints(someRun(), gates.Verdict{Phase: "p", Checks: []gates.Check{{Text: "g", Period: "steady", SLI: "s", Unit: "ms", Value: &number, Limit: &number}}}, 1)
+	points := verdictPoints(someRun(), fullVerdict(&number), 1)
 	points = append(points, documentPoints(someRun(), kindDocument, "plan", []byte("x"))...)
 	return append(points, windows, events, totalsPoint(someRun(), totals{}))
+}
+
+// fullVerdict has all that is written of a verdict.
+func fullVerdict(number *float64) gates.Verdict {
+	check := gates.Check{
+		Text: "g", Outcome: gates.Pass, Period: "steady", SLI: "s", Unit: "ms", Value: number, Limit: number, Severity: gates.Critical, Group: "money",
+		Advisory: "a", Evidence: "e", Warnings: []string{"w"}, Waiver: &gates.Waiver{Owner: "o", Reason: "r", Expires: time.Unix(0, 0)},
+		Stretches: []gates.Stretch{{From: time.Unix(1, 0), To: time.Unix(2, 0)}},
+	}
+	return gates.Verdict{
+		Phase: "p", Checks: []gates.Check{check}, Scores: []gates.Score{{}}, Versions: []gates.Version{{Arm: measure.Candidate, Before: "v1", After: "v1"}},
+		Objectives: []gates.Budget{{Objective: "o", Left: number, Burns: []gates.Burn{{Run: true, Rate: *number}}, Reason: "r"}},
+	}
 }
 
 // TestInfluxDocs wants the tables of the page to have every tag and field, with

@@ -24,6 +24,8 @@ const (
 	influxEvents    = "resilience_events"
 	influxVerdicts  = "resilience_verdicts"
 	influxChecks    = "resilience_checks"
+	influxLimits    = "resilience_limits"
+	influxBudgets   = "resilience_budgets"
 	influxDocuments = "resilience_documents"
 	influxTotals    = "resilience_totals"
 )
@@ -175,29 +177,6 @@ func eventText(e measure.Event) string {
 		}
 	}
 	return oneLine(strings.Join(words, " "))
-}
-
-// verdictPoints write a verdict and its checks, which were judged of what
-// happened until at.
-func verdictPoints(run gates.Run, v gates.Verdict, at int64) []*write.Point {
-	points := []*write.Point{newPoint(influxVerdicts, run, map[string]string{"phase": v.Phase}, map[string]any{
-		"outcome": v.Outcome.String(), "passed": v.Outcome == gates.Pass, "exit_code": int64(v.ExitCode()), "cause": v.Cause.String(), "reason": oneLine(v.Reason),
-		"started": run.Started.UnixMilli(), // which links of Grafana want, and InfluxQL can not make of nanoseconds exactly
-	}, at)}
-	for i, c := range v.Checks {
-		fields := map[string]any{
-			"outcome": c.Outcome.String(), "passed": c.Outcome == gates.Pass, "cause": c.Cause.String(), "observed": c.Observed,
-			"objective": c.Objective, "reason": oneLine(c.Reason), "samples": clamped(c.Samples), "failed": clamped(c.Failed),
-		}
-		for key, value := range map[string]*float64{"value": c.Value, "limit": c.Limit} {
-			if value != nil && !math.IsNaN(*value) && !math.IsInf(*value, 0) {
-				fields[key] = *value
-			}
-		}
-		tags := map[string]string{"phase": v.Phase, "gate": c.Text, "period": c.Period, "sli": c.SLI, "unit": c.Unit}
-		points = append(points, newPoint(influxChecks, run, tags, fields, at+int64(i)))
-	}
-	return points
 }
 
 // documentPoints write a document in parts.
