@@ -17,6 +17,9 @@
 //
 //	resilience k6 run --out resilience=windows.jsonl script.js
 //
+// Runners on other machines write to InfluxDB instead (--out resilience=influx;
+// see influx.go).
+//
 // k6 keeps its registries global, so this package has one global as well: the
 // session that module and output share.
 package xk6resilience

@@ -55,13 +55,17 @@ type sink interface {
 }
 
 // newOutput makes the output for `--out resilience=ARGUMENT`: fd:N is an
-// inherited socket to the harness, anything else the name of a file.
-func newOutput(s *session, p output.Params) (*Output, error) {
-	o := &Output{session: s, done: make(chan struct{})}
+// inherited socket to the harness, influx is InfluxDB, anything else the name of
+// a file.
+func newOutput(s *session, p output.Params) (o *Output, err error) {
+	o = &Output{session: s, done: make(chan struct{})}
 	fd, isLink := strings.CutPrefix(p.ConfigArgument, "fd:")
 	switch {
 	case p.ConfigArgument == "":
-		return nil, errors.New(`the output needs a file to write windows to: --out resilience=windows.jsonl`)
+		return nil, errors.New(`the output needs a file to write windows to, or influx: --out resilience=windows.jsonl`)
+	case p.ConfigArgument == "influx":
+		o.sink, err = newInfluxSink(p)
+		return o, err
 	case !isLink:
 		o.sink = &fileSink{path: p.ConfigArgument}
 		return o, nil

@@ -120,6 +120,14 @@ func (s *session) event(e measure.Event) {
 	s.events = append(s.events, e)
 }
 
+// note notes something that concerns the whole process, whether anything is
+// counted or not.
+func (s *session) note(e measure.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.event(e)
+}
+
 // second looks for evidence against the generator in the load of a second.
 func (s *session) second(l load) {
 	s.mu.Lock()

@@ -38,10 +38,8 @@ func influxFrom(p plan.Plan, flag string) (to store.Influx, err error) {
 	if in.Token, err = withSecrets(p, in.Token); err != nil {
 		return to, fmt.Errorf("influx: %w", err)
 	}
-	if to.Token = in.Token; to.Token == "" {
-		if to.Token, err = influxToken(); err != nil {
-			return to, err
-		}
+	if to.Token, to.Insecure, err = influxAccess(in.Token); err != nil {
+		return to, err
 	}
 	if to.TLS, err = in.TLS.Config(p.Dir); err != nil {
 		return to, fmt.Errorf("influx: %w", err)
@@ -52,14 +50,15 @@ func influxFrom(p plan.Plan, flag string) (to store.Influx, err error) {
 	return to, nil
 }
 
-// influxToken is that of the environment; "" when there is none.
-func influxToken() (string, error) {
-	path := os.Getenv("INFLUX_TOKEN_FILE")
-	if token := os.Getenv("INFLUX_TOKEN"); token != "" || path == "" {
-		return token, nil
-	}
-	secrets := plan.Plan{Secrets: map[string]plan.Secret{"INFLUX_TOKEN_FILE": {File: path}}}
-	return secrets.Secret("INFLUX_TOKEN_FILE", os.LookupEnv)
+// influxAccess is the token, by default that of the environment ("" when there
+// is none), and whether it may go over plain http.
+func influxAccess(own string) (token string, insecure bool, err error) {
+	return plan.InfluxAccess(func(name string) (string, bool) {
+		if own != "" && name == "INFLUX_TOKEN" {
+			return own, true
+		}
+		return os.LookupEnv(name)
+	})
 }
 
 // withSecrets replaces ${secrets.NAME} in a text.

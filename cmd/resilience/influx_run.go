@@ -49,7 +49,7 @@ func fromInflux(ctx context.Context, ref string) (path string, done func(), is b
 		return "", done, true, errors.New("a run in InfluxDB is named like influx://HOST:8086/BUCKET?run=ID (influxs:// for https)")
 	}
 	from := store.Influx{URL: (&url.URL{Scheme: influxSchemes[u.Scheme], Host: u.Host, User: u.User}).String(), Org: os.Getenv("INFLUX_ORG"), Bucket: strings.Trim(u.Path, "/")}
-	if from.Token, err = influxToken(); err != nil {
+	if from.Token, from.Insecure, err = influxAccess(""); err != nil {
 		return "", done, true, err
 	}
 	dir, err := os.MkdirTemp("", "resilience-influx-")

@@ -99,6 +99,8 @@ const (
 	EventVersion    = "version"    // which version a target is; Name the target, Attrs when (before or after the tests), version or error, wanted ("" when any will do)
 	EventTest       = "test"       // a test began to send; Attrs kind, warmup (a Go duration), engine
 	EventTestEnd    = "test-end"   // Attrs complete ("true"/"false"), reason
+	EventRunner     = "runner"     // a process that sends a part of a test's traffic, and writes for itself, is there; Attrs runner (its number, or its host), host, segment (its part, "" for all), of (how many parts there are)
+	EventRunnerEnd  = "runner-end" // the last it says; Attrs are those of [RunnerEnd]
 	EventExtended   = "extended"   // the tests begin once more, because there was not enough evidence; Attrs for (a Go duration, without warm-up), reason
 	EventReach      = "reach"      // what a disruption would act on, found out before any load; Attrs unit, of, names
 	EventDisruption = "disruption" // in effect from now; Attrs fault, on, share (0 to 1, "" when all), settle (a Go duration), unit, names, sweep (what it is a part of)

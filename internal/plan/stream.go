@@ -15,6 +15,7 @@ type Stream struct {
 	First   uint64     // number of its first iteration: over 0 where the test was extended, and goes on
 
 	Run        string   // the id of the run
+	Plan       string   // the plan's name
 	Control    *Control // of the harness's proxies, for what the script injects; nil where there is none
 	Production *bool    // as the phase says
 	Disrupt    bool     // as the phase says: disruptions are meant, though it is production
@@ -25,8 +26,9 @@ type Stream struct {
 type Control struct{ URL, Token string }
 
 // Settings are what the harness sends to a k6 process before it starts, and
-// again whenever the headers change. They carry credentials and never touch a
-// disk or a command line.
+// again whenever the headers change; those of a runner elsewhere are mounted
+// from a secret, and stay as they are. They carry credentials: they are never in
+// a command line, a log or a record.
 type Settings struct {
 	Source  string // names the process in windows and events
 	Stream  Stream

@@ -221,7 +221,7 @@ func (c *Conductor) streams(b *bound) ([]plan.Stream, error) {
 			streams = append(streams, plan.Stream{
 				Phase: b.phase.Name, Arm: a.arm, Test: test, Target: b.targets[a.target],
 				Dir: c.Plan.Dir, Env: env, Hosts: hosts, Seed: c.Seed, Tenants: tenants,
-				Run: c.ID, Control: b.control, Production: b.phase.Production, Disrupt: b.phase.Disrupt,
+				Run: c.ID, Plan: c.Plan.Name, Control: b.control, Production: b.phase.Production, Disrupt: b.phase.Disrupt,
 			})
 		}
 	}

@@ -74,6 +74,12 @@ func NewStream(to Influx, dir string, run gates.Run) (*Stream, error) {
 	return newStream(to, dir, run, spoolLimit)
 }
 
+// NewRunnerStream is NewStream for a process that writes its part of a run, of
+// which it knows the id and the name of its plan.
+func NewRunnerStream(to Influx, dir, run, plan string) (*Stream, error) {
+	return NewStream(to, dir, gates.Run{ID: run, Plan: plan})
+}
+
 func newStream(to Influx, dir string, run gates.Run, limit int64) (*Stream, error) {
 	if err := to.Validate(); err != nil {
 		return nil, err
@@ -96,8 +102,42 @@ func (s *Stream) Check(ctx context.Context) (misfit bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	lines := encode(points)
-	err = s.writer.write(ctx, lines)
+	return s.try(ctx, points)
+}
+
+// Begin writes the first windows and events at once, to find out before any
+// traffic whether InfluxDB takes them. Misfit is set as for Check; what can not
+// be written because InfluxDB does not answer is spooled.
+func (s *Stream) Begin(ctx context.Context, batch measure.Batch) (misfit bool, err error) {
+	points, err := s.points(batch)
+	if err != nil {
+		return false, err
+	}
+	if misfit, err = s.try(ctx, points); misfit {
+		return true, err
+	}
+	if err != nil {
+		return false, errors.Join(err, s.put(points))
+	}
+	s.settle(int64(len(points)), nil)
+	return false, nil
+}
+
+// points are those of a batch; one that can not be made is an error.
+func (s *Stream) points(batch measure.Batch) (points []*write.Point, err error) {
+	var errs []error
+	add := func(p *write.Point, err error) { points, errs = append(points, p), append(errs, err) }
+	for i := range batch.Windows {
+		add(windowPoint(s.run, "", &batch.Windows[i]))
+	}
+	for _, e := range batch.Events {
+		add(eventPoint(s.run, "", e))
+	}
+	return points, errors.Join(errs...)
+}
+
+func (s *Stream) try(ctx context.Context, points []*write.Point) (misfit bool, err error) {
+	err = s.writer.write(ctx, encode(points))
 	var why *refusal
 	return errors.As(err, &why) && (why.settings() || why.points()), err
 }

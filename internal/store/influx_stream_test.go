@@ -340,12 +340,13 @@ func TestInfluxValidate(t *testing.T) {
 		"the URL of InfluxDB is like http://127.0.0.1:8086":                                {URL: "influx:8086", Bucket: "b"},
 		"credentials are never written in the URL of InfluxDB: put them into INFLUX_TOKEN": {URL: "http://u:p@127.0.0.1", Bucket: "b"},
 		"InfluxDB wants a bucket: set INFLUX_BUCKET":                                       {URL: "http://127.0.0.1:8086"},
-		"the token would go to influx.example:8086 unencrypted: write the URL as https://": {URL: "http://influx.example:8086", Bucket: "b", Token: "t"},
+		"the token would go to influx.example:8086 unencrypted: write the URL as https://, or allow it by INFLUX_INSECURE_HTTP=true where the network is trusted": {URL: "http://influx.example:8086", Bucket: "b", Token: "t"},
 	} {
 		require.EqualError(t, i.Validate(), want)
 	}
 	require.NoError(t, Influx{URL: "http://localhost:8086", Bucket: "b", Token: "t"}.Validate())
 	require.NoError(t, Influx{URL: "https://influx.example", Bucket: "b", Token: "t"}.Validate())
+	require.NoError(t, Influx{URL: "http://influx.example:8086", Bucket: "b", Token: "t", Insecure: true}.Validate())
 }
 
 func TestBackoff(t *testing.T) {
