@@ -10,9 +10,10 @@ FUZZTIME ?= 60s
 CLUSTER_IMAGE ?=
 CLUSTER_EXEC  ?=
 TRIALS   ?= 200
+OUTAGE   ?= 60s
 ROLLOUTS ?= 2000
 
-.PHONY: help build demo grafana grafana-down test race engines servers trials bench bench-gates cluster-test fuzz lint fmt clean
+.PHONY: help build demo grafana grafana-down test race engines servers trials bench bench-gates outage cluster-test fuzz lint fmt clean
 .NOTPARALLEL: # tests and the demo measure time: one thing at once
 
 help: ## list the targets
@@ -51,6 +52,10 @@ servers: ## fetch what tests start: Prometheus from apt, without root, and Influ
 
 trials: ## kill, interrupt and break TRIALS runs, 200 unless given, at random moments
 	TRIALS=$(TRIALS) go test -count=1 -timeout 60m -parallel 6 -run '^TestTrials$$' -v ./cmd/resilience
+
+outage: ## let InfluxDB hang for OUTAGE, 60s unless given, while a run and a stream write to it
+	OUTAGE=$(OUTAGE) go test -count=1 -timeout 30m -run '^TestPausedInfluxDB$$' -v ./internal/store
+	OUTAGE=$(OUTAGE) go test -count=1 -timeout 30m -run '^TestScripts$$/^influx-hangs$$' -v ./cmd/resilience
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,26 +48,42 @@ func TestScripts(t *testing.T) {
 			cluster, err := filepath.Abs("../../xk6-resilience/testdata/cluster")
 			env.Setenv("CLUSTER_SCRIPTS", cluster)
 			env.Setenv("PATH", env.Getenv("PATH")+string(os.PathListSeparator)+servers.Folder())
+			env.Setenv("OUTAGE", cmp.Or(os.Getenv("OUTAGE"), "3s"))
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "nowhere": nowhere, "serve": serve, "proxy": proxy, "upstream": upstream, "toxiproxy": toxiproxy, "fetch": fetch,
-			"influxdb": func(ts *testscript.TestScript, _ bool, _ []string) { useInflux(ts, influx()) },
+			"influxdb": func(ts *testscript.TestScript, _ bool, args []string) { influxdb(t, ts, args, influx) },
 		},
 		Condition: func(what string) (bool, error) {
-			if what != "influx" {
-				return false, fmt.Errorf("there is no condition %q", what)
+			switch what {
+			case "influx":
+				return servers.HasInfluxDB(), nil
+			case "influxd":
+				return servers.HasInfluxd(), nil
 			}
-			return servers.HasInfluxDB(), nil
+			return false, fmt.Errorf("there is no condition %q", what)
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
 }
 
-// useInflux has what names an InfluxDB in the environment of the script; its URL
-// is REAL_INFLUX and not INFLUX_URL, so that only some commands write to it.
-func useInflux(ts *testscript.TestScript, i servers.Influx) {
+// influxdb [own] puts what names an InfluxDB into the environment of the script:
+// the one of all scripts, or one of its own, whose process is INFLUX_PID. Its URL is
+// REAL_INFLUX and not INFLUX_URL, so that only some commands write to it.
+func influxdb(t *testing.T, ts *testscript.TestScript, args []string, common func() servers.Influx) {
+	var i servers.Influx
+	switch {
+	case len(args) == 0:
+		i = common()
+	case slices.Equal(args, []string{"own"}):
+		own := servers.StartInfluxDB(t)
+		i = own.Influx
+		ts.Setenv("INFLUX_PID", strconv.Itoa(own.PID()))
+	default:
+		ts.Fatalf("usage: influxdb [own]")
+	}
 	for name, value := range map[string]string{"REAL_INFLUX": i.URL, "INFLUX_TOKEN": i.Token, "INFLUX_ORG": i.Org, "INFLUX_BUCKET": i.Bucket} {
 		ts.Setenv(name, value)
 	}
