@@ -23,6 +23,7 @@ type row struct {
 	title  string
 	height int
 	panels []panel
+	closed bool // its panels are shown, and asked for, when the reader opens it
 }
 
 // columns is the width of a board.
@@ -55,33 +56,41 @@ var links = []object{{
 
 // layout gives every row and panel its place and its number.
 func (b board) layout() []object {
-	var list []object
-	y := 0
+	list, y, id := []object{}, 0, 0
+	next := func() int { id++; return id }
 	for _, r := range b.rows {
+		headline := object{"type": "row", "title": r.title, "collapsed": r.closed, "panels": []object{}, "gridPos": place(0, y, columns, 1)}
 		if r.title != "" {
-			list = append(list, object{
-				"type": "row", "title": r.title, "collapsed": false, "panels": []object{},
-				"gridPos": object{"x": 0, "y": y, "w": columns, "h": 1},
-			})
+			headline["id"] = next()
+			list = append(list, headline)
 			y++
 		}
-		x := 0
-		for _, p := range r.panels {
-			if x+p.width > columns {
-				x, y = 0, y+r.height
-			}
-			made := p.json()
-			made["gridPos"] = object{"x": x, "y": y, "w": p.width, "h": r.height}
-			list = append(list, made)
-			x += p.width
+		panels, end := r.flow(y, next)
+		if r.closed {
+			headline["panels"] = panels
+			continue
 		}
-		y += r.height
-	}
-	for i := range list {
-		list[i]["id"] = i + 1
+		list, y = append(list, panels...), end
 	}
 	return list
 }
+
+// flow places the panels of a row from a height on, and gives where it ends.
+func (r row) flow(y int, next func() int) (list []object, end int) {
+	x := 0
+	for _, p := range r.panels {
+		if x+p.width > columns {
+			x, y = 0, y+r.height
+		}
+		made := p.json()
+		made["id"], made["gridPos"] = next(), place(x, y, p.width, r.height)
+		list = append(list, made)
+		x += p.width
+	}
+	return list, y + r.height
+}
+
+func place(x, y, w, h int) object { return object{"x": x, "y": y, "w": w, "h": h} }
 
 var sourceVariable = object{"name": "datasource", "label": "InfluxDB", "type": "datasource", "query": "influxdb", "hide": 0, "refresh": 1}
 
@@ -100,6 +109,21 @@ func variableOfAll(name, label, about, query string) object {
 	v := variable(name, label, about, query)
 	v["includeAll"], v["multi"], v["allValue"], v["sort"] = true, true, ".*", 1
 	v["current"] = object{"text": []string{"All"}, "value": []string{"$__all"}}
+	return v
+}
+
+// variableOfText lets the reader write a value, nothing at first.
+func variableOfText(name, label, about string) object {
+	empty := object{"selected": false, "text": "", "value": ""}
+	return object{
+		"name": name, "label": label, "description": about, "type": "textbox", "query": "", "hide": 0, "skipUrlSync": false,
+		"current": empty, "options": []object{empty},
+	}
+}
+
+// hidden is a variable that queries need and nobody chooses.
+func hidden(v object) object {
+	v["hide"] = 2
 	return v
 }
 

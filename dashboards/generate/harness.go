@@ -9,10 +9,10 @@ func harnessBoard() board {
 		variables:   runVariables()[:3],
 		annotations: []object{annotation("Harness", red, harnessEvents().inTime().rows(`"text"`, `"kind"`))},
 		rows: []row{
-			{"", 5, harnessSummary()},
-			{"Generator", 9, []panel{arrivalGraph(), blameGraph()}},
-			{"Telemetry", 9, []panel{sourceGraph(), seriesGraph()}},
-			{"", 7, []panel{harnessTable()}},
+			{height: 4, panels: harnessSummary()},
+			{title: "Generator", height: 9, panels: []panel{arrivalGraph(), blameGraph()}},
+			{title: "What is written to InfluxDB", height: 9, panels: []panel{sourceGraph(), seriesGraph()}},
+			{height: 7, panels: []panel{harnessTable()}},
 		},
 	}
 }

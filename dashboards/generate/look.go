@@ -19,6 +19,9 @@ var outcomes = []object{{"type": "value", "options": object{
 	"inconclusive": object{"color": amber, "text": "inconclusive", "index": 2},
 }}}
 
+// nothing says that there is no value.
+var nothing = object{"type": "special", "options": object{"match": "null", "result": object{"text": "–", "index": 0}}}
+
 // eventKinds colours what happened by how bad it is.
 var eventKinds = []object{{"type": "value", "options": object{
 	"disruption": object{"color": amber, "index": 0},

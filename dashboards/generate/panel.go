@@ -14,7 +14,8 @@ type panel struct {
 	overrides       []object
 	options         object
 	transformations []object
-	points          int // at most, in a graph; 0 for one per pixel
+	points          int    // at most, in a graph; 0 for one per pixel
+	finest          string // the least interval of a graph
 }
 
 // query is one of a panel; its lines are named by alias.
@@ -52,6 +53,9 @@ func (p panel) json() object {
 	if p.points > 0 {
 		made["maxDataPoints"] = p.points
 	}
+	if p.finest != "" {
+		made["interval"] = p.finest
+	}
 	return made
 }
 
@@ -64,7 +68,7 @@ func refID(i int) string { return string(rune('A' + i)) }
 // graph draws lines over time. A legend tells the last and the highest value.
 func graph(title, about, unit string, width int, queries ...query) panel {
 	return panel{
-		title: title, about: about, kind: "timeseries", width: width, queries: queries, unit: unit,
+		title: title, about: about, kind: "timeseries", width: width, queries: queries, unit: unit, finest: "1s",
 		field: object{"min": 0},
 		custom: object{
 			"lineWidth": 2, "fillOpacity": 0, "lineInterpolation": "linear", "showPoints": "never", "pointSize": 4, "spanNulls": 5000,
@@ -113,6 +117,14 @@ func (p panel) share() panel {
 	return p
 }
 
+// sparse fits a graph to what comes once for each run.
+func (p panel) sparse() panel {
+	p.custom["showPoints"], p.custom["pointSize"], p.custom["lineWidth"], p.custom["spanNulls"] = "always", 6, 1, true
+	p.options["legend"] = object{"displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": []string{"min", "max", "lastNotNull"}}
+	p.finest = "1m"
+	return p
+}
+
 // stat shows a number.
 func stat(title, about, unit string, width int, thresholds object, text string) panel {
 	return panel{
@@ -129,8 +141,8 @@ func stat(title, about, unit string, width int, thresholds object, text string) 
 func table(title, about string, width int, queries ...query) panel {
 	return panel{
 		title: title, about: about, kind: "table", width: width, queries: queries,
-		field:   object{"color": object{"mode": "thresholds"}, "thresholds": steps("text"), "noValue": "–"},
-		custom:  object{"align": "auto", "cellOptions": object{"type": "auto"}, "inspect": false, "filterable": false},
+		field:   object{"color": object{"mode": "thresholds"}, "thresholds": steps("text"), "noValue": "–", "mappings": []object{nothing}},
+		custom:  object{"align": "auto", "cellOptions": colouredText, "inspect": false, "filterable": false},
 		options: object{"showHeader": true, "cellHeight": "sm", "footer": object{"show": false, "reducer": []string{"sum"}, "fields": ""}},
 	}
 }

@@ -11,6 +11,8 @@ const (
 	events   = "resilience_events"
 	verdicts = "resilience_verdicts"
 	checks   = "resilience_checks"
+	limits   = "resilience_limits"
+	budgets  = "resilience_budgets"
 	totals   = "resilience_totals"
 )
 
@@ -22,8 +24,11 @@ type selection struct {
 }
 
 // of a run: what belongs to it itself, and not to what it is compared with.
-func ofRun(measurement string) selection {
-	s := selection{measurement, []string{matches("run")}}
+func ofRun(measurement string) selection { return ofRunIn("run", measurement) }
+
+// ofRunIn is of the run that a variable names.
+func ofRunIn(variable, measurement string) selection {
+	s := selection{measurement, []string{isIn("run", variable)}}
 	if measurement == windows || measurement == events {
 		s = s.and(`"origin" = ''`)
 	}
@@ -98,7 +103,10 @@ func quoted(names []string) []string {
 }
 
 // matches compares a tag with the variable of the same name.
-func matches(tag string) string { return fmt.Sprintf(`"%s" =~ /^${%s:regex}$/`, tag, tag) }
+func matches(tag string) string { return isIn(tag, tag) }
+
+// isIn compares a tag with a variable.
+func isIn(tag, variable string) string { return fmt.Sprintf(`"%s" =~ /^${%s:regex}$/`, tag, variable) }
 
 func is(tag, value string) string { return fmt.Sprintf(`"%s" = '%s'`, tag, value) }
 

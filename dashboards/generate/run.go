@@ -5,17 +5,21 @@ func runBoard() board {
 	return board{
 		uid: "resilience-run", title: "Run review", from: "now-1h",
 		about:       "One run: its verdict and gates, what its traffic saw, and what was disrupted when. The time range must cover the run: choose it in the history, or by the link in the table of verdicts.",
-		variables:   runVariables(),
+		variables:   append(append(runVariables(), otherVariable()), compareVariables()...),
 		annotations: []object{annotation("Trouble", red, ofRun(events).and(matches("phase"), oneOf("kind", troubles...), noRoutine).inTime().rows(`"text"`, `"kind"`))},
 		rows: []row{
-			{"", 5, summary()},
-			{"", 5, []panel{verdictTable()}},
-			{"Gates", 13, []panel{gateTable()}},
-			{"What users saw", 9, []panel{trafficGraph(), latencyGraph()}},
-			{"", 9, []panel{availabilityGraph(), reliabilityGraph()}},
-			{"", 6, []panel{transactionTable()}},
-			{"What broke when", 9, []panel{disruptionTimeline(), dependencyGraph()}},
-			{"", 10, []panel{eventTable()}},
+			{height: 4, panels: summary()},
+			{height: 4, panels: []panel{verdictTable()}},
+			{title: "Gates", height: 13, panels: []panel{gateTable()}},
+			{title: "What users saw", height: 10, panels: []panel{trafficGraph(), latencyGraph(), availabilityGraph(), reliabilityGraph()}},
+			{height: 5, panels: []panel{transactionTable()}},
+			{title: "What broke when", height: 8, panels: []panel{disruptionTimeline(), dependencyGraph()}},
+			{height: 9, panels: []panel{eventTable()}},
+			{title: "Compared with another run", height: 9, panels: comparePanels()},
+			{height: 10, panels: compareTables()},
+			{title: "Telemetry: queries of the plan, other metrics, assertions", height: 9, panels: telemetryPanels(), closed: true},
+			{title: "Error budgets: where the plan has objectives", height: 6, panels: []panel{runBudgets()}, closed: true},
+			{title: "Fine print: weights, waivers, evidence and warnings of gates", height: 13, panels: []panel{finePrint()}, closed: true},
 		},
 	}
 }
@@ -68,18 +72,19 @@ const zoom = "/d/resilience-run?var-datasource=${datasource}&var-run=${__data.fi
 
 func verdictTable() panel {
 	return verdictsOf("Verdicts of the run", "One row for each phase that was judged. The link sets the time range to that of the run.",
-		ofRun(verdicts).and(matches("phase")))
+		ofRun(verdicts).and(matches("phase")), zoom, "Review this run")
 }
 
-// verdictsOf lists verdicts with a link to their runs.
-func verdictsOf(title, about string, of selection) panel {
+// verdictsOf lists verdicts with a link from their runs.
+func verdictsOf(title, about string, of selection, url, label string) panel {
 	p := table(title, about, columns, rows(of.rows(
-		as(`"run"`, "Run"), as(`"plan"`, "Plan"), as(`"phase"`, "Phase"), as(`"outcome"`, "Verdict"), as(`"cause"`, "Cause"), as(`"reason"`, "Reason"), as(`"started"`, "Started"))))
-	p = p.organized([]string{"Verdict", "Run", "Plan", "Phase", "Started", "Time", "Cause", "Reason"}, object{"Time": "Judged"})
+		as(`"run"`, "Run"), as(`"plan"`, "Plan"), as(`"phase"`, "Phase"), as(`"outcome"`, "Verdict"), as(`"cause"`, "Cause"), as(`"reason"`, "Reason"), as(`"started"`, "Started"),
+		as(`"version"`, "Version"), as(`"score_least"`, "Score"))))
+	p = p.organized([]string{"Verdict", "Run", "Plan", "Phase", "Version", "Score", "Started", "Time", "Cause", "Reason"}, object{"Time": "Judged"})
 	p.options["sortBy"] = []object{{"displayName": "Judged", "desc": true}}
-	return p.wide("Plan", 120, "Phase", 110, "Cause", 130).column("Reason", "custom.inspect", true).
+	return p.wide("Plan", 120, "Phase", 100, "Version", 100, "Cause", 110).column("Score", "custom.width", 70, "unit", "percentunit", "decimals", 0).column("Reason", "custom.inspect", true).
 		column("Verdict", "custom.width", 110, "mappings", outcomes, "custom.cellOptions", colouredText).
-		column("Run", "custom.width", 210, "links", link("Review this run", zoom)).
+		column("Run", "custom.width", 210, "links", link(label, url), "custom.cellOptions", object{"type": "auto"}).
 		column("Started", "custom.width", 170, "custom.align", "left", "unit", "dateTimeAsIso").column("Judged", "custom.width", 170, "unit", "dateTimeAsIso")
 }
 
@@ -93,6 +98,22 @@ func gateTable() panel {
 		column("Observed", "custom.width", 105, "custom.align", "right").column("Objective", "custom.width", 105, "custom.align", "right")
 }
 
+// finePrint is what else there is to know of a gate.
+func finePrint() panel {
+	p := table("Fine print of gates", "What counts for how much in scores, who lets a gate be broken and until when, what only warns as yet, and by what evidence each was judged.", columns,
+		rows(ofRun(checks).and(matches("phase")).rows(as(`"outcome"`, "Result"), as(`"gate"`, "Gate"), as(`"severity"`, "Severity"), as(`"group"`, "Group"), as(`"weight"`, "Weight"),
+			as(`"waiver"`, "Waiver"), as(`"advisory"`, "Only warns"), as(`"evidence"`, "Evidence"), as(`"warnings"`, "Warnings"))))
+	p = p.organized([]string{"Result", "Gate", "Severity", "Group", "Weight", "Waiver", "Only warns", "Evidence", "Warnings"}, object{}, "Time")
+	p.custom["inspect"] = true
+	return p.wide("Gate", 380, "Severity", 90, "Group", 90, "Weight", 80, "Waiver", 150, "Only warns", 150).
+		column("Result", "custom.width", 110, "mappings", outcomes, "custom.cellOptions", colouredText)
+}
+
+func runBudgets() panel {
+	return budgetTable("Error budgets", "What each objective of the plan promises, what is left of its budget where the events of its window are counted, and how fast the steady period of this run would burn it.",
+		ofRun(budgets).and(matches("phase")))
+}
+
 func trafficGraph() panel {
 	return graph("Traffic", "Attempts in a second by when they began, on average over the seconds that had any. Orange: a disruption was in effect.", perSecondUnit, 12,
 		line("accepted", attempts().perSecond(nil, `sum("count") - sum("failed")`)),
@@ -101,21 +122,21 @@ func trafficGraph() panel {
 }
 
 func latencyGraph() panel {
-	return graph("Latency quantiles", "How long attempts took, failed ones included. Means of the quantiles of each second and series, weighted by their attempts: near the quantile of all, and not the same; gates use the exact one. max is exact.", "ms", 12,
+	return graph("Latency quantiles", "How long attempts took, failed ones included. Means of the quantiles of each second and series, weighted by their attempts: near the quantile of all, and not the same; gates use the exact one. max is exact. Dashed: the limits of gates about latency, over the time that each looked at; they are known when the phase was judged.", "ms", 12,
 		line("p50", attempts().weighted("p50", nil)), line("p95", attempts().weighted("p95", nil)), line("p99", attempts().weighted("p99", nil)),
 		line("max", attempts().course(nil, `max("max")`)),
-	).coloured("p50", sky, "p95", blue, "p99", violet, "max", grey).column("max", "custom.lineWidth", 1, "custom.lineStyle", object{"fill": "dot", "dash": []int{1, 4}}).withBands()
+	).coloured("p50", sky, "p95", blue, "p99", violet, "max", grey).column("max", "custom.lineWidth", 1, "custom.lineStyle", object{"fill": "dot", "dash": []int{1, 4}}).withLimits("latency").withBands()
 }
 
 func availabilityGraph() panel {
-	return graph("Availability by transaction", "The share of attempts that the front door accepted. Orange: a disruption was in effect.", "percentunit", 12,
-		line("$tag_transaction", attempts().course([]string{"transaction"}, good))).share().withBands()
+	return graph("Availability by transaction", "The share of attempts that the front door accepted. Orange: a disruption was in effect. Dashed: the limits of gates about availability, over the time that each looked at.", "percentunit", 12,
+		line("$tag_transaction", attempts().course([]string{"transaction"}, good))).share().withLimits("availability").withBands()
 }
 
 func reliabilityGraph() panel {
 	outcome := metric("outcome").and(matches("transaction"), matches("tenant"))
-	return graph("Reliability by transaction", "The share of the attempts that were looked at whose outcome was right. Empty: nothing verifies what was answered.", "percentunit", 12,
-		line("$tag_transaction", outcome.course([]string{"transaction"}, good))).share().withBands()
+	return graph("Reliability by transaction", "The share of the attempts that were looked at whose outcome was right. Empty: nothing verifies what was answered. Dashed: the limits of gates about reliability.", "percentunit", 12,
+		line("$tag_transaction", outcome.course([]string{"transaction"}, good))).share().withLimits("reliability").withBands()
 }
 
 func transactionTable() panel {

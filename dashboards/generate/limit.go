@@ -1,0 +1,28 @@
+package main
+
+import "fmt"
+
+// backThen is how long before the time range of a board the limit of a gate may
+// have begun, so that its line is there when a reader looks closer.
+const backThen = "6h"
+
+// withLimits draws the limits of gates about an SLI as dashed lines, each over
+// the time that its gate looked at.
+func (p panel) withLimits(sli string) panel {
+	p.queries = append(p.queries, line("$tag_gate", limitLines(sli)))
+	p.overrides = append(p.overrides, override(byQuery(refID(len(p.queries)-1)),
+		"color", fixed("text"), "custom.lineWidth", 1, "custom.lineStyle", object{"fill": "dash", "dash": []int{8, 6}}, "custom.fillOpacity", 0,
+		"custom.showPoints", "never", "custom.spanNulls", false, "custom.lineInterpolation", "stepAfter", "custom.stacking", object{"mode": "none"}))
+	return p
+}
+
+// limitLines are the limits of gates about an SLI and the chosen transactions.
+// What is written is where a limit begins to apply and where it no longer does:
+// the value between is filled in, and left out again where it does not apply.
+func limitLines(sli string) string {
+	of := ofRun(limits).and(matches("phase"), fmt.Sprintf(`"sli" =~ /^%s( [a-z0-9.]+)?( of "?${transaction:regex}"?)?$/`, sli)).
+		and(fmt.Sprintf("time >= ${__from}ms - %s AND time <= ${__to}ms", backThen))
+	by := grouped([]string{"time($__interval)", `"gate"`, `"period"`})
+	filled := of.rows(`last("limit") AS "limit"`, `last("applies") AS "applies"`) + by + " fill(previous)"
+	return fmt.Sprintf(`SELECT mean("limit") FROM (%s) WHERE "applies" = 1 AND $timeFilter%s fill(null)`, filled, by)
+}
