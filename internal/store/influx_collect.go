@@ -261,8 +261,13 @@ func (c *collector) baselines(d *DB, documents map[document][]byte, events map[s
 // rows asks for the points of the run in a measurement, and reads them one by
 // one.
 func (c *collector) rows(measurement, and string) iter.Seq2[row, error] {
+	return c.query(`SELECT * FROM "` + measurement + `" WHERE "run" = ` + quoted(escapeTag(c.run)) + and)
+}
+
+// query gives the rows that answer a question, with the tags they are grouped by.
+func (c *collector) query(question string) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
-		body, err := c.ask(`SELECT * FROM "` + measurement + `" WHERE "run" = ` + quoted(escapeTag(c.run)) + and)
+		body, err := c.ask(question)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -295,9 +300,10 @@ type influxChunk struct {
 		Error   string `json:"error"`
 		Partial bool   `json:"partial"` // there is another chunk
 		Series  []struct {
-			Columns []string `json:"columns"`
-			Values  [][]any  `json:"values"`
-			Partial bool     `json:"partial"`
+			Tags    map[string]string `json:"tags"`
+			Columns []string          `json:"columns"`
+			Values  [][]any           `json:"values"`
+			Partial bool              `json:"partial"`
 		} `json:"series"`
 	} `json:"results"`
 }
@@ -320,6 +326,9 @@ func (c influxChunk) each(yield func(row, error) bool) bool {
 	for _, series := range c.Results[0].Series {
 		for _, v := range series.Values {
 			r := row{}
+			for key, value := range series.Tags {
+				r[key] = value
+			}
 			for i := range min(len(v), len(series.Columns)) {
 				r[series.Columns[i]] = v[i]
 			}
