@@ -36,6 +36,8 @@ func (i *instance) Exports() modules.Exports {
 		"idempotent":  i.vu.idempotent,
 		"row":         i.vu.row,
 		"tenant":      i.vu.identity,
+		"tenants":     i.vu.identities,
+		"actAs":       i.vu.actsAs,
 		"entry":       i.vu.entry,
 		"watchGRPC":   i.vu.watchGRPC,
 

@@ -2,7 +2,9 @@ package xk6resilience
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/grafana/sobek"
 
@@ -101,4 +103,46 @@ func (v *vu) identity() sobek.Value {
 	}
 	v.set(out, "headers", headers)
 	return out
+}
+
+// identities are the names of all tenants of the test.
+func (v *vu) identities() []string {
+	names := []string{}
+	for _, t := range v.session.around.Load().tenants {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// actsAs is actAs(name, fn) of scripts: what fn sends is that of another tenant,
+// for those who want to see that one can not do what is another's. It is measured
+// as what the iteration's own tenant did. It gives what fn gave.
+func (v *vu) actsAs(name string, fn sobek.Callable) sobek.Value {
+	if fn == nil || v.State() == nil {
+		v.throw(errors.New("actAs(name, fn) needs the name of a tenant and a function, and belongs into the function that runs"))
+	}
+	around := v.session.around.Load()
+	i := slices.IndexFunc(around.tenants, func(t tenant) bool { return t.Name == name })
+	if i < 0 {
+		v.throw(fmt.Errorf("actAs: the test acts as no tenant %q", name))
+	}
+	own := v.swap(&around.tenants[i])
+	defer v.swap(own)
+	value, err := fn(sobek.Undefined())
+	switch {
+	case err != nil:
+		panic(err)
+	case isPromise(value):
+		v.throw(errors.New("actAs: its function can not be asynchronous: use http.get instead of http.asyncRequest"))
+	}
+	return value
+}
+
+// swap makes the VU act as another tenant, and gives whom it acted as.
+func (v *vu) swap(t *tenant) *tenant {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before := v.tenant
+	v.tenant = t
+	return before
 }

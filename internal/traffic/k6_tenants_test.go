@@ -14,9 +14,12 @@ import (
 
 const acting = `
 import http from 'k6/http';
-import { tenant, transaction } from 'k6/x/resilience';
+import { actAs, tenant, tenants, transaction } from 'k6/x/resilience';
 export default function () {
   const me = tenant();
+  const other = tenants().find((name) => name !== me.name);
+  const seen = actAs(other, () => http.get(__ENV.TARGET_URL + '/as/' + tenant().name + '/by/' + me.name));
+  if (seen.status !== 200 || tenant().name !== me.name) throw new Error('not itself any more');
   transaction('look', () => http.get(__ENV.TARGET_URL + '/' + me.cell + '/' + me.name + '/' + me.prefix + me.class, { headers: { baggage: 'a=b' } }));
   http.get(__ENV.OTHER_URL);
   if (me.name === 'globex') throw new Error('token ' + me.token + ' and ' + me.headers.Authorization);
@@ -57,11 +60,13 @@ func TestK6Tenants(t *testing.T) {
 		require.Equal(t, "Bearer token-of-"+name, header.Get("Authorization"))
 		require.Equal(t, "a=b,synthetic=true", header.Get("Baggage"))
 		require.Equal(t, "yes", header.Get("X-Of-All"))
+		other := map[string]string{"acme": "globex", "globex": "acme"}[name]
+		require.Equal(t, "Bearer token-of-"+other, seen["/as/"+other+"/by/"+name].Get("Authorization"))
 		for _, metric := range []string{measure.MetricTransaction, measure.MetricRequest} {
 			found := out.sum(metric, func(w measure.Window) bool {
 				return w.Series.Tenant == name && w.Series.Class == "gold" && w.Series.Cell == "eu-1" && w.Series.Region == "eu"
 			})
-			require.InDelta(t, map[string]int{measure.MetricTransaction: 6, measure.MetricRequest: 12}[metric], found.Count, 2, "%s of %s", metric, name)
+			require.InDelta(t, map[string]int{measure.MetricTransaction: 6, measure.MetricRequest: 18}[metric], found.Count, 2, "%s of %s", metric, name)
 		}
 	}
 	require.NotEmpty(t, elsewhere)
@@ -71,6 +76,22 @@ func TestK6Tenants(t *testing.T) {
 	}
 	require.NotEmpty(t, out.events(measure.EventException))
 	require.NotContains(t, fmt.Sprint(out.batch), "token-of-")
+	require.NotContains(t, fmt.Sprint(out.batch), "not itself")
+}
+
+func TestK6TenantsMisused(t *testing.T) {
+	for call, want := range map[string]string{
+		"actAs('initech', () => 1)":    `the test acts as no tenant "initech"`,
+		"actAs('acme')":                "needs the name of a tenant and a function",
+		"actAs('acme', async () => 1)": "can not be asynchronous",
+	} {
+		script := "import { actAs } from 'k6/x/resilience';\nexport default function () { " + call + " }"
+		s := scriptTo(t, "http://127.0.0.1:1", script, plan.Profile{Grace: seconds(20)})
+		s.Tenants = []plan.Identity{{Name: "acme"}}
+		thrown := runScript(t, s).events(measure.EventException)
+		require.Len(t, thrown, 1)
+		require.Contains(t, thrown[0].Attrs["message"], want)
+	}
 }
 
 func TestK6WithoutTenants(t *testing.T) {
