@@ -48,6 +48,8 @@ var tales = map[string]func(v *view, e measure.Event, at time.Time) string{
 	measure.EventPhase:      tellPhase,
 	measure.EventTest:       tellTest,
 	measure.EventTestEnd:    tellTestEnd,
+	measure.EventRunner:     tellRunner,
+	measure.EventRunnerEnd:  tellRunnerEnd,
 	measure.EventDisruption: tellDisruption,
 	measure.EventLifted:     tellLifted,
 	measure.EventSkipped: func(_ *view, e measure.Event, _ time.Time) string {
@@ -182,6 +184,23 @@ func tellTestEnd(_ *view, e measure.Event, _ time.Time) string {
 		return withDetail("! test "+e.Test+" did not run to its end", e.Attrs["reason"])
 	}
 	return "test " + e.Test + " ended"
+}
+
+func tellRunner(_ *view, e measure.Event, _ time.Time) string {
+	of := ""
+	if e.Attrs["of"] != "" {
+		of = " of " + e.Attrs["of"]
+	}
+	return "runner " + e.Attrs["runner"] + of + " of " + e.Test + " is there: " + e.Attrs["host"]
+}
+
+// tellRunnerEnd tells of an end that is too early; the others come with that of
+// the test.
+func tellRunnerEnd(_ *view, e measure.Event, _ time.Time) string {
+	if e.Attrs["complete"] == "true" {
+		return ""
+	}
+	return withDetail("! runner "+e.Attrs["runner"]+" of "+e.Test+" did not run to its end", e.Attrs["reason"])
 }
 
 func tellDisruption(v *view, e measure.Event, at time.Time) string {

@@ -179,6 +179,23 @@ func TestLiveNeverWaitsForItsWriter(t *testing.T) {
 	})
 }
 
+func TestLiveTellsOfRunners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out output
+		l := NewLive(&out, LiveOptions{Schedules: schedules()})
+		l.Heard(event(measure.EventPhase, "", "candidate", "staging"))
+		l.Heard(event(measure.EventRunner, "", "runner", "1", "of", "2", "host", "beta-1"))
+		l.Heard(event(measure.EventRunner, "", "runner", "laptop", "host", "laptop"))
+		l.Heard(event(measure.EventRunnerEnd, "", "runner", "1", "complete", "true"))
+		l.Heard(event(measure.EventRunnerEnd, "", "runner", "laptop", "complete", "false", "reason", "signal: terminated"))
+		l.Close()
+		require.Contains(t, out.String(), "runner 1 of 2 of checkout is there: beta-1")
+		require.Contains(t, out.String(), "runner laptop of checkout is there: laptop")
+		require.Equal(t, 1, strings.Count(out.String(), "did not run to its end"))
+		require.Contains(t, out.String(), "! runner laptop of checkout did not run to its end: signal: terminated")
+	})
+}
+
 func TestLiveSaysWhatItLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out output
