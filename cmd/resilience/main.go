@@ -9,8 +9,19 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), arguments(os.Args), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// arguments are those of the command line. Under the name k6, such as that of a
+// link to it, this program is k6: so it serves whoever looks for one, as
+// k6-operator does in its runners.
+func arguments(args []string) []string {
+	if filepath.Base(args[0]) == "k6" {
+		return append([]string{"k6"}, args[1:]...)
+	}
+	return args[1:]
 }

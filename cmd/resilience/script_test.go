@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/http/httptest"
@@ -21,14 +20,15 @@ import (
 	"resilience/gates"
 )
 
-// TestMain makes two commands of the test binary, for scripts and for itself:
+// TestMain makes commands of the test binary, for scripts and for itself:
 // it starts k6 and the shop by its own path.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"resilience": func() {
 			crashLater()
-			os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+			main()
 		},
+		"k6":               main, // as a link to it would be
 		"testserver":       func() { os.Exit(testServer(os.Args[1:])) },
 		"toxiproxy-server": func() { os.Exit(toxiproxyServer(os.Args[1:])) },
 	})
