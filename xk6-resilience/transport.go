@@ -94,7 +94,7 @@ func (t *transport) failed(f *flight, err error) {
 func (s *session) refused(f *flight, resp *http.Response) {
 	s.keep(func() {
 		status := strconv.Itoa(resp.StatusCode)
-		if f.quiet || !s.examples.wants("status "+status) {
+		if f.quiet || f.look || !s.examples.wants("status "+status) {
 			return
 		}
 		trace := traceID(f.req.Header)

@@ -102,6 +102,7 @@ func TestK6Outcomes(t *testing.T) {
 		require.Equal(t, want.accepted, accepted.Failed == 0, "%s: accepted", name)
 		require.Equal(t, want.completed, outcome.Failed == 0, "%s: completed", name)
 	}
+	require.Len(t, out.examples("status 404"), 1, "what a look does not find is no failure")
 	late := out.sum(measure.MetricTransaction, inTransaction("late"))
 	require.GreaterOrEqual(t, late.Min, 300.0)
 	for kind, message := range map[string]string{
