@@ -14,6 +14,7 @@ const (
 	steps
 	requests
 	drops    // arrivals that never started
+	retries  // completed at once or not
 	outcomes // verified or not
 	arrivals // asked for
 	calls    // seen by a dependency

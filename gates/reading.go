@@ -103,7 +103,11 @@ func (o *observer) readStream(r *reading, a *accumulator, each string, key testK
 		r.drops(lost, a.plain() && s.allAre(requests, a.of))
 		found = c != nil || a.of == "" && lost != nil
 	default:
-		c := a.cells[cellKey{each: each, test: key.test, class: others}]
+		class := others
+		if a.source == fromRetries {
+			class = retries
+		}
+		c := a.cells[cellKey{each: each, test: key.test, class: class}]
 		r.merge(c)
 		found = c != nil
 	}

@@ -54,6 +54,8 @@ func (a *accumulator) reads(s measure.Series, c class) bool {
 		return c == drops || c == requests && a.routed(s)
 	case fromChecks:
 		return s.Metric == measure.MetricAssertion && a.named(s.Step)
+	case fromRetries:
+		return c == retries && a.named(s.Transaction)
 	case fromArrivals:
 		return c == drops || c == arrivals
 	case fromDependency:

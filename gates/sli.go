@@ -31,6 +31,7 @@ const (
 	fromOutcomes   source = "outcomes" // attempts and their outcomes
 	fromRequests   source = "requests"
 	fromChecks     source = "assertions"
+	fromRetries    source = "retries"
 	fromArrivals   source = "arrivals"
 	fromDependency source = "dependency" // calls and requests
 	fromMetric     source = "metric"     // of k6
@@ -110,6 +111,13 @@ var slis = map[string]SLI{
 		Reads: []string{measure.MetricAssertion}, Unit: UnitShare, Better: ">=",
 		kind: shareKind, from: fromChecks, bad: failed, noun: "failed",
 		Doc: "The share of k6 check() results that passed.",
+	},
+	"degraded": {
+		Numerator: "transactions completed after a retry", Denominator: "transactions completed that may be tried again",
+		Reads: []string{measure.MetricRetried}, Unit: UnitShare, Also: []string{UnitCount}, Better: "<=",
+		kind: shareKind, from: fromRetries, bad: failed, noun: "came after a retry",
+		Doc:     "The share of completed transactions that came only after a retry, which users waited for.",
+		nothing: "no transaction of the scripts may be tried again: write transaction(name, fn, {tries})",
 	},
 	"delivered": {
 		Numerator: "arrivals that started", Denominator: "arrivals asked for",

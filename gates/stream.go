@@ -58,7 +58,7 @@ func (o *observer) resolve(s measure.Series) *route {
 	if s.Test != "" {
 		r.stream = o.stream(key)
 		r.stream.note(s, c)
-		if c <= drops {
+		if c <= retries {
 			r.sum = r.stream.cell(c)
 		}
 	}
@@ -92,6 +92,8 @@ func classOf(s measure.Series) class {
 		return requests
 	case measure.MetricOutcome:
 		return outcomes
+	case measure.MetricRetried:
+		return retries
 	case measure.MetricIteration:
 		if s.Status == measure.StatusGenerator {
 			return arrivals

@@ -101,6 +101,7 @@ type Traffic struct {
 	Failed     uint64  `json:"failed"`
 	Unfinished uint64  `json:"unfinished"`
 	Dropped    uint64  `json:"dropped"`
+	Degraded   uint64  `json:"degraded,omitempty"` // completed, but only after a retry
 	Seconds    float64 `json:"seconds"`
 	P50        float64 `json:"p50_ms"`
 	P95        float64 `json:"p95_ms"`

@@ -158,6 +158,9 @@ func (j *judge) summary() []Traffic {
 func (t *Traffic) fill(s *stream) {
 	c := s.total()
 	t.Attempts, t.Failed, t.Unfinished, t.Dropped, t.Max = c.count, c.failed, c.unfinished, c.dropped, c.max
+	if again := s.cells[retries]; again != nil {
+		t.Degraded = again.failed
+	}
 	t.P50, _ = c.sketch.Quantile(0.5)
 	t.P95, _ = c.sketch.Quantile(0.95)
 	t.P99, _ = c.sketch.Quantile(0.99)

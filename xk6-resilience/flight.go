@@ -20,6 +20,8 @@ type flight struct {
 	vu     *vu
 	span   *span // the innermost; nil in setup and teardown
 	quiet  bool  // setup or teardown: not traffic
+	tried  *span // the transaction around it that may be tried again; nil for none
+	try    int   // the number of that one's try
 	look   bool  // at an outcome: it does not tell whether a transaction was accepted
 	start  time.Time
 	method string
@@ -154,6 +156,9 @@ func (v *vu) launch(f *flight) *flight {
 	for s := f.span; s != nil; s = s.parent {
 		s.open++
 		s.requests++
+		if s.tries > 0 && f.tried == nil {
+			f.tried, f.try = s, s.try
+		}
 	}
 	v.flights = append(v.flights, f)
 	if v.pending++; v.pending == 1 {
@@ -172,6 +177,9 @@ func (v *vu) arrive(f *flight, answered bool) {
 		return
 	}
 	f.arrived, f.end = true, now
+	if t := f.tried; t != nil && f.try == t.try && !f.accepted && !f.look {
+		t.refused++
+	}
 	v.pending--
 	v.unheard = v.unheard || !answered || stopped
 	if stopped {
@@ -207,9 +215,10 @@ func (v *vu) settle(f *flight, accepted bool) (complete []*span) {
 	if i := slices.Index(v.flights, f); i >= 0 {
 		v.flights = slices.Delete(v.flights, i, i+1)
 	}
+	failed := !accepted && !f.look
 	for s := f.span; s != nil; s = s.parent {
 		s.open--
-		if !accepted && !f.look {
+		if failed = failed && !f.superseded(s); failed {
 			s.failures++
 		}
 		if s.complete() {
@@ -218,6 +227,11 @@ func (v *vu) settle(f *flight, accepted bool) (complete []*span) {
 	}
 	return complete
 }
+
+// superseded reports whether a span is the transaction of which this request
+// belongs to an earlier try: what came of that does not count any more, there and
+// above.
+func (f *flight) superseded(s *span) bool { return s == f.tried && f.try < s.try }
 
 // wentWell remembers an accepted request for its iteration, in case an exception
 // follows. The caller holds the session's lock.

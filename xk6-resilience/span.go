@@ -24,6 +24,10 @@ type span struct {
 	ended    bool
 	counted  bool // or given up
 
+	tries   int // that the script allows; 0 where it does not say
+	try     int // the number of this one, from 0
+	refused int // requests of this try that were not accepted, as far as their status tells
+
 	threw     bool
 	message   string // what it threw
 	accepted  *bool  // what the script said, if it did
@@ -151,11 +155,24 @@ func (s *session) transacted(x *span) {
 	}
 	outcome, fate := *x.series, measure.OK
 	outcome.Metric = measure.MetricOutcome
+	if x.tries > 0 && *x.completed {
+		s.retried(x)
+	}
 	if !*x.completed {
 		fate = measure.Failed
 		s.example(measure.Example{At: x.start.UnixNano(), Kind: "not completed: " + x.series.Transaction})
 	}
 	s.agg.Ref(s.around.Load().series(outcome)).Count(x.start.UnixNano(), fate)
+}
+
+// retried counts a transaction that was completed, at once or not.
+func (s *session) retried(x *span) {
+	series, fate := *x.series, measure.OK
+	series.Metric = measure.MetricRetried
+	if x.try > 0 {
+		fate = measure.Failed
+	}
+	s.agg.Ref(s.around.Load().series(series)).Count(x.start.UnixNano(), fate)
 }
 
 // iterated counts an iteration and, where an exception is the only sign that

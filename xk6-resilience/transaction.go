@@ -14,10 +14,15 @@ import (
 // transaction(name, fn) measures one business operation. It is accepted when
 // every request in it was and nothing was thrown, unless the script says
 // otherwise with tx.accepted(ok); it is completed or not when the script says
-// so with tx.completed(ok). Asynchronous functions work as well.
-func (v *vu) transaction(name string, fn sobek.Callable) sobek.Value {
+// so with tx.completed(ok). Asynchronous functions work as well. With {tries, wait}
+// one that was not accepted, or not completed, is tried again: see [vu.retrying].
+func (v *vu) transaction(name string, fn sobek.Callable, options sobek.Value) sobek.Value {
 	if name == "" || fn == nil {
 		v.throw(errors.New("transaction(name, fn) needs a name and a function"))
+	}
+	again, err := readRetries(options)
+	if err != nil {
+		v.throw(err)
 	}
 	if v.State() == nil {
 		v.throw(errors.New("transaction() belongs into the function that runs, not at the top of the script"))
@@ -25,12 +30,13 @@ func (v *vu) transaction(name string, fn sobek.Callable) sobek.Value {
 	v.install() // nothing else has, when k6 runs the script itself
 	v.discardStale()
 	s := v.openSpan(nil, measure.Series{Metric: measure.MetricTransaction, Transaction: name})
+	s.tries = again.tries
 	restore := v.tag(name)
 	tx := v.Runtime().NewObject()
 	v.set(tx, "accepted", v.setter(s, &s.accepted))
 	v.set(tx, "completed", v.setter(s, &s.completed))
 	v.set(tx, "step", func(name string, fn sobek.Callable) sobek.Value { return v.step(s, name, fn) })
-	return v.call(fn, []sobek.Value{tx}, s, restore)
+	return v.call(v.retrying(fn, s, again.wait), []sobek.Value{tx}, s, restore)
 }
 
 // step measures a part of a transaction.

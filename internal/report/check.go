@@ -234,6 +234,9 @@ func unsaid(t gates.Traffic) []string {
 	if t.Dropped > 0 {
 		notes = append(notes, grouped(t.Dropped)+" of the failed could not start, because everything was waiting for the target")
 	}
+	if t.Degraded > 0 {
+		notes = append(notes, grouped(t.Degraded)+" of the completed came only after a retry")
+	}
 	if !t.Complete {
 		notes = append(notes, "the test did not run to its end")
 	}

@@ -29,7 +29,7 @@ func scopeOf(run gates.Run) instrumentation.Scope {
 // attempted are the metrics of what is counted in attempts and takes time, in
 // milliseconds. All others are what scripts and queries of the plan call them.
 var attempted = []string{
-	measure.MetricTransaction, measure.MetricStep, measure.MetricRequest, measure.MetricOutcome,
+	measure.MetricTransaction, measure.MetricStep, measure.MetricRequest, measure.MetricOutcome, measure.MetricRetried,
 	measure.MetricAssertion, measure.MetricIteration, measure.MetricDependency,
 }
 
