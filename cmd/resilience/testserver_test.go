@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"flag"
 	"fmt"
@@ -20,7 +22,7 @@ import (
 type server struct {
 	fail      float64       // share of requests of / that fail
 	asked     atomic.Uint64 // of /
-	written   atomic.Int64  // batches that /api/v2/write was sent
+	refusal   int           // of what was measured, by /api/v2/write
 	hangAfter time.Duration // the first request; 0 is never
 	key       string        // that /guarded wants in X-Key
 	others    []string      // that /either asks, until one answers
@@ -53,6 +55,7 @@ func newServer(args []string) (*server, error) {
 	s := &server{first: sync.OnceValue(time.Now)}
 	flags := flag.NewFlagSet("testserver", flag.ContinueOnError)
 	flags.DurationVar(&s.hangAfter, "hang-after", 0, "how long after its first request / stops to answer")
+	flags.IntVar(&s.refusal, "write-status", http.StatusServiceUnavailable, "what /api/v2/write answers to what was measured")
 	flags.Float64Var(&s.fail, "fail", 0, "the share of requests of / that fail, evenly")
 	flags.StringVar(&s.key, "key", "", "what /guarded wants as X-Key or as a bearer token")
 	flags.BoolVar(&s.monitor.on, "monitor", false, "send an alert when /through begins to fail")
@@ -84,13 +87,19 @@ func (s *server) routes() http.Handler {
 	return mux
 }
 
-// write is an InfluxDB that takes one batch and then no more.
-func (s *server) write(w http.ResponseWriter, _ *http.Request) {
-	if s.written.Add(1) == 1 {
-		w.WriteHeader(http.StatusNoContent)
-	} else {
-		http.Error(w, "no more", http.StatusServiceUnavailable)
+// write is an InfluxDB that takes what says which run it is, and none of what was
+// measured.
+func (s *server) write(w http.ResponseWriter, r *http.Request) {
+	lines, err := gzip.NewReader(r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
 	}
+	if text, err := io.ReadAll(lines); err != nil || bytes.Contains(text, []byte("resilience_windows")) {
+		http.Error(w, "no more", s.refusal)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // maybe answers "hello" until it hangs.
