@@ -13,7 +13,7 @@ TRIALS   ?= 200
 OUTAGE   ?= 60s
 ROLLOUTS ?= 2000
 
-.PHONY: help build demo grafana grafana-down test race engines servers trials bench bench-gates outage cluster-test fuzz lint fmt clean
+.PHONY: help build demo grafana grafana-down boards-types boards-test test race engines servers trials bench bench-gates outage cluster-test fuzz lint fmt clean
 .NOTPARALLEL: # tests and the demo measure time: one thing at once
 
 help: ## list the targets
@@ -32,6 +32,21 @@ grafana: ## start InfluxDB and Grafana with the boards, in Docker
 
 grafana-down: ## stop them; what was written stays
 	docker compose -f dashboards/compose.yaml down
+
+# What boards are checked with is pinned by dashboards/check, and stays in this folder.
+BOARDS_CHECK = $${XDG_CACHE_HOME:-$$HOME/.cache}/resilience/boards-check
+define install-boards-check
+mkdir -p "$(BOARDS_CHECK)" && cp dashboards/check/package*.json "$(BOARDS_CHECK)" && \
+	npm ci --prefix "$(BOARDS_CHECK)" --silent --no-audit --no-fund
+endef
+
+boards-types: ## check the boards against the types of @grafana/schema: wants npm
+	@if ! command -v npm >/dev/null; then echo 'the types of the boards are not checked: there is no npm'; exit 0; fi; \
+	$(install-boards-check) && node dashboards/check/types.mjs "$(BOARDS_CHECK)" dashboards/*.json
+
+boards-test: ## load the boards in the Grafana of GRAFANA_URL, after a demo: wants npm and Chromium
+	@test -n "$(GRAFANA_URL)" || { echo 'give GRAFANA_URL: a Grafana with the boards, and an InfluxDB with a demo (make grafana, make demo)'; exit 2; }
+	@$(install-boards-check) && GRAFANA_URL="$(GRAFANA_URL)" node dashboards/check/grafana.mjs "$(BOARDS_CHECK)" bin/boards
 
 test: lint ## lint, run all tests, nearly all with the race detector, then the demo
 	go test -race -timeout 20m $$(go list ./... | grep -vE '/cmd/|/evidence$$')

@@ -40,7 +40,7 @@ func (b board) json() ([]byte, error) {
 	encoder.SetIndent("", "  ")
 	err := encoder.Encode(object{
 		"uid": b.uid, "title": b.title, "description": b.about, "tags": []string{"resilience"},
-		"schemaVersion": 38, "editable": true, "graphTooltip": 1, "timezone": "utc", "refresh": "",
+		"schemaVersion": 41, "editable": true, "graphTooltip": 1, "timezone": "utc", "refresh": "",
 		"time": object{"from": b.from, "to": "now"}, "timepicker": object{}, "fiscalYearStartMonth": 0, "liveNow": false, "weekStart": "",
 		"links": links, "templating": object{"list": append([]object{sourceVariable}, b.variables...)},
 		"annotations": object{"list": b.annotations}, "panels": b.layout(),
@@ -98,7 +98,7 @@ var sourceVariable = object{"name": "datasource", "label": "InfluxDB", "type": "
 // chosen at first: the newest run, transactions before requests, the candidate.
 func variable(name, label, about, query string) object {
 	return object{
-		"name": name, "label": label, "description": about, "type": "query", "datasource": source, "query": query, "definition": query,
+		"name": name, "label": label, "description": about, "type": "query", "datasource": source, "query": query,
 		"refresh": 2, "sort": 2, "hide": 0, "includeAll": false, "multi": false,
 	}
 }
@@ -131,7 +131,6 @@ func hidden(v object) object {
 func annotation(name, colour, query string) object {
 	return object{
 		"name": name, "datasource": source, "enable": true, "hide": false, "iconColor": colour,
-		"query": query, "rawQuery": true, "textColumn": "text", "tagsColumn": "kind", "fromAnnotations": true,
 		"target": object{
 			"query": query, "rawQuery": true, "textColumn": "text", "tagsColumn": "kind", "fromAnnotations": true,
 			"refId": "Anno", "resultFormat": "time_series",

@@ -1,21 +1,22 @@
 package main
 
 import (
-	"encoding/json"
 	"io/fs"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 
 	"resilience/dashboards"
+	"resilience/fixtures/boards"
 )
 
 // TestFilesAreCurrent wants the committed boards to be what this command writes.
 func TestFilesAreCurrent(t *testing.T) {
 	names, err := fs.Glob(dashboards.Files(), "*")
 	require.NoError(t, err)
-	require.Len(t, names, len(boards), "a file that no board writes")
-	for name, made := range boards {
+	require.Len(t, names, len(all), "a file that no board writes")
+	for name, made := range all {
 		want, err := made().json()
 		require.NoError(t, err)
 		got, err := fs.ReadFile(dashboards.Files(), name)
@@ -24,57 +25,26 @@ func TestFilesAreCurrent(t *testing.T) {
 	}
 }
 
-// parsed is what tests look at in a board.
-type parsed struct {
-	UID    string
-	Title  string
-	Panels []struct {
-		Type, Title, Description string
-		GridPos                  struct{ X, Y, W, H int }
-		Targets                  []struct{ Query, ResultFormat string }
-	}
-	Templating struct {
-		List []struct{ Name, Type, Query string }
-	}
-	Annotations struct {
-		List []struct{ Name, Query string }
-	}
-}
-
-func readBoards(t *testing.T) map[string]parsed {
+// readBoards reads all boards as they are written now.
+func readBoards(t *testing.T) map[string]boards.Board {
 	t.Helper()
-	all := map[string]parsed{}
-	for name, made := range boards {
+	files := fstest.MapFS{}
+	for name, made := range all {
 		data, err := made().json()
 		require.NoError(t, err)
-		var b parsed
-		require.NoError(t, json.Unmarshal(data, &b))
-		all[name] = b
+		files[name] = &fstest.MapFile{Data: data}
 	}
-	return all
+	read, err := boards.Read(files)
+	require.NoError(t, err)
+	return read
 }
 
-// asked is a query and where it stands.
-type asked struct{ where, text string }
-
 // allQueries are those of panels, variables and annotations.
-func allQueries(t *testing.T) []asked {
+func allQueries(t *testing.T) []boards.Query {
 	t.Helper()
-	var list []asked
-	for name, b := range readBoards(t) {
-		for _, p := range b.Panels {
-			for _, q := range p.Targets {
-				list = append(list, asked{name + ", panel " + p.Title, q.Query})
-			}
-		}
-		for _, v := range b.Templating.List {
-			if v.Type == "query" {
-				list = append(list, asked{name + ", variable " + v.Name, v.Query})
-			}
-		}
-		for _, a := range b.Annotations.List {
-			list = append(list, asked{name + ", annotation " + a.Name, a.Query})
-		}
+	var list []boards.Query
+	for _, b := range readBoards(t) {
+		list = append(list, b.Queries()...)
 	}
 	require.Greater(t, len(list), 50)
 	return list
@@ -90,12 +60,13 @@ func TestBoardsAreReadable(t *testing.T) {
 		uids[b.UID] = true
 		taken := map[[2]int]string{}
 		for _, p := range b.Panels {
-			if p.Type != "row" {
-				require.NotEmpty(t, p.Description, "%s: %s", name, p.Title)
-				require.NotEmpty(t, p.Targets, "%s: %s", name, p.Title)
-			}
+			require.NotEmpty(t, p.Description, "%s: %s", name, p.Title)
+			require.NotEmpty(t, p.Targets, "%s: %s", name, p.Title)
 			g := p.GridPos
 			require.LessOrEqual(t, g.X+g.W, columns, "%s: %s", name, p.Title)
+			if p.Closed { // it moves what is below when it is opened
+				continue
+			}
 			for x := g.X; x < g.X+g.W; x++ {
 				for y := g.Y; y < g.Y+g.H; y++ {
 					require.Empty(t, taken[[2]int{x, y}], "%s: %s lies on another panel", name, p.Title)

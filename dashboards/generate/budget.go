@@ -24,6 +24,7 @@ const noObjectives = "no objectives in the plan"
 func burnGraph() panel {
 	p := graph("How fast runs burn budgets", "The burn rate of the steady period of each run: at 1, such failures use the budget up in just its window.", "short", 12,
 		line("$tag_objective · $tag_phase", ofPlan(budgets).course([]string{"objective", "phase"}, `last("burn")`)))
+	p.field["noValue"] = noObjectives
 	return p.sparse()
 }
 

@@ -11,7 +11,7 @@ func harnessBoard() board {
 		rows: []row{
 			{height: 4, panels: harnessSummary()},
 			{title: "Generator", height: 9, panels: []panel{arrivalGraph(), blameGraph()}},
-			{title: "What is written to InfluxDB", height: 9, panels: []panel{sourceGraph(), seriesGraph()}},
+			{title: "What is written to InfluxDB", height: 9, panels: []panel{sourceGraph(), seriesBars()}},
 			{height: 7, panels: []panel{harnessTable()}},
 		},
 	}
@@ -53,10 +53,12 @@ func arrivalGraph() panel {
 }
 
 func blameGraph() panel {
-	return graph("What did not go well", "Attempts in a second that threw, hung at the end, or could not start.", perSecondUnit, 12,
+	p := graph("What did not go well", "Attempts in a second that threw, hung at the end, or could not start.", perSecondUnit, 12,
 		line("failed", arrivals().perSecond(nil, `sum("failed")`)), line("unfinished", arrivals().perSecond(nil, `sum("unfinished")`)),
 		line("dropped", arrivals().perSecond(nil, `sum("dropped")`)),
 	).coloured("failed", amber, "unfinished", violet, "dropped", red).withBands()
+	p.custom["axisSoftMax"] = 1 // or nothing at all looks like a hundred
+	return p
 }
 
 func sourceGraph() panel {
@@ -64,9 +66,16 @@ func sourceGraph() panel {
 		line("$tag_source", ofRun(windows).perSecond([]string{"source"}, `count("count")`)))
 }
 
-func seriesGraph() panel {
-	return graph("Windows by metric", "Points in a second of each metric: what a run costs in InfluxDB. Too many series end in (other).", perSecondUnit, 12,
-		line("$tag_metric", ofRun(windows).perSecond([]string{"metric"}, `count("count")`)))
+func seriesBars() panel {
+	return panel{
+		title: "Windows by metric", about: "How many points each metric has: what a run costs in InfluxDB. Too many series end in (other).", kind: "bargauge", width: 12, unit: "locale",
+		queries: []query{line("$tag_metric", ofRun(windows).total([]string{"metric"}, `count("count")`))},
+		field:   object{"min": 0, "color": fixed(blue)},
+		options: object{
+			"displayMode": "basic", "orientation": "horizontal", "valueMode": "text", "showUnfilled": false, "minVizHeight": 8, "minVizWidth": 8, "namePlacement": "left",
+			"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
+		},
+	}
 }
 
 func harnessTable() panel {

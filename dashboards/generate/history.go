@@ -96,7 +96,7 @@ func gateTimeline() panel {
 		custom:  object{"lineWidth": 1, "fillOpacity": 75},
 		options: object{
 			"mergeValues": false, "showValue": "never", "alignValue": "left", "rowHeight": 0.75,
-			"legend": object{"showLegend": true, "displayMode": "list", "placement": "bottom"}, "tooltip": object{"mode": "single", "sort": "none"},
+			"legend": object{"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []string{}}, "tooltip": object{"mode": "single", "sort": "none"},
 		},
 	}
 }

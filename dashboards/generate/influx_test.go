@@ -2,19 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
-	"net/url"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"resilience/fixtures/boards"
 	"resilience/fixtures/servers"
 	"resilience/gates"
 	"resilience/internal/measure"
@@ -47,16 +43,9 @@ func fill(t *testing.T, to store.Influx) someRun {
 	require.NoError(t, db.Append(batch))
 	require.NoError(t, stream.Append(batch))
 	value := 0.98
-	check := gates.Check{Text: "availability >= 99%", Period: "steady", SLI: "availability", Unit: gates.UnitShare, Value: &value, Samples: 99, Failed: 2}
-	var list []gates.Check
-	for _, outcome := range []gates.Outcome{gates.Pass, gates.Fail, gates.Inconclusive} {
-		for _, unit := range []string{gates.UnitShare, gates.UnitTime} {
-			check.Outcome, check.Unit = outcome, unit
-			list = append(list, check)
-		}
-	}
+	budget := gates.Budget{Objective: "pages", Share: 0.99, Over: 60, Left: &value, Burns: []gates.Burn{{Run: true, Rate: 2}}}
 	for i, outcome := range []gates.Outcome{gates.Pass, gates.Fail, gates.Inconclusive} {
-		verdict := gates.Verdict{Phase: fmt.Sprint("beta", i), Outcome: outcome, Reason: "because", Checks: list}
+		verdict := gates.Verdict{Phase: fmt.Sprint("beta", i), Outcome: outcome, Reason: "because", Checks: run.checks(&value), Objectives: []gates.Budget{budget}}
 		require.NoError(t, stream.Verdict(verdict, from.Add(seconds*time.Second).UnixNano()))
 	}
 	require.NoError(t, stream.Finish(db))
@@ -68,12 +57,26 @@ func fill(t *testing.T, to store.Influx) someRun {
 	return run
 }
 
+// checks are of every outcome, unit and SLI that boards draw.
+func (r someRun) checks(value *float64) (list []gates.Check) {
+	looked := []gates.Stretch{{From: r.from, To: r.from.Add(seconds * time.Second)}}
+	for _, outcome := range []gates.Outcome{gates.Pass, gates.Fail, gates.Inconclusive} {
+		for sli, unit := range map[string]string{"availability": gates.UnitShare, "reliability of checkout": gates.UnitShare, "latency p95": gates.UnitTime} {
+			list = append(list, gates.Check{
+				Text: sli + " is well", Period: "steady", SLI: sli, Unit: unit, Outcome: outcome, Value: value, Limit: value, Samples: 99, Failed: 2,
+				Waiver: &gates.Waiver{Owner: "jane", Expires: r.from}, Stretches: looked,
+			})
+		}
+	}
+	return list
+}
+
 // batch has every metric and kind of event that boards ask for.
 func (r someRun) batch() measure.Batch {
 	a := measure.NewAggregator("k6", 100)
 	for second := range seconds {
 		at := r.from.Add(time.Duration(second) * time.Second).UnixNano()
-		for _, name := range []string{"transaction", "step", "request", "outcome", "iteration", "dependency"} {
+		for _, name := range []string{"transaction", "step", "request", "outcome", "assertion", "iteration", "dependency", "queue"} {
 			s := measure.Series{Metric: name, Phase: "beta", Test: "checkout", Arm: measure.Candidate, Transaction: "checkout", Step: "payments", Tenant: "acme"}
 			for i := range 10 {
 				a.Ref(s).Add(at, float64(10*i+second), measure.Fate(i/8)*measure.Failed)
@@ -81,9 +84,10 @@ func (r someRun) batch() measure.Batch {
 			s.Status = measure.StatusGenerator
 			a.Ref(s).Count(at, measure.Dropped)
 		}
+		a.Ref(measure.Series{Metric: "users-ok", Phase: "beta", Arm: measure.Candidate}).Count(at, measure.OK)
 	}
 	batch := measure.Batch{Windows: a.Take()}
-	kinds := []string{measure.EventPhase, measure.EventDisruption, measure.EventGenerator, measure.EventService, measure.EventLifted, measure.EventPhaseEnd}
+	kinds := []string{measure.EventPhase, measure.EventTest, measure.EventDisruption, measure.EventGenerator, measure.EventService, measure.EventLifted, measure.EventPhaseEnd}
 	for i, kind := range kinds {
 		batch.Events = append(batch.Events, measure.Event{
 			Source: r.id, Seq: uint64(i), At: r.from.Add(time.Duration(i) * time.Second).UnixNano(), Kind: kind, Phase: "beta", Name: "payments-slow",
@@ -93,71 +97,36 @@ func (r someRun) batch() measure.Batch {
 	return batch
 }
 
-var (
-	variableIn = regexp.MustCompile(`\$\{(\w+):regex\}`)
-	leftIn     = regexp.MustCompile(`\$[{\w]`)
-)
-
-// asGrafana puts values in the place of variables, as Grafana does.
-func (r someRun) asGrafana(query string) string {
-	query = strings.NewReplacer("$timeFilter", fmt.Sprintf("time >= %dms and time <= %dms", r.from.UnixMilli(), r.from.Add(time.Minute).UnixMilli()), "$__interval", "2s").Replace(query)
-	return variableIn.ReplaceAllStringFunc(query, func(variable string) string {
-		switch name := variableIn.FindStringSubmatch(variable)[1]; name {
-		case "run":
-			return r.id
-		case "plan":
-			return "dashboards " + r.id
-		case "metric":
-			return "transaction"
-		case "arm":
-			return measure.Candidate
-		}
-		return ".*"
-	})
-}
-
 // TestQueriesAnswer asks a real InfluxDB every query of every board: each gives
 // rows with a value.
 func TestQueriesAnswer(t *testing.T) {
 	i := servers.InfluxDB(t)
-	to := store.Influx{URL: i.URL, Token: i.Token, Org: i.Org, Bucket: i.Bucket}
-	run := fill(t, to)
-	require.Zero(t, answer(t, to, `SELECT "count" FROM "resilience_windows" WHERE "run" = 'no such run'`), "a query that finds nothing")
-	for _, q := range allQueries(t) {
-		text := run.asGrafana(q.text)
-		require.NotRegexp(t, leftIn, text, q.where)
-		require.Positive(t, answer(t, to, text), "%s has nothing to show: %s", q.where, text)
+	run := fill(t, store.Influx{URL: i.URL, Token: i.Token, Org: i.Org, Bucket: i.Bucket})
+	ask := func(query string) ([][]any, error) { return i.Query(t.Context(), query) }
+	require.Zero(t, answer(t, ask, `SELECT "count" FROM "resilience_windows" WHERE "run" = 'no such run'`), "a query that finds nothing")
+	at := boards.Range{From: run.from, To: run.from.Add(time.Minute), Interval: 2 * time.Second}
+	for name, b := range readBoards(t) {
+		values, err := b.Fill(ask, at, map[string]string{
+			"run": run.id, "plan": "dashboards " + run.id, "metric": "transaction", "arm": measure.Candidate, "compare": run.id,
+		})
+		require.NoError(t, err, name)
+		for _, q := range b.Queries() {
+			text := values.Apply(q.Text)
+			require.NotRegexp(t, `\$[{\w]`, text, q.Where)
+			require.Positive(t, answer(t, ask, text), "%s has nothing to show: %s", q.Where, text)
+		}
 	}
 }
 
 // answer counts the values, times aside, that a query gives.
-func answer(t *testing.T, to store.Influx, query string) (values int) {
+func answer(t *testing.T, ask boards.Ask, query string) (values int) {
 	t.Helper()
-	form := url.Values{"db": {to.Bucket}, "q": {query}, "epoch": {"ms"}}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, to.URL+"/query?"+form.Encode(), http.NoBody)
+	rows, err := ask(query)
 	require.NoError(t, err)
-	req.Header.Set("Authorization", "Token "+to.Token)
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	var got struct {
-		Error   string
-		Results []struct {
-			Error  string
-			Series []struct{ Values [][]any }
-		}
-	}
-	require.NoError(t, json.NewDecoder(resp.Body).Decode(&got))
-	require.Empty(t, got.Error, query)
-	for _, result := range got.Results {
-		require.Empty(t, result.Error, query)
-		for _, series := range result.Series {
-			for _, row := range series.Values {
-				for _, value := range row[1:] {
-					if value != nil {
-						values++
-					}
-				}
+	for _, row := range rows {
+		for _, value := range row[1:] {
+			if value != nil {
+				values++
 			}
 		}
 	}

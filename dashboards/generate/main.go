@@ -9,15 +9,15 @@ import (
 	"os"
 )
 
-// boards are all dashboards by the name of their file.
-var boards = map[string]func() board{
+// all dashboards by the name of their file.
+var all = map[string]func() board{
 	"run.json":     runBoard,
 	"history.json": historyBoard,
 	"harness.json": harnessBoard,
 }
 
 func main() {
-	for name, made := range boards {
+	for name, made := range all {
 		data, err := made().json()
 		if err == nil {
 			err = os.WriteFile(name, data, 0o644)

@@ -143,7 +143,7 @@ func table(title, about string, width int, queries ...query) panel {
 		title: title, about: about, kind: "table", width: width, queries: queries,
 		field:   object{"color": object{"mode": "thresholds"}, "thresholds": steps("text"), "noValue": "–", "mappings": []object{nothing}},
 		custom:  object{"align": "auto", "cellOptions": colouredText, "inspect": false, "filterable": false},
-		options: object{"showHeader": true, "cellHeight": "sm", "footer": object{"show": false, "reducer": []string{"sum"}, "fields": ""}},
+		options: object{"showHeader": true, "cellHeight": "sm"},
 	}
 }
 

@@ -135,8 +135,10 @@ func availabilityGraph() panel {
 
 func reliabilityGraph() panel {
 	outcome := metric("outcome").and(matches("transaction"), matches("tenant"))
-	return graph("Reliability by transaction", "The share of the attempts that were looked at whose outcome was right. Empty: nothing verifies what was answered. Dashed: the limits of gates about reliability.", "percentunit", 12,
+	p := graph("Reliability by transaction", "The share of the attempts that were looked at whose outcome was right. Empty: nothing verifies what was answered. Dashed: the limits of gates about reliability.", "percentunit", 12,
 		line("$tag_transaction", outcome.course([]string{"transaction"}, good))).share().withLimits("reliability").withBands()
+	p.field["noValue"] = "nothing verifies what was answered"
+	return p
 }
 
 func transactionTable() panel {
@@ -164,16 +166,18 @@ func disruptionTimeline() panel {
 			}}},
 		},
 		custom:  object{"lineWidth": 0, "fillOpacity": 85, "spanNulls": true},
-		options: object{"mergeValues": true, "showValue": "auto", "alignValue": "center", "rowHeight": 0.7, "legend": object{"showLegend": false, "displayMode": "list", "placement": "bottom"}, "tooltip": object{"mode": "single", "sort": "none"}},
+		options: object{"mergeValues": true, "showValue": "auto", "alignValue": "center", "rowHeight": 0.7, "legend": object{"showLegend": false, "displayMode": "list", "placement": "bottom", "calcs": []string{}}, "tooltip": object{"mode": "single", "sort": "none"}},
 	}
 }
 
 func dependencyGraph() panel {
 	calls := ofRun(windows).and(is("metric", "dependency"), matches("phase"))
-	return graph("Calls to dependencies", "Requests in a second that the proxies saw. Failed are those that the dependency, or a disruption, did not answer well.", perSecondUnit, 12,
+	p := graph("Calls to dependencies", "Requests in a second that the proxies saw. Failed are those that the dependency, or a disruption, did not answer well.", perSecondUnit, 12,
 		line("$tag_step", calls.perSecond([]string{"step"}, `sum("count")`)),
 		line("$tag_step failed", calls.perSecond([]string{"step"}, `sum("failed")`)),
 	).withBands()
+	p.field["noValue"] = "no dependency was called"
+	return p
 }
 
 func eventTable() panel {

@@ -63,7 +63,7 @@ func unknown(schema map[string]map[string]bool, query string) []string {
 func TestQueriesFitTheSchema(t *testing.T) {
 	schema := readSchema(t)
 	for _, q := range allQueries(t) {
-		require.Empty(t, unknown(schema, q.text), "%s: %s", q.where, q.text)
+		require.Empty(t, unknown(schema, q.Text), "%s: %s", q.Where, q.Text)
 	}
 	for query, want := range map[string][]string{
 		`SELECT "count" AS "n", "n" FROM "resilience_windows" WHERE "run" =~ /^"x"$/`: nil,

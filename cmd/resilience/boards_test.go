@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"resilience/dashboards"
+	"resilience/fixtures/boards"
+	"resilience/fixtures/servers"
+	"resilience/internal/store"
+)
+
+// asksBoards asks each query of each board about every run in .resilience/runs, as
+// Grafana would ask the InfluxDB of the script: with the run chosen and the one
+// before it to compare with. A query that has nothing to show of any of them is a
+// panel that stays empty.
+func asksBoards(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: asks-boards")
+	}
+	ids, err := filepath.Glob(ts.MkAbs(".resilience/runs/*" + store.Extension))
+	ts.Check(err)
+	if len(ids) < 2 {
+		ts.Fatalf("there are %d runs: two are wanted, to compare them", len(ids))
+	}
+	for i, path := range ids { // sorted, and so by time
+		ids[i] = strings.TrimSuffix(filepath.Base(path), store.Extension)
+	}
+	all, err := boards.Read(dashboards.Files())
+	ts.Check(err)
+	influx := servers.Influx{URL: ts.Getenv("REAL_INFLUX"), Bucket: ts.Getenv("INFLUX_BUCKET"), Token: ts.Getenv("INFLUX_TOKEN")}
+	shown := map[boards.Query]int{}
+	for _, b := range all {
+		for i, id := range ids {
+			compare := ids[(i+len(ids)-1)%len(ids)]
+			ts.Check(askBoard(b, influx, id, compare, shown))
+		}
+	}
+	empty := slices.DeleteFunc(slices.Collect(maps.Keys(shown)), func(q boards.Query) bool { return shown[q] > 0 })
+	for _, q := range empty {
+		ts.Logf("%s has nothing to show: %s", q.Where, q.Text)
+	}
+	if len(empty) > 0 {
+		ts.Fatalf("%d of %d queries have nothing to show of any run", len(empty), len(shown))
+	}
+	ts.Logf("%d queries of %d boards have something to show of %d runs", len(shown), len(all), len(ids))
+}
+
+// askBoard counts what each query of a board has to show of a run.
+func askBoard(b boards.Board, influx servers.Influx, id, compare string, shown map[boards.Query]int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	ask := func(query string) ([][]any, error) { return influx.Query(ctx, query) }
+	stamp, _, _ := strings.Cut(id, "-")
+	began, err := time.Parse("20060102T150405Z", stamp)
+	if err != nil {
+		return fmt.Errorf("the run %s: %w", id, err)
+	}
+	at := boards.Range{From: began, To: time.Now().Add(time.Second), Interval: 2 * time.Second}
+	values, err := b.Fill(ask, at, map[string]string{"run": id, "compare": compare})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, q := range b.Queries() {
+		rows, err := ask(values.Apply(q.Text))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", q.Where, err))
+		}
+		for _, row := range rows {
+			if slices.ContainsFunc(row[1:], func(value any) bool { return value != nil }) {
+				shown[q]++
+			}
+		}
+		shown[q] += 0 // it was asked
+	}
+	return errors.Join(errs...)
+}
