@@ -82,6 +82,6 @@ func compareTables() []panel {
 	both = both.organized([]string{"Gate", "Period", "Run", "Result", "Observed"}, object{}, "Time")
 	both.options["sortBy"] = []object{{"displayName": "Gate", "desc": false}}
 	both = both.wide("Period", 190, "Run", 190).column("Result", "custom.width", 110, "mappings", outcomes, "custom.cellOptions", colouredText).
-		column("Observed", "custom.width", 110, "custom.align", "right")
+		column("Observed", asText...).column("Observed", "custom.width", 110, "custom.align", "right")
 	return []panel{runs, both}
 }

@@ -11,7 +11,7 @@ func harnessBoard() board {
 		rows: []row{
 			{height: 4, panels: harnessSummary()},
 			{title: "Generator", height: 9, panels: []panel{arrivalGraph(), blameGraph()}},
-			{title: "What is written to InfluxDB", height: 9, panels: []panel{sourceGraph(), seriesBars()}},
+			{title: "What is written to InfluxDB", height: 13, panels: []panel{sourceGraph(), seriesBars()}},
 			{height: 7, panels: []panel{harnessTable()}},
 		},
 	}
@@ -72,7 +72,7 @@ func seriesBars() panel {
 		queries: []query{line("$tag_metric", ofRun(windows).total([]string{"metric"}, `count("count")`))},
 		field:   object{"min": 0, "color": fixed(blue)},
 		options: object{
-			"displayMode": "basic", "orientation": "horizontal", "valueMode": "text", "showUnfilled": false, "minVizHeight": 8, "minVizWidth": 8, "namePlacement": "left",
+			"displayMode": "basic", "orientation": "horizontal", "valueMode": "text", "showUnfilled": false, "minVizHeight": 8, "minVizWidth": 8, "namePlacement": "left", "text": object{"titleSize": 12, "valueSize": 12},
 			"reduceOptions": object{"calcs": []string{"lastNotNull"}, "fields": "", "values": false},
 		},
 	}

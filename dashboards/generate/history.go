@@ -91,11 +91,11 @@ func gateTimeline() panel {
 	return panel{
 		title: "Results of each gate, run by run", about: "What each gate came to. A colour lasts until the next run: a row that changes often is a flaky gate, or a system that is.",
 		kind: "state-timeline", width: columns,
-		queries: []query{line("$tag_sli · $tag_period", ofPlan(checks).and(matches("gate")).inTime().rows(`"outcome"`)+grouped(quoted([]string{"gate", "period", "phase"})))},
+		queries: []query{line("$tag_sli · $tag_period", ofPlan(checks).and(matches("gate")).inTime().rows(`"outcome"`)+grouped(quoted([]string{"sli", "period", "gate", "phase"})))},
 		field:   object{"mappings": outcomes, "color": object{"mode": "thresholds"}},
 		custom:  object{"lineWidth": 1, "fillOpacity": 75},
 		options: object{
-			"mergeValues": false, "showValue": "never", "alignValue": "left", "rowHeight": 0.75,
+			"mergeValues": false, "showValue": "never", "perPage": 20, "alignValue": "left", "rowHeight": 0.75,
 			"legend": object{"showLegend": true, "displayMode": "list", "placement": "bottom", "calcs": []string{}}, "tooltip": object{"mode": "single", "sort": "none"},
 		},
 	}

@@ -3,8 +3,9 @@ package main
 import "fmt"
 
 // backThen is how long before the time range of a board the limit of a gate may
-// have begun, so that its line is there when a reader looks closer.
-const backThen = "6h"
+// have been written, so that its line is there when a reader looks closer: more than
+// there is between the points of a run of three days.
+const backThen = "20m"
 
 // withLimits draws the limits of gates about an SLI as dashed lines, each over
 // the time that its gate looked at.
@@ -20,9 +21,9 @@ func (p panel) withLimits(sli string) panel {
 // What is written is where a limit begins to apply and where it no longer does:
 // the value between is filled in, and left out again where it does not apply.
 func limitLines(sli string) string {
-	of := ofRun(limits).and(matches("phase"), fmt.Sprintf(`"sli" =~ /^%s( [a-z0-9.]+)?( of "?${transaction:regex}"?)?$/`, sli)).
-		and(fmt.Sprintf("time >= ${__from}ms - %s AND time <= ${__to}ms", backThen))
+	inTime := fmt.Sprintf("time >= ${__from}ms - %s AND time <= ${__to}ms", backThen) // within and without: the narrower one counts
+	of := ofRun(limits).and(matches("phase"), fmt.Sprintf(`"sli" =~ /^%s( [a-z0-9.]+)?( of "?${transaction:regex}"?)?$/`, sli), inTime)
 	by := grouped([]string{"time($__interval)", `"gate"`, `"period"`})
 	filled := of.rows(`last("limit") AS "limit"`, `last("applies") AS "applies"`) + by + " fill(previous)"
-	return fmt.Sprintf(`SELECT mean("limit") FROM (%s) WHERE "applies" = 1 AND $timeFilter%s fill(null)`, filled, by)
+	return fmt.Sprintf(`SELECT mean("limit") FROM (%s) WHERE "applies" = 1 AND %s%s fill(null)`, filled, inTime, by)
 }

@@ -91,9 +91,11 @@ func (p panel) withBands() panel {
 	return p
 }
 
-// disrupted are the moments at which a disruption came into effect or was lifted.
+// disrupted are the moments at which a disruption came into effect or was lifted,
+// those some time before and after the time range too: a reader who looks at a part
+// of a disruption is to see it.
 func disrupted() selection {
-	return ofRun(events).and(oneOf("kind", "disruption", "lifted"), matches("phase")).inTime()
+	return ofRun(events).and(oneOf("kind", "disruption", "lifted"), matches("phase"), "time >= ${__from}ms - 6h AND time <= ${__to}ms + 6h")
 }
 
 // stacked piles the lines of a graph on each other.
@@ -194,6 +196,9 @@ func override(matcher object, pairs ...any) object {
 	}
 	return object{"matcher": matcher, "properties": properties}
 }
+
+// asText is for texts that may look like numbers: Grafana would round a version.
+var asText = []any{"unit", "string", "custom.align", "left"}
 
 // colouredText colours the words of a column.
 var colouredText = object{"type": "color-text"}

@@ -82,7 +82,7 @@ func verdictsOf(title, about string, of selection, url, label string) panel {
 		as(`"version"`, "Version"), as(`"score_least"`, "Score"))))
 	p = p.organized([]string{"Verdict", "Run", "Plan", "Phase", "Version", "Score", "Started", "Time", "Cause", "Reason"}, object{"Time": "Judged"})
 	p.options["sortBy"] = []object{{"displayName": "Judged", "desc": true}}
-	return p.wide("Plan", 120, "Phase", 100, "Version", 100, "Cause", 110).column("Score", "custom.width", 70, "unit", "percentunit", "decimals", 0).column("Reason", "custom.inspect", true).
+	return p.wide("Plan", 120, "Phase", 100, "Cause", 110).column("Version", asText...).column("Version", "custom.width", 100).column("Score", "custom.width", 70, "unit", "percentunit", "decimals", 0).column("Reason", "custom.inspect", true).
 		column("Verdict", "custom.width", 110, "mappings", outcomes, "custom.cellOptions", colouredText).
 		column("Run", "custom.width", 210, "links", link(label, url), "custom.cellOptions", object{"type": "auto"}).
 		column("Started", "custom.width", 170, "custom.align", "left", "unit", "dateTimeAsIso").column("Judged", "custom.width", 170, "unit", "dateTimeAsIso")
@@ -95,7 +95,7 @@ func gateTable() panel {
 	p = p.organized([]string{"Result", "Gate", "Period", "Observed", "Objective", "Samples", "Failed", "Phase", "Reason"}, object{}, "Time")
 	return p.wide("Gate", 430, "Period", 190, "Phase", 80, "Samples", 85, "Failed", 75).
 		column("Result", "custom.width", 110, "mappings", outcomes, "custom.cellOptions", colouredText).
-		column("Observed", "custom.width", 105, "custom.align", "right").column("Objective", "custom.width", 105, "custom.align", "right")
+		column("Observed", asText...).column("Observed", "custom.width", 105, "custom.align", "right").column("Objective", "custom.width", 105, "custom.align", "right")
 }
 
 // finePrint is what else there is to know of a gate.

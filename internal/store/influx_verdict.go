@@ -3,6 +3,7 @@ package store
 import (
 	"math"
 	"strings"
+	"time"
 
 	"github.com/influxdata/influxdb-client-go/v2/api/write"
 
@@ -16,7 +17,7 @@ func verdictPoints(run gates.Run, v gates.Verdict, at int64) []*write.Point {
 	points := []*write.Point{verdictPoint(run, v, at)}
 	for i, c := range v.Checks {
 		points = append(points, newPoint(influxChecks, run, checkTags(v.Phase, c), checkFields(c), at+int64(i)))
-		points = append(points, limitPoints(run, v.Phase, c)...)
+		points = append(points, limitLine(run, v.Phase, c)...)
 	}
 	for _, b := range v.Objectives {
 		points = append(points, newPoint(influxBudgets, run, map[string]string{"phase": v.Phase, "objective": b.Objective}, budgetFields(b), at))
@@ -86,18 +87,32 @@ func checkFields(c gates.Check) map[string]any {
 	return fields
 }
 
-// limitPoints write the limit of a check over the time it is about, for lines in
-// graphs: a point where a stretch begins, and one where it ends.
-func limitPoints(run gates.Run, phase string, c gates.Check) []*write.Point {
+// Points of limits: how far apart they are at least, and how many there are of a
+// stretch at most.
+const (
+	limitStep   = time.Minute
+	limitPoints = 240
+)
+
+// limitLine writes the limit of a check over the time it is about, for lines in
+// graphs: a point where a stretch begins, one where it ends, and some between, so
+// that who looks at a part of it finds one not long before.
+func limitLine(run gates.Run, phase string, c gates.Check) []*write.Point {
+	fields := map[string]any{}
+	if putNumber(fields, "limit", c.Limit); len(fields) == 0 {
+		return nil
+	}
 	var points []*write.Point
+	add := func(at time.Time, applies int64) {
+		fields := map[string]any{"limit": fields["limit"], "applies": applies}
+		points = append(points, newPoint(influxLimits, run, checkTags(phase, c), fields, at.UnixNano()))
+	}
 	for _, s := range c.Stretches {
-		for applies, at := range []int64{s.To.UnixNano(), s.From.UnixNano()} {
-			fields := map[string]any{"applies": int64(applies)}
-			putNumber(fields, "limit", c.Limit)
-			if len(fields) > 1 {
-				points = append(points, newPoint(influxLimits, run, checkTags(phase, c), fields, at))
-			}
+		step := max(limitStep, s.To.Sub(s.From)/limitPoints)
+		for at := s.From; at.Before(s.To); at = at.Add(step) {
+			add(at, 1)
 		}
+		add(s.To, 0)
 	}
 	return points
 }
