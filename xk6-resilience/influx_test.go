@@ -351,5 +351,5 @@ func TestRunnerThatLost(t *testing.T) {
 	require.False(t, r.End.Complete)
 	require.Positive(t, r.End.Lost)
 	require.Equal(t, r.End.Windows+r.End.Events-r.End.Lost, r.Windows+r.Events)
-	require.Contains(t, r.End.Reason, "lost: InfluxDB answers 422")
+	require.Contains(t, r.End.Reason, "lost (InfluxDB answers 422")
 }

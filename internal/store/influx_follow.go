@@ -162,17 +162,18 @@ func (f *Follower) loop(ctx context.Context) {
 			return
 		}
 		err := f.poll(ctx, answer != nil)
+		wait = f.pace.every
+		if err == nil {
+			answered, failures = time.Now(), 0
+		} else {
+			wait = max(wait, backoff(failures, 0, random))
+			failures++
+		}
+		over := f.over(ctx, err, answered)
 		if answer != nil {
 			answer <- err
 		}
-		switch {
-		case err == nil:
-			answered, failures, wait = time.Now(), 0, f.pace.every
-		default:
-			wait = max(f.pace.every, backoff(failures, 0, random))
-			failures++
-		}
-		if f.over(ctx, err, answered) {
+		if over {
 			return
 		}
 	}
