@@ -18,11 +18,10 @@ ARG ALPINE=docker.io/library/alpine:3.24.1@sha256:28bd5fe8b56d1bd048e5babf5b1071
 
 FROM ${GOLANG} AS build
 WORKDIR /src
-COPY go.mod go.sum ./
-RUN go mod download
 COPY . .
 ARG SOURCE_DATE_EPOCH=0
-RUN CGO_ENABLED=0 GOTOOLCHAIN=local go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o /image/usr/local/bin/resilience ./cmd/resilience \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 GOTOOLCHAIN=local go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o /image/usr/local/bin/resilience ./cmd/resilience \
  && ln -s resilience /image/usr/local/bin/k6 \
  && mkdir -p /image/home/resilience \
  && find /image -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +

@@ -13,7 +13,7 @@ TRIALS   ?= 200
 OUTAGE   ?= 60s
 ROLLOUTS ?= 2000
 
-.PHONY: help build demo grafana grafana-down boards-types boards-test test race engines servers trials bench bench-gates outage cluster-test fuzz lint fmt clean
+.PHONY: help build image demo grafana grafana-down boards-types boards-test test race engines servers trials bench bench-gates outage cluster-test fuzz lint fmt clean
 .NOTPARALLEL: # tests and the demo measure time: one thing at once
 
 help: ## list the targets
@@ -21,6 +21,10 @@ help: ## list the targets
 
 build: ## build bin/resilience
 	go build -trimpath -ldflags '-s -w' -o bin/resilience ./cmd/resilience
+
+image: ## build the image of runners in Docker, resilience:dev, and see that it is a k6
+	docker build --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) --tag resilience:dev .
+	docker run --rm --entrypoint k6 resilience:dev version
 
 demo: build ## load, disrupt and judge the demo shop; DEFECT=NAME breaks it first
 	bin/resilience demo $(if $(DEFECT),--defect $(DEFECT))
