@@ -29,6 +29,8 @@ var (
 	defaultEvery        = Duration(5 * time.Second)
 	defaultStale        = Duration(30 * time.Second)
 	defaultDelay        = Duration(2 * time.Second)
+	defaultNamespace    = "default"
+	defaultBegin        = Duration(5 * time.Minute)
 )
 
 // defaultMaxVUs is two for each arrival per second at the highest rate, 50 to
@@ -84,6 +86,10 @@ func (d *decoder) fillIn(p *Plan) {
 	if p.Tenants != nil {
 		fill(d, "tenants.header", &p.Tenants.Header, defaultTenantHeader)
 		fill(d, "tenants.prefix", &p.Tenants.Prefix, defaultTenantPrefix)
+	}
+	if p.Distribute != nil {
+		fill(d, "distribute.namespace", &p.Distribute.Namespace, defaultNamespace)
+		fill(d, "distribute.begin", &p.Distribute.Begin, defaultBegin)
 	}
 	defaults := Defaults{}
 	if p.Defaults != nil {

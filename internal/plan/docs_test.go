@@ -51,13 +51,14 @@ func documented() map[string]string {
 		"Disruption.share": defaultShare.String(), "Error.status": fmt.Sprint(defaultStatus),
 		"Query.every": defaultEvery.String(), "Query.stale": defaultStale.String(), "Query.delay": defaultDelay.String(),
 		"FailureMode.detection": fmt.Sprint(defaultDetection), "Parallel.need": fmt.Sprint(defaultNeed),
+		"Distribute.namespace": defaultNamespace, "Distribute.begin": "5m",
 		"Parallel.common": Percent(0).String(), "Objective.over": fmt.Sprintf("%gd", time.Duration(defaultOver).Hours()/24),
 	}
 }
 
 // TestDocs wants docs/plan.md to be what the types say.
 func TestDocs(t *testing.T) {
-	said, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource, otlpSource, tenantsSource)
+	said, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource, otlpSource, tenantsSource, distributeSource)
 	require.NoError(t, err)
 	page := docs{comments: said, defaults: documented()}
 	page.b.WriteString(strings.ReplaceAll(docsIntro, "'", "`"))

@@ -35,13 +35,15 @@ var (
 	otlpSource string
 	//go:embed tenants.go
 	tenantsSource string
+	//go:embed distribute.go
+	distributeSource string
 )
 
 // Schema gives the JSON Schema (draft 2020-12) of a plan as it is written:
 // with ${VARIABLES} in place of values, both forms of a gate, and keys that
 // begin with x- at the top for anchors.
 func Schema() ([]byte, error) {
-	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource, otlpSource, tenantsSource)
+	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource, otlpSource, tenantsSource, distributeSource)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,7 @@ type Plan struct {
 	Influx       *Influx               `yaml:"influx,omitempty"`                                   // an InfluxDB that runs are written to
 	OTLP         *OTLP                 `yaml:"otlp,omitempty"`                                     // what runs are told to by the OpenTelemetry protocol
 	Tenants      *Tenants              `yaml:"tenants,omitempty"`                                  // synthetic customers that tests act as
+	Distribute   *Distribute           `yaml:"distribute,omitempty"`                               // runners on a cluster, for resilience distribute
 	Phases       []Phase               `yaml:"phases" jsonschema:"required"`                       // deployment stages
 
 	Dir string `yaml:"-"` // absolute folder of the plan's file; relative paths start there

@@ -15,7 +15,7 @@ var (
 	planRules = []func(*checker, *Plan){
 		somePhases, validNames, uniquePhases, validEnv, validAllow, validSecrets, validServices, serviceOrder,
 		validTargets, validDependencies, validRemotes, listenOnce, distinctVariables, validAlerts, validFailureModes, validObjectives, validModel, validWaivers,
-		validSources, validQueries, validInflux, validOTLP, validTenants,
+		validSources, validQueries, validInflux, validOTLP, validTenants, validDistribute,
 	}
 	phaseRules = []func(*checker, *Phase){
 		validPhase, validBaseline, validAborts, validWatch, validExtend, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
