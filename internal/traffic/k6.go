@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -221,21 +223,42 @@ func (e *PlanError) Error() string { return "test " + e.Test + ": " + e.Message 
 // k6Environment is what the script's process sees: this process's environment
 // without k6's own variables, and what the plan gives.
 func k6Environment(s plan.Stream) []string {
+	env := append(ownEnvironment(), pairs(Environment(s))...)
+	if s.Target.TLS != nil && s.Target.TLS.CA != "" {
+		env = append(env, "SSL_CERT_FILE="+plan.Locate(s.Dir, s.Target.TLS.CA))
+	}
+	return env
+}
+
+// ownEnvironment is that of this process without k6's own variables.
+func ownEnvironment() []string {
 	var env []string
 	for _, pair := range os.Environ() {
 		if !strings.HasPrefix(pair, "K6_") {
 			env = append(env, pair)
 		}
 	}
-	env = append(env, "K6_AUTO_EXTENSION_RESOLUTION=false", "K6_NO_USAGE_REPORT=true",
-		"TARGET_URL="+s.Target.URL, "RESILIENCE_ARM="+s.Arm, fmt.Sprintf("RESILIENCE_SEED=%d", s.Seed))
-	if s.Target.TLS != nil && s.Target.TLS.CA != "" {
-		env = append(env, "SSL_CERT_FILE="+plan.Locate(s.Dir, s.Target.TLS.CA))
-	}
-	for name, value := range s.Env {
-		env = append(env, name+"="+value)
-	}
 	return env
+}
+
+// Environment is what a plan gives to the script of a stream; secrets may be
+// among it.
+func Environment(s plan.Stream) map[string]string {
+	env := map[string]string{
+		"K6_AUTO_EXTENSION_RESOLUTION": "false", "K6_NO_USAGE_REPORT": "true",
+		"TARGET_URL": s.Target.URL, "RESILIENCE_ARM": s.Arm, "RESILIENCE_SEED": strconv.FormatInt(s.Seed, 10),
+	}
+	maps.Copy(env, s.Env)
+	return env
+}
+
+// pairs are variables as processes get them.
+func pairs(env map[string]string) []string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		all = append(all, name+"="+env[name])
+	}
+	return all
 }
 
 // socketPair makes a connection to ourselves, one end of it to be inherited.
