@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"resilience/gates"
 	"resilience/internal/measure"
@@ -16,6 +17,13 @@ import (
 // so in events; an error means that it broke.
 type Traffic interface {
 	Run(ctx context.Context, emit func(measure.Batch) error) error
+}
+
+// Delayed is a [Traffic] that has to be prepared before it can send: Delay is the
+// most that this may take, so that a test is not stopped for it.
+type Delayed interface {
+	Traffic
+	Delay() time.Duration
 }
 
 // Disruption is one fault that can be put into effect and lifted.

@@ -101,6 +101,11 @@ func (c *Conductor) startProxies(ctx context.Context, b *bound, undo *undoing) (
 		undo.add(proxy.Close)
 		b.proxies[name], b.upstream[name] = proxy, d
 	}
+	return c.bindTargets(b)
+}
+
+// bindTargets replaces what the plan's own variables and targets refer to.
+func (c *Conductor) bindTargets(b *bound) (err error) {
 	if b.env, err = plan.Bind(c.Plan.Env, b.lookup); err != nil {
 		return fmt.Errorf("env: %w", err)
 	}
@@ -195,6 +200,30 @@ func (b *bound) arms() []role {
 		arms = append(arms, role{measure.Baseline, b.phase.Baseline.Target})
 	}
 	return arms
+}
+
+// Streams are all the tests of a phase on all of its arms, as far as the plan
+// alone says what they are: nothing is started, so that a target or a variable
+// that refers to a service or a dependency is an error.
+func (c *Conductor) Streams(name string) ([]plan.Stream, error) {
+	phase, ok := c.phase(name)
+	if !ok {
+		return nil, fmt.Errorf("the plan has no phase %q", name)
+	}
+	b := &bound{phase: phase, targets: map[string]plan.Target{}, upstream: map[string]plan.Dependency{}, missing: map[string]error{}}
+	b.lookup = func(name string) (string, bool) { return c.lookup(b, name) }
+	for name, d := range c.Plan.Dependencies {
+		bound, err := plan.Bind(d, b.lookup)
+		if err != nil {
+			return nil, fmt.Errorf("dependency %s: %w", name, b.explained(err))
+		}
+		b.upstream[name] = bound
+	}
+	if err := c.bindTargets(b); err != nil {
+		return nil, b.explained(err)
+	}
+	streams, err := c.streams(b)
+	return streams, b.explained(err)
 }
 
 // streams are all the tests of the phase on all of its arms.

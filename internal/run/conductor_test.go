@@ -61,6 +61,43 @@ func TestAnEngineThatDoesNotEndIsStopped(t *testing.T) {
 	})
 }
 
+// delayed is traffic that has to be prepared for a while.
+type delayed struct{ trafficFunc }
+
+func (delayed) Delay() time.Duration { return 5 * time.Minute }
+
+func TestAnEngineMaySayThatItNeedsTimeToBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, plan.Phase{Tests: []plan.Test{test("checkout", 0, 10*time.Second)}})
+		s.Adapters.Traffic = func(plan.Stream) (Traffic, error) {
+			return delayed{func(ctx context.Context) error { <-ctx.Done(); return nil }}, nil
+		}
+		began := time.Now()
+		require.NoError(t, s.Run(t.Context(), "beta"))
+		require.Equal(t, 5*time.Minute+10*time.Second+overrun, time.Since(began))
+	})
+}
+
+func TestStreamsOfAPlanAlone(t *testing.T) {
+	s := newStage(t, plan.Phase{Candidate: "shop", Tests: []plan.Test{test("checkout", 0, 10*time.Second)}})
+	s.Plan.Secrets = map[string]plan.Secret{"client": {Env: "CLIENT"}}
+	s.Plan.Env = map[string]string{"TOKEN": "${secrets.client}"}
+	s.Plan.Targets = map[string]plan.Target{"shop": {URL: "http://shop.load/"}, "local": {URL: "${services.web.url}"}}
+	s.Getenv = func(name string) (string, bool) { return "sesame", name == "CLIENT" }
+	streams, err := s.Streams("beta")
+	require.NoError(t, err)
+	require.Len(t, streams, 1)
+	require.Equal(t, "http://shop.load", streams[0].Target.URL)
+	require.Equal(t, map[string]string{"TOKEN": "sesame"}, streams[0].Env)
+	require.Contains(t, streams[0].Hosts, "shop.load:80")
+
+	s.Getenv = func(string) (string, bool) { return "", false }
+	_, err = s.Streams("beta")
+	require.ErrorContains(t, err, "CLIENT")
+	_, err = s.Streams("gamma")
+	require.ErrorContains(t, err, `no phase "gamma"`)
+}
+
 func TestInterruptLiftsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, plan.Phase{

@@ -129,6 +129,9 @@ func (c *Conductor) bounded(ctx context.Context, s plan.Stream, engine Traffic, 
 	if !profile.Shaped() { // only its script knows
 		return engine.Run(ctx, emit)
 	}
+	if d, ok := engine.(Delayed); ok {
+		planned += d.Delay()
+	}
 	limited, cancel := context.WithTimeout(ctx, planned+overrun)
 	defer cancel()
 	err := engine.Run(limited, emit)
