@@ -156,7 +156,7 @@ func generatorReason(e measure.Event) string {
 	what := map[string]string{
 		"cpu": "the generator's CPU was saturated", "lag": "the generator lagged behind its schedule",
 		"files": "the generator ran out of file descriptors", "lost": "measurements were lost",
-		"script": "the script broke", "host": "the script asked for a host outside the plan", "ended": "k6 ended early", "vus": "the generator had too few virtual users",
+		"script": "the script broke", "host": "the script asked for a host outside the plan", "ended": "k6 ended early", "runner": "a runner fell short", "vus": "the generator had too few virtual users",
 	}[e.Name]
 	what = cmp.Or(what, "the generator fell short: "+e.Name)
 	if e.Test != "" {

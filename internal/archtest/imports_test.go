@@ -58,7 +58,7 @@ var confinements = []confinement{
 	},
 	{
 		what: "Kubernetes client code", modules: []string{"k8s.io", "sigs.k8s.io", "github.com/grafana/xk6-disruptor"},
-		oneFile: []string{"internal/disrupt"},
+		oneFile: []string{"internal/disrupt", "internal/distribute"},
 	},
 }
 

@@ -113,7 +113,7 @@ const (
 	EventMetric     = "metric"     // a k6 metric or a query of the plan exists; Name it, Attrs type (counter, gauge, rate, trend), contains (time, share, data, default), of a query stale (a Go duration)
 	EventException  = "exception"  // a script threw; Attrs message, count
 	EventOverflow   = "overflow"   // too many series; Attrs limit
-	EventGenerator  = "generator"  // evidence against the generator itself; Name what (cpu, lag, files, lost, script, vus), Attrs detail
+	EventGenerator  = "generator"  // evidence against the generator itself; Name what (cpu, lag, files, lost, runner, script, vus), Attrs detail
 	EventService    = "service"    // a service of the plan changed; Attrs state (started, ready, died, killed by a disruption, or stopped), detail
 	EventInterrupt  = "interrupt"  // somebody stopped the run; Attrs lifting (a Go duration): how long it took until all faults were lifted
 	EventListening  = "listening"  // from now on somebody outside is heard; Name what ([ListensAlerts], [ListensAcks]), Attrs state ([ListeningLost]: from now on not), detail (why)
