@@ -43,7 +43,7 @@ var yamlBlock = regexp.MustCompile("(?ms)^(?:<!-- ([a-z]+) -->\n)?```yaml\n(.*?)
 // TestExamples loads every example of the pages: plans as they are, and parts
 // within the skeleton.
 func TestExamples(t *testing.T) {
-	for path, least := range map[string]int{"../../docs/disruptions.md": 11, "../../docs/gates.md": 8, "../../docs/telemetry.md": 3, "../../docs/influxdb.md": 1, "../../docs/otlp.md": 1, "../../docs/tenants.md": 2, "../../README.md": 4} {
+	for path, least := range map[string]int{"../../docs/disruptions.md": 11, "../../docs/gates.md": 8, "../../docs/telemetry.md": 3, "../../docs/influxdb.md": 1, "../../docs/distribute.md": 3, "../../docs/otlp.md": 1, "../../docs/tenants.md": 2, "../../README.md": 4} {
 		page := readPage(t, path)
 		blocks := yamlBlock.FindAllStringSubmatch(page, -1)
 		require.Equal(t, strings.Count(page, "```yaml"), len(blocks), "a block is not closed")
@@ -72,6 +72,16 @@ func example(t *testing.T, mark, text string) {
 				require.NoError(t, cmd.ParseFlags(args))
 			}
 		}
+	case "role": // of Kubernetes
+		var role struct {
+			Rules []struct {
+				Groups    []string `yaml:"apiGroups"`
+				Resources []string
+				Verbs     []string
+			}
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(text), &role))
+		require.NotEmpty(t, role.Rules)
 	case "alertmanager": // its own configuration
 		var receivers struct {
 			Receivers []struct {

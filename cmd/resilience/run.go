@@ -31,6 +31,8 @@ type runOptions struct {
 	vars     []string
 	quiet    bool
 	secret   bool // disruptions are not announced
+
+	traffic func(plan.Stream) (conduct.Traffic, error) // the engines; nil: those of this machine
 }
 
 func runCommand(s *streams) *cobra.Command {
@@ -48,6 +50,12 @@ and lifts its disruptions, and judges its gates. The record is kept under
 			return runFile(cmd.Context(), s, args[0], o)
 		},
 	}
+	runFlags(cmd, &o, &announce)
+	return cmd
+}
+
+// runFlags are the flags of whatever runs phases.
+func runFlags(cmd *cobra.Command, o *runOptions, announce *bool) {
 	f := cmd.Flags()
 	f.StringVar(&o.phase, "phase", "", "the phase to run")
 	f.BoolVar(&o.all, "all", false, "run all phases, in order, until one does not pass")
@@ -58,9 +66,8 @@ and lifts its disruptions, and judges its gates. The record is kept under
 	otlpFlag(cmd, &o.otlp)
 	f.Int64Var(&o.seed, "seed", 0, "seed of everything random; by default (0) a new one, which is recorded")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing but the verdict")
-	f.BoolVar(&announce, "announce", true, "show when disruptions come; false for a game day: they come at a moment drawn from the seed")
+	f.BoolVar(announce, "announce", true, "show when disruptions come; false for a game day: they come at a moment drawn from the seed")
 	varFlag(cmd, &o.vars)
-	return cmd
 }
 
 // runFile runs phases of the plan in a file. What is wrong before there is a
@@ -115,8 +122,12 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	outside := adapters(p)
+	if o.traffic != nil {
+		outside.Traffic = o.traffic
+	}
 	conductor := &conduct.Conductor{
-		Plan: played, Adapters: adapters(p), Socket: socketOf(db.Path()), Recorder: recorder{db, stream, tell}, Listener: live, Hurry: hurry, ID: info.ID, Seed: info.Seed, Guard: guard,
+		Plan: played, Adapters: outside, Socket: socketOf(db.Path()), Recorder: recorder{db, stream, tell}, Listener: live, Hurry: hurry, ID: info.ID, Seed: info.Seed, Guard: guard,
 		Logs: strings.TrimSuffix(db.Path(), store.Extension) + ".logs", Getenv: os.LookupEnv,
 	}
 	conductor.Extension = func(phase string, most time.Duration) (time.Duration, string, error) {
