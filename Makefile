@@ -9,6 +9,8 @@ FUZZTIME ?= 60s
 
 CLUSTER_IMAGE ?=
 CLUSTER_EXEC  ?=
+BUSYBOX  ?=
+INFLUXD  ?= $(shell command -v influxd)
 TRIALS   ?= 200
 OUTAGE   ?= 60s
 ROLLOUTS ?= 2000
@@ -90,18 +92,26 @@ fuzz: ## run each fuzz target for FUZZTIME, 60s unless given
 	done
 
 # CLUSTER_IMAGE NAME:TAG -e ENTRYPOINT SRC=DST packs a file into an image and
-# gives it to the nodes; CLUSTER_EXEC runs a command where pods can be reached.
-cluster-test: ## test faults on the cluster of KUBECONFIG: needs CLUSTER_IMAGE, may want CLUSTER_EXEC
+# gives it to the nodes; CLUSTER_EXEC runs a command where pods can be reached, at
+# the address of the API server. Runners want a BUSYBOX, linked statically, for
+# their image, and an INFLUXD, of version 2.
+cluster-test: ## test faults and runners on the cluster of KUBECONFIG: needs CLUSTER_IMAGE, may want CLUSTER_EXEC
 	@test -n "$(CLUSTER_IMAGE)" || { echo 'give CLUSTER_IMAGE: a command that is called with NAME:TAG -e /test FILE=/test and gives the nodes that image'; exit 2; }
 	CGO_ENABLED=0 go build -trimpath -o bin/resilience ./cmd/resilience
 	CGO_ENABLED=0 go test -c -o bin/cluster.test ./internal/disrupt
+	CGO_ENABLED=0 go test -c -o bin/distribute.test ./internal/distribute
 	$(CLUSTER_IMAGE) resilience-agent:1 -e /resilience $(CURDIR)/bin/resilience=/resilience
 	$(CLUSTER_IMAGE) resilience-test:1 -e /test $(CURDIR)/bin/cluster.test=/test
+	$(if $(BUSYBOX),$(CLUSTER_IMAGE) resilience-runner:1 -e /bin/k6 $(CURDIR)/bin/resilience=/bin/k6 $(foreach tool,sh cat grep mkdir dirname,$(BUSYBOX)=/bin/$(tool)),@echo 'not tested: runners on a cluster; give BUSYBOX and INFLUXD')
+	code=0; \
+	RESILIENCE_CLUSTER_RUNNER=$(if $(BUSYBOX),docker.io/library/resilience-runner:1) RESILIENCE_CLUSTER_INFLUXD=$(INFLUXD) \
+	RESILIENCE_CLUSTER_PROGRAM=$(CURDIR)/bin/resilience RESILIENCE_CLUSTER_DOCS=$(CURDIR)/docs/distribute.md \
+		$(CLUSTER_EXEC) $(CURDIR)/bin/distribute.test -test.v -test.timeout 10m -test.run '$(or $(RUN),^TestCluster)' || code=$$?; \
 	RESILIENCE_CLUSTER_TEST=docker.io/library/resilience-test:1 \
 	RESILIENCE_CLUSTER_AGENT=docker.io/library/resilience-agent:1 RESILIENCE_CLUSTER_PROGRAM=$(CURDIR)/bin/resilience \
 	RESILIENCE_CLUSTER_SCRIPTS=$(CURDIR)/xk6-resilience/testdata/cluster \
-		$(CLUSTER_EXEC) $(CURDIR)/bin/cluster.test -test.v -test.parallel 2 -test.timeout 30m -test.run '$(or $(RUN),^TestCluster)'; \
-		code=$$?; rm bin/cluster.test; exit $$code
+		$(CLUSTER_EXEC) $(CURDIR)/bin/cluster.test -test.v -test.parallel 2 -test.timeout 30m -test.run '$(or $(RUN),^TestCluster)' || code=$$?; \
+		rm bin/cluster.test bin/distribute.test; exit $$code
 
 lint: ## check the formatting, go vet, staticcheck, the workflows
 	$(GOFUMPT) -d .
