@@ -123,7 +123,7 @@ func variableOfText(name, label, about string) object {
 
 // hidden is a variable that queries need and nobody chooses.
 func hidden(v object) object {
-	v["hide"] = 2
+	v["hide"], v["skipUrlSync"] = 2, true // or a link would carry that of another run
 	return v
 }
 
