@@ -20,8 +20,8 @@ FROM ${GOLANG} AS build
 WORKDIR /src
 COPY . .
 ARG SOURCE_DATE_EPOCH=0
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 GOTOOLCHAIN=local go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o /image/usr/local/bin/resilience ./cmd/resilience \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/cache \
+    CGO_ENABLED=0 GOCACHE=/cache GOTOOLCHAIN=local go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o /image/usr/local/bin/resilience ./cmd/resilience \
  && ln -s resilience /image/usr/local/bin/k6 \
  && mkdir -p /image/home/resilience \
  && find /image -exec touch -h -d "@${SOURCE_DATE_EPOCH}" {} +

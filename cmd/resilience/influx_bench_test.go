@@ -262,11 +262,11 @@ func (i *influxBench) compareRestart() {
 	for _, n := range []int{1, 3} {
 		s := i.run(ways[n], func() {
 			for before := i.served.Load(); i.served.Load() == before; {
-				time.Sleep(10 * time.Millisecond)
+				<-time.After(10 * time.Millisecond)
 			}
-			time.Sleep(benchSeconds * time.Second / 2)
+			<-time.After(benchSeconds * time.Second / 2)
 			i.influx.Kill()
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			i.influx.Start()
 		})
 		fmt.Printf("%-20s %12d %12d\n", ways[n].name, s.requests, s.known)
