@@ -16,9 +16,8 @@ import (
 
 // fullDisk is what a child that fills its disk is given.
 type fullDisk struct {
-	Influx
-	Run     string
-	Seconds int
+	URL, Token, Org, Bucket, Run string
+	Seconds                      int
 }
 
 // beFiller streams seconds by way of a disk of 128 KiB, tells what became of those
@@ -35,7 +34,7 @@ func beFiller(dir string) {
 	}
 	run := someRun()
 	run.ID = arg.Run
-	s, err := NewStream(arg.Influx, filepath.Join(dir, "s"), run)
+	s, err := NewStream(Influx{URL: arg.URL, Token: arg.Token, Org: arg.Org, Bucket: arg.Bucket}, filepath.Join(dir, "s"), run)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -66,9 +65,7 @@ func TestFullDisk(t *testing.T) {
 	g := newGate(t, to)
 	through := g.do.Load()
 	g.do.Store(deed(unheard))
-	arg := fullDisk{Influx: to, Run: run.ID, Seconds: 1000}
-	arg.URL = g.URL
-	given, err := json.Marshal(arg)
+	given, err := json.Marshal(fullDisk{g.URL, to.Token, to.Org, to.Bucket, run.ID, 1000})
 	require.NoError(t, err)
 	cmd := child("filler", t.TempDir())
 	cmd.Env = append(cmd.Env, "STORE_TEST_INFLUX="+string(given))
