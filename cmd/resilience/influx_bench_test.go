@@ -264,7 +264,7 @@ func (i *influxBench) compareRestart() {
 			for before := i.served.Load(); i.served.Load() == before; {
 				<-time.After(10 * time.Millisecond)
 			}
-			<-time.After(benchSeconds * time.Second / 2)
+			<-time.After(benchSeconds * time.Second / 2) // of the traffic
 			i.influx.Kill()
 			<-time.After(time.Second)
 			i.influx.Start()

@@ -65,7 +65,7 @@ func TestPausedInfluxDB(t *testing.T) {
 	i.Pause()
 	appendSeconds(t, s, run.ID, 20, 220)
 	require.EqualValues(t, 20*pointsOfSecond, s.sofar().Written, "a process that does not run acknowledges nothing")
-	time.Sleep(outage(t)) // what is tested, and no wait for something
+	<-time.After(outage(t)) // what is tested, and no wait for something
 	require.EqualValues(t, 20*pointsOfSecond, s.sofar().Written)
 	i.Resume()
 	acknowledged(t, s, 220*pointsOfSecond)
