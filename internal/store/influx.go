@@ -22,7 +22,7 @@ type Influx struct {
 	Token  string      // "" for none; in version 1.8 user:password
 	Org    string      // of version 2 and 3; "" in 1.8
 	Bucket string      // in version 1.8 database, or database/retention-policy
-	TLS    *tls.Config `json:"-"` // nil: the system's
+	TLS    *tls.Config // nil: the system's
 
 	Insecure bool // the token may go over plain http, because the network is trusted
 }
