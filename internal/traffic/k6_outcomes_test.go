@@ -165,12 +165,10 @@ func TestK6OutcomesMisused(t *testing.T) {
 		"idempotent(() => 1, {state: () => () => 1})":     "can not be compared",
 		"idempotent(() => { throw 'x' }, {state: ()=>1})": "x",
 	} {
-		t.Run(call, func(t *testing.T) {
-			script := "import { eventually, idempotent } from 'k6/x/resilience';\nexport default function () { " + call + " }"
-			out := runScript(t, scriptTo(t, "http://127.0.0.1:1", script, plan.Profile{Grace: seconds(20)}))
-			thrown := out.events(measure.EventException)
-			require.NotEmpty(t, thrown)
-			require.Contains(t, thrown[0].Attrs["message"], want)
-		})
+		script := "import { eventually, idempotent } from 'k6/x/resilience';\nexport default function () { " + call + " }"
+		out := runScript(t, scriptTo(t, "http://127.0.0.1:1", script, plan.Profile{Grace: seconds(20)}))
+		thrown := out.events(measure.EventException)
+		require.NotEmpty(t, thrown, call)
+		require.Contains(t, thrown[0].Attrs["message"], want)
 	}
 }
