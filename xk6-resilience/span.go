@@ -150,14 +150,14 @@ func (s *session) transacted(x *span) {
 			root.last = x
 		}
 	}
+	if good := x.completed == nil && x.fate() == measure.OK || x.completed != nil && *x.completed; good && x.tries > 0 {
+		s.retried(x)
+	}
 	if x.completed == nil {
 		return
 	}
 	outcome, fate := *x.series, measure.OK
 	outcome.Metric = measure.MetricOutcome
-	if x.tries > 0 && *x.completed {
-		s.retried(x)
-	}
 	if !*x.completed {
 		fate = measure.Failed
 		s.example(measure.Example{At: x.start.UnixNano(), Kind: "not completed: " + x.series.Transaction})
@@ -165,7 +165,8 @@ func (s *session) transacted(x *span) {
 	s.agg.Ref(s.around.Load().series(outcome)).Count(x.start.UnixNano(), fate)
 }
 
-// retried counts a transaction that was completed, at once or not.
+// retried counts a transaction that came to good, at once or not: it was completed
+// or, where the script does not look, accepted.
 func (s *session) retried(x *span) {
 	series, fate := *x.series, measure.OK
 	series.Metric = measure.MetricRetried

@@ -27,8 +27,9 @@ const (
 	// are those that were looked at and found wrong. An attempt that never
 	// came that far is not counted here.
 	MetricOutcome = "outcome"
-	// MetricRetried counts completed transactions that may be tried again: Failed
-	// are those that came only after a retry, which users waited for.
+	// MetricRetried counts the transactions that may be tried again and came to
+	// good (completed or, where nobody looks, accepted): Failed are those that did
+	// only after a retry, which users waited for.
 	MetricRetried = "retried"
 	// MetricAssertion counts the results of k6's check(); Step is the name
 	// of the check.

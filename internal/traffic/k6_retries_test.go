@@ -24,6 +24,7 @@ export default function () {
   transaction('in vain', (tx) => { http.get(of('broken')); tx.completed(false); }, twice);
   let n = 0;
   transaction('throws once', (tx) => { if (n++ === 0) throw new Error('once'); tx.completed(); }, twice);
+  transaction('not looked at', () => http.get(of('fails-first')), twice);
   transaction('only once', (tx) => { http.get(of('broken')); tx.completed(); });
   transaction('expected', (tx) => { http.get(of('broken')); tx.accepted(); tx.completed(); }, twice);
 }
@@ -40,7 +41,7 @@ func TestK6Retries(t *testing.T) {
 		asked[r.URL.Path]++
 		first := asked[r.URL.Path] == 1
 		switch {
-		case r.URL.Path == "/broken", r.URL.Path == "/first-fails" && first:
+		case r.URL.Path == "/broken", (r.URL.Path == "/first-fails" || r.URL.Path == "/fails-first") && first:
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case r.URL.Path == "/first-wrong" && first:
 			_, _ = w.Write([]byte("wrong"))
@@ -53,7 +54,7 @@ func TestK6Retries(t *testing.T) {
 	for name, want := range map[string]struct{ accepted, completed, tried, degraded bool }{
 		"at once": {true, true, true, false}, "second time": {true, true, true, true}, "wrong at first": {true, true, true, true},
 		"in vain": {false, false, false, false}, "throws once": {true, true, true, true}, "only once": {false, true, false, false},
-		"expected": {true, true, true, false},
+		"expected": {true, true, true, false}, "not looked at": {true, true, true, true},
 	} {
 		accepted, outcome := out.sum(measure.MetricTransaction, inTransaction(name)), out.sum(measure.MetricOutcome, inTransaction(name))
 		retried := out.sum(measure.MetricRetried, inTransaction(name))
@@ -63,7 +64,7 @@ func TestK6Retries(t *testing.T) {
 		require.Equal(t, want.tried, retried.Count == 1, "%s: tried", name)
 		require.Equal(t, want.degraded, retried.Failed == 1, "%s: degraded", name)
 	}
-	require.Equal(t, map[string]int{"/ok": 1, "/first-fails": 2, "/first-wrong": 2, "/broken": 4}, asked)
+	require.Equal(t, map[string]int{"/ok": 1, "/first-fails": 2, "/fails-first": 2, "/first-wrong": 2, "/broken": 4}, asked)
 	require.GreaterOrEqual(t, out.sum(measure.MetricTransaction, inTransaction("second time")).Min, 10.0)
 	require.EqualValues(t, 1, out.sum(measure.MetricIteration, nil).Count)
 }
