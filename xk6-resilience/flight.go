@@ -252,7 +252,7 @@ func (v *vu) unanswered(f *flight, end time.Time) {
 	v.session.keep(func() {
 		waited := end.Sub(f.start)
 		s := v.session
-		if s.starvation.spoils(f.start) {
+		if s.starvation.spoils(f.start, end) {
 			s.closeAll(v.settle(f, false))
 			return
 		}

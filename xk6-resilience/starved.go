@@ -2,8 +2,12 @@ package xk6resilience
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	rtmetrics "runtime/metrics"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,7 +20,7 @@ const watchEvery = 250 * time.Millisecond
 // When k6 counts as starved: without CPU to read answers with, VUs seem to wait
 // for a target that has long answered. A target that hangs leaves k6 idle.
 const (
-	starvedCPU  = 0.9                    // of all cores, used by this process
+	starvedCPU  = 0.9                    // of all cores, used by this process or wanted in vain
 	starvedTick = 200 * time.Millisecond // that this process was woken late
 	starvedWait = 100 * time.Millisecond // that a goroutine was ready and did not run
 )
@@ -25,7 +29,8 @@ const (
 // dropped until that is known of their moment. The session's lock guards it.
 type starvation struct {
 	now, before bool      // starved in the last stretch, and in the one before
-	since       time.Time // starved without a break since then; zero when it is not
+	since       time.Time // when the last time without CPU began; zero before the first
+	until       time.Time // one stretch after it ended; zero while it goes on
 	held        []drop
 
 	dropped, cut uint64 // arrivals, and attempts under way, that it spoiled
@@ -41,18 +46,19 @@ type drop struct {
 // load is what this process saw of its CPU in one stretch of time.
 type load struct {
 	elapsed, used time.Duration // used by all cores together
+	queued        time.Duration // that its threads together were ready and other processes ran
 	late          time.Duration // in waking up at its end
 	waited        bool          // a goroutine waited for longer than starvedWait
 }
 
 func (l load) starved(cores int) bool {
-	return float64(l.used) >= starvedCPU*float64(l.elapsed)*float64(cores) || l.late > starvedTick || l.waited
+	return float64(l.used+l.queued) >= starvedCPU*float64(l.elapsed)*float64(cores) || l.late > starvedTick || l.waited
 }
 
 // and is the load of two stretches, one after the other.
 func (l load) and(next load) load {
 	return load{
-		elapsed: l.elapsed + next.elapsed, used: l.used + next.used,
+		elapsed: l.elapsed + next.elapsed, used: l.used + next.used, queued: l.queued + next.queued,
 		late: max(l.late, next.late), waited: l.waited || next.waited,
 	}
 }
@@ -66,10 +72,10 @@ func (s *session) watch(now time.Time, stretch load) {
 	v := &s.starvation
 	v.before, v.now = v.now, stretch.starved(runtime.GOMAXPROCS(0))
 	switch {
-	case !v.now:
-		v.since = time.Time{}
-	case v.since.IsZero():
-		v.since = now.Add(-stretch.elapsed)
+	case v.now && !v.before:
+		v.since, v.until = now.Add(-stretch.elapsed), time.Time{}
+	case !v.now && v.before:
+		v.until = now
 	}
 	if !s.over {
 		s.release()
@@ -99,11 +105,14 @@ func (s *session) release() {
 	v.held = v.held[:0]
 }
 
-// spoils reports whether nothing can be said about an attempt that is given up
-// now: k6 had no CPU ever since it began. The evidence against the generator
-// takes its place. The caller holds the lock.
-func (v *starvation) spoils(start time.Time) bool {
-	if v.since.IsZero() || start.Before(v.since) {
+// spoils reports whether nothing can be said about an attempt that was given up
+// at its end: k6 had no CPU ever since it began. It may be asked later, when k6
+// has CPU again because all VUs were stopped. The stretch in which that happens
+// is the one in which attempts are cut off and has CPU in a part of it only, so
+// it belongs to the time without. The evidence against the generator takes the
+// attempt's place. The caller holds the lock.
+func (v *starvation) spoils(start, end time.Time) bool {
+	if v.since.IsZero() || start.Before(v.since) || !v.until.IsZero() && end.After(v.until) {
 		return false
 	}
 	v.cut++
@@ -119,19 +128,25 @@ func (v *starvation) finish(s *session) {
 
 // watch samples the CPU of this process.
 type watch struct {
-	at   time.Time
-	used time.Duration
-	long uint64 // waits of goroutines longer than starvedWait
+	at     time.Time
+	used   time.Duration
+	queued time.Duration
+	long   uint64 // waits of goroutines longer than starvedWait
 }
 
-func newWatch() *watch { return &watch{at: time.Now(), used: cpuTime(), long: longWaits()} }
+func newWatch() *watch {
+	return &watch{at: time.Now(), used: cpuTime(), queued: queueTime(), long: longWaits()}
+}
 
 // look tells about the stretch since the last look; due is when this one should
 // have been.
 func (w *watch) look(now, due time.Time) load {
-	used, long := cpuTime(), longWaits()
-	l := load{elapsed: now.Sub(w.at), used: used - w.used, late: now.Sub(due), waited: long > w.long}
-	w.at, w.used, w.long = now, used, long
+	used, queued, long := cpuTime(), queueTime(), longWaits()
+	l := load{
+		elapsed: now.Sub(w.at), used: used - w.used, queued: max(0, queued-w.queued), // less when a thread ended
+		late: now.Sub(due), waited: long > w.long,
+	}
+	w.at, w.used, w.queued, w.long = now, used, queued, long
 	return l
 }
 
@@ -159,4 +174,22 @@ func cpuTime() time.Duration {
 		return 0
 	}
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// queueTime is how long the threads of this process together have been ready
+// while others had the cores (Linux, Documentation/scheduler/sched-stats.rst);
+// zero where that cannot be known.
+func queueTime() (sum time.Duration) {
+	threads, _ := filepath.Glob("/proc/self/task/*/schedstat")
+	for _, file := range threads {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread has ended
+		}
+		if fields := strings.Fields(string(text)); len(fields) == 3 {
+			waited, _ := strconv.ParseInt(fields[1], 10, 64)
+			sum += time.Duration(waited)
+		}
+	}
+	return sum
 }

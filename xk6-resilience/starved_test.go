@@ -1,7 +1,9 @@
 package xk6resilience
 
 import (
+	"os"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +21,8 @@ func TestStarved(t *testing.T) {
 		"idle":             {load{elapsed: time.Second, used: time.Millisecond}, false},
 		"busy, not full":   {load{elapsed: time.Second, used: 3500 * time.Millisecond}, false},
 		"all cores":        {load{elapsed: time.Second, used: 3600 * time.Millisecond}, true},
+		"others had them":  {load{elapsed: time.Second, used: 1200 * time.Millisecond, queued: 2500 * time.Millisecond}, true},
+		"queued a little":  {load{elapsed: time.Second, used: 1200 * time.Millisecond, queued: 2300 * time.Millisecond}, false},
 		"a little late":    {load{elapsed: time.Second, late: starvedTick}, false},
 		"woken late":       {load{elapsed: time.Second, late: starvedTick + 1}, true},
 		"goroutines wait":  {load{elapsed: time.Second, waited: true}, true},
@@ -80,19 +84,37 @@ func TestDropsOfTheLastMomentCount(t *testing.T) {
 }
 
 func TestSpoiledAttempts(t *testing.T) {
-	s := newSession()
-	now := time.Now()
-	require.False(t, s.starvation.spoils(now), "not starved")
-	dropOne(s, 10, true)
-	require.True(t, s.starvation.spoils(now))
-	require.False(t, s.starvation.spoils(now.Add(-time.Second)), "it began when there was CPU")
-	dropOne(s, 10, false)
-	require.False(t, s.starvation.spoils(now), "not any more")
+	s, now := newSession(), time.Now()
+	at := func(stretches float64) time.Time {
+		return now.Add(time.Duration(stretches * float64(watchEvery)))
+	}
+	spoils := func(start, end float64) bool { return s.starvation.spoils(at(start), at(end)) }
+	pass := func(end float64, starved bool) {
+		stretch := load{elapsed: watchEvery}
+		if starved {
+			stretch.used = watchEvery * time.Duration(runtime.GOMAXPROCS(0))
+		}
+		s.watch(at(end), stretch)
+	}
+	require.False(t, spoils(0, 0), "not starved")
+	pass(1, true)
+	pass(2, true)
+	require.True(t, spoils(0, 2.5))
+	require.False(t, spoils(-1, 2), "it began when there was CPU")
+	pass(3, false)
+	pass(4, false)
+	pass(5, false)
+	require.True(t, spoils(1, 2.5), "given up in the stretch in which the load ended, looked at later")
+	require.False(t, spoils(1, 4), "there was CPU at its end")
+	require.False(t, spoils(4, 5), "not any more")
+	pass(6, true)
+	require.True(t, spoils(5.5, 6.5), "again")
+	require.False(t, spoils(1, 6), "there was CPU between")
 	s.finish(now)
 	events := s.take().Events
 	require.Len(t, events, 1)
 	require.Equal(t, "cpu", events[0].Name)
-	require.Contains(t, events[0].Attrs["detail"], "2 arrivals found no free VU and 1 attempts were cut off")
+	require.Contains(t, events[0].Attrs["detail"], "0 arrivals found no free VU and 3 attempts were cut off")
 }
 
 func TestWatchSeesItsOwnWork(t *testing.T) {
@@ -105,4 +127,23 @@ func TestWatchSeesItsOwnWork(t *testing.T) {
 	require.Positive(t, l.used)
 	require.GreaterOrEqual(t, l.elapsed, 50*time.Millisecond)
 	require.GreaterOrEqual(t, l.late, 50*time.Millisecond)
+}
+
+func TestWatchSeesThatOthersHaveTheCores(t *testing.T) {
+	if _, err := os.Stat("/proc/self/schedstat"); err != nil {
+		t.Skip("this system does not tell how long a thread was ready and did not run")
+	}
+	threads := 2 * runtime.NumCPU()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
+	w, began := newWatch(), time.Now()
+	var all sync.WaitGroup
+	for range threads {
+		all.Go(func() {
+			for time.Since(began) < 100*time.Millisecond { // more of them than there are cores
+				continue
+			}
+		})
+	}
+	all.Wait()
+	require.Positive(t, w.look(time.Now(), began).queued)
 }

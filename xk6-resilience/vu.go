@@ -122,7 +122,7 @@ func (v *vu) abandon(now time.Time, final bool) {
 	v.giveUp(flights, now, final)
 	v.session.keep(func() {
 		for _, s := range spans {
-			if s.series.Metric == measure.MetricIteration || !v.session.starvation.spoils(s.start) {
+			if s.series.Metric == measure.MetricIteration || !v.session.starvation.spoils(s.start, now) {
 				v.session.tally(*s.series, s.start, now, measure.Unfinished)
 			}
 		}
