@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,6 +57,8 @@ type relay struct {
 	net.Listener
 	to   string
 	sent atomic.Int64
+	rate atomic.Int64 // bytes each second that pass, of all connections together; 0: as many as come
+	line sync.Mutex   // held by whose bytes pass, where that takes time
 }
 
 func newRelay(b *testing.B, to string) *relay {
@@ -90,19 +93,26 @@ func (r *relay) pass(client net.Conn) {
 	_ = server.Close()
 }
 
-// Write counts what passes.
+// Write counts what passes, and returns when a slow link would have passed it.
 func (r *relay) Write(some []byte) (int, error) {
 	r.sent.Add(int64(len(some)))
+	if rate := r.rate.Load(); rate > 0 {
+		r.line.Lock()
+		defer r.line.Unlock()
+		time.Sleep(time.Duration(len(some)) * time.Second / time.Duration(rate))
+	}
 	return len(some), nil
 }
 
 // influxBench is what all runs of the benchmark share.
 type influxBench struct {
 	*testing.B
-	influx *servers.InfluxProcess
-	relay  *relay
-	target *httptest.Server
-	served atomic.Int64
+	influx  *servers.InfluxProcess
+	relay   *relay
+	address string // host:port that the runs know InfluxDB by
+	seconds int    // of traffic in each run
+	target  *httptest.Server
+	served  atomic.Int64
 }
 
 // way is one to run the same traffic.
@@ -119,12 +129,12 @@ var ways = []way{
 		if i.influx.Version == 1 {
 			user, password, _ = strings.Cut(password, ":")
 		}
-		to := url.URL{Scheme: "http", User: url.UserPassword(user, password), Host: i.relay.Addr().String(), Path: i.influx.Bucket}
+		to := url.URL{Scheme: "http", User: url.UserPassword(user, password), Host: i.address, Path: i.influx.Bucket}
 		return bareK6("--out", "influxdb="+to.String())
 	}, `SELECT sum("value") FROM "http_reqs"`},
 	{"resilience", func(*influxBench) []string { return []string{"run", "plan.yaml", "--phase", "beta"} }, ""},
 	{"resilience --influx", func(i *influxBench) []string {
-		return []string{"run", "plan.yaml", "--phase", "beta", "--influx", "http://" + i.relay.Addr().String()}
+		return []string{"run", "plan.yaml", "--phase", "beta", "--influx", "http://" + i.address}
 	}, `SELECT sum("count") - sum("dropped") FROM "resilience_windows" WHERE "metric" = 'request'`},
 }
 
@@ -135,9 +145,10 @@ func bareK6(more ...string) []string {
 // spending is what one run came to.
 type spending struct {
 	cpu      time.Duration // of all its processes
-	requests int64         // that the target saw
-	sent     int64         // bytes, to InfluxDB
-	known    int64         // requests that InfluxDB knows of
+	took     time.Duration
+	requests int64 // that the target saw
+	sent     int64 // bytes, to InfluxDB
+	known    int64 // requests that InfluxDB knows of
 }
 
 func (s spending) perRequest() float64 { return float64(s.cpu.Microseconds()) / float64(s.requests) }
@@ -145,10 +156,10 @@ func (s spending) perRequest() float64 { return float64(s.cpu.Microseconds()) / 
 // run makes the traffic in one way; meanwhile is done beside it.
 func (i *influxBench) run(w way, meanwhile func()) (s spending) {
 	dir := i.TempDir()
-	options := fmt.Sprintf(benchOptions, benchRate, benchSeconds)
+	options := fmt.Sprintf(benchOptions, benchRate, i.seconds)
 	for name, text := range map[string]string{
 		"bare.js": fmt.Sprintf(benchScript, options), "get.js": fmt.Sprintf(benchScript, ""),
-		"plan.yaml": fmt.Sprintf(benchPlan, i.target.URL, benchRate, benchSeconds),
+		"plan.yaml": fmt.Sprintf(benchPlan, i.target.URL, benchRate, i.seconds),
 	} {
 		require.NoError(i, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
@@ -161,15 +172,17 @@ func (i *influxBench) run(w way, meanwhile func()) (s spending) {
 	require.NoError(i, err)
 	defer said.Close()
 	cmd.Stdout, cmd.Stderr = said, said
+	began := time.Now()
 	require.NoError(i, cmd.Start())
 	meanwhile()
 	err = cmd.Wait()
+	took := time.Since(began)
 	state := cmd.ProcessState                                  // with the processes that it waited for
 	if err != nil && state.ExitCode() != gates.ExitGenerator { // a busy machine sends less, of which each request costs the same
 		text, _ := os.ReadFile(said.Name())
 		require.NoError(i, err, string(text))
 	}
-	return spending{state.UserTime() + state.SystemTime(), i.served.Load() - served, i.relay.sent.Load() - sent, i.known(w) - known}
+	return spending{state.UserTime() + state.SystemTime(), took, i.served.Load() - served, i.relay.sent.Load() - sent, i.known(w) - known}
 }
 
 // known asks InfluxDB how many requests it knows of.
@@ -201,8 +214,9 @@ func (i *influxBench) known(w way) int64 {
 }
 
 func newInfluxBench(b *testing.B) *influxBench {
-	i := &influxBench{B: b, influx: servers.StartInfluxDB(b)}
+	i := &influxBench{B: b, influx: servers.StartInfluxDB(b), seconds: benchSeconds}
 	i.relay = newRelay(b, i.influx.URL)
+	i.address = i.relay.Addr().String()
 	i.target = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		i.served.Add(1)
 		_, _ = w.Write([]byte("hello"))
@@ -264,7 +278,7 @@ func (i *influxBench) compareRestart() {
 			for before := i.served.Load(); i.served.Load() == before; {
 				<-time.After(10 * time.Millisecond)
 			}
-			<-time.After(benchSeconds * time.Second / 2) // of the traffic
+			<-time.After(time.Duration(i.seconds) * time.Second / 2) // of the traffic
 			i.influx.Kill()
 			<-time.After(time.Second)
 			i.influx.Start()
