@@ -11,7 +11,7 @@ import (
 
 // Every script is an ECMAScript module that begins by saying what it does.
 func TestScripts(t *testing.T) {
-	require.Subset(t, Names(), []string{"checkout.js", "http-get.js", "isolation.js", "rest-crud.js"})
+	require.Subset(t, Names(), []string{"checkout.js", "http-get.js", "hygiene.js", "isolation.js", "neighbours.js", "privileges.js", "rest-crud.js"})
 	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {
 			script, ok := Open(name)
