@@ -46,17 +46,16 @@ export function sweep() {
   const { prefix } = tenant();
   const before = Date.now() - olderThan;
   transaction('sweep', (tx) => {
-    const asked = new Set();
+    const answers = new Map(); // of what was asked to be removed
     let left = overdue(prefix, before);
-    while (left.some((id) => !asked.has(id))) { // a list may show a part of what there is
-      for (const id of left.filter((one) => !asked.has(one))) {
-        http.del(`${base}${removePath.replace('ID', encodeURIComponent(id))}`, null, removing);
-        asked.add(id);
+    while (left.some((id) => !answers.has(id))) { // a list may show a part of what there is
+      for (const id of left.filter((one) => !answers.has(one))) {
+        answers.set(id, http.del(`${base}${removePath.replace('ID', encodeURIComponent(id))}`, null, removing).status);
       }
       left = overdue(prefix, before);
     }
     tx.completed(eventually(() => (left = overdue(prefix, before)).length === 0, { within: '5s' }));
-    swept.add([...asked].filter((id) => !left.includes(id)).length);
+    swept.add([...answers].filter(([id, status]) => status < 300 && !left.includes(id)).length);
   });
 }
 

@@ -9,9 +9,9 @@
 //   LOW_CLASS      class of the tenants that may only look; default viewer
 //   LOOK_PATH      what everybody may see; default /products
 //   CHANGE_METHOD  with the next two, what only others may do; default POST
-//   CHANGE_PATH    default /cart
-//   CHANGE_BODY    JSON, where NEW_NAME stands for a name that is new and begins
-//                  with the prefix of tenants; default: a kettle for a new cart
+//   CHANGE_PATH    default /cart; NEW_NAME in it, or in the body, stands for a name
+//                  that is new and begins with the prefix of tenants
+//   CHANGE_BODY    JSON; default: a kettle for the cart NEW_NAME
 //   tenants:       of the test: some of the low class, and some of another
 import http from 'k6/http';
 import { tenant, transaction } from 'k6/x/resilience';
@@ -23,7 +23,8 @@ const changeMethod = __ENV.CHANGE_METHOD || 'POST';
 const changePath = __ENV.CHANGE_PATH || '/cart';
 const changeBody = __ENV.CHANGE_BODY || '{"cart": "NEW_NAME", "product": "p01", "quantity": 1}';
 
-const json = { headers: { 'Content-Type': 'application/json' } };
+// One name for all changes, or each would be a route of its own.
+const json = { headers: { 'Content-Type': 'application/json' }, tags: { name: `${base}${changePath}` } };
 const refusing = { ...json, responseCallback: http.expectedStatuses(403) };
 
 export default function () {
@@ -37,8 +38,8 @@ export default function () {
 }
 
 function change(me, params) {
-  const body = changeBody.replaceAll('NEW_NAME', `${me.prefix}${crypto.randomUUID()}`);
-  return http.request(changeMethod, `${base}${changePath}`, body, params);
+  const name = `${me.prefix}${crypto.randomUUID()}`;
+  return http.request(changeMethod, `${base}${changePath.replaceAll('NEW_NAME', name)}`, changeBody.replaceAll('NEW_NAME', name), params);
 }
 
 function done(answer) {

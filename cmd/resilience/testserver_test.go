@@ -29,6 +29,7 @@ type server struct {
 	monitor   monitor
 	metrics   metrics // of /through
 	told      told    // by /v1/metrics
+	notes     notes   // of /v2/notes
 
 	first func() time.Time
 }
@@ -84,6 +85,7 @@ func (s *server) routes() http.Handler {
 	mux.HandleFunc("/guarded", s.guarded)
 	mux.HandleFunc("/token", s.token)
 	mux.HandleFunc("/ask/{protocol}/{name}", ask)
+	s.notes.routes(mux)
 	return mux
 }
 
