@@ -122,6 +122,7 @@ const (
 	EventAck        = "ack"        // somebody acknowledged; Name the disruption or alert, "" for all, Attrs by
 	EventObjective  = "objective"  // the events of an objective were counted; Name it, Attrs share (0 to 1), over (a Go duration) and, for each window (a Go duration), "good/total"; error when they could not be
 	EventAbort      = "abort"      // a condition of abort_if held; Name the disruption, "" for the phase, Attrs condition, detail; watch, where a gate was certain not to hold
+	EventIncident   = "incident"   // of a canary; Name the rule, Attrs state (opened, acknowledged, closed), id, severity, evidence, start, detected, acked and end (RFC 3339)
 	EventChange     = "change"     // the target changed in the middle of a test; Name what, Attrs kind (rollout, restart, scale), detail
 	EventWarning    = "warning"    // anything a reader of the verdict should know; Attrs detail
 )

@@ -33,7 +33,12 @@ const (
 	FrameEnd      FrameKind = 3 // End, the child's last frame
 	FrameStop     FrameKind = 4 // Stop, harness to child
 	FrameSettings FrameKind = 5 // any JSON, harness to child
+	FrameProbe    FrameKind = 6 // Probe, harness to child, for a VU that is free
+	FrameProbed   FrameKind = 7 // Probed, child to harness, once for each probe
+	FrameFree     FrameKind = 8 // Free, child to harness
 )
+
+const lastFrame = FrameFree
 
 // Hello begins a conversation.
 type Hello struct {
@@ -52,6 +57,11 @@ type End struct {
 // Stop asks a child to end early.
 type Stop struct {
 	Reason string `json:"reason,omitempty"`
+}
+
+// Free says how many more VUs wait for a probe each: so many may be sent.
+type Free struct {
+	VUs int `json:"vus"`
 }
 
 // Frame is one message between the harness and a child process.
@@ -104,7 +114,7 @@ func ReadFrame(r io.Reader) (Frame, error) {
 		return Frame{}, fmt.Errorf("frame header: %w", err)
 	}
 	size, kind := binary.BigEndian.Uint32(header[:]), FrameKind(header[4])
-	if kind < FrameHello || kind > FrameSettings {
+	if kind < FrameHello || kind > lastFrame {
 		return Frame{}, fmt.Errorf("frame of unknown kind %d", kind)
 	}
 	if size > maxFrame {

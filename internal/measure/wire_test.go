@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -50,6 +51,31 @@ func TestConversation(t *testing.T) {
 	require.Equal(t, io.EOF, err)
 }
 
+// Probes travel one way, and what became of them the other.
+func TestProbesTravel(t *testing.T) {
+	var b bytes.Buffer
+	probe := Probe{Seq: 7, Transaction: "order", Exec: "order", Tenant: "acme", Due: 5, Timeout: 2e9, Tries: 2, Wait: 1e6}
+	probed := Probed{Seq: 7, Attempt: Attempt{
+		Series: Series{Metric: MetricTransaction, Transaction: "order", Tenant: "acme"},
+		At:     6, Took: 12.5, Found: Accepted | Degraded, Tries: 2, Message: "status 503",
+	}}
+	require.NoError(t, WriteFrame(&b, FrameFree, Free{VUs: 3}))
+	require.NoError(t, WriteFrame(&b, FrameProbe, probe))
+	require.NoError(t, WriteFrame(&b, FrameProbed, probed))
+	for kind, want := range map[FrameKind]any{FrameFree: Free{VUs: 3}, FrameProbe: probe, FrameProbed: probed} {
+		got := reflect.New(reflect.TypeOf(want))
+		for r := bytes.NewReader(b.Bytes()); ; {
+			frame, err := ReadFrame(r)
+			require.NoError(t, err, "no frame of kind %d", kind)
+			if frame.Kind == kind {
+				require.NoError(t, frame.Decode(got.Interface()))
+				break
+			}
+		}
+		require.Equal(t, want, got.Elem().Interface())
+	}
+}
+
 func TestBadFrames(t *testing.T) {
 	header := func(size uint32, kind byte) string {
 		return string(append(binary.BigEndian.AppendUint32(nil, size), kind))
@@ -60,6 +86,8 @@ func TestBadFrames(t *testing.T) {
 		"oversized":      {header(maxFrame+1, 2), "at most 16777216: frame too large"},
 		"claims a lot":   {header(maxFrame, 2), "0 of 16777216 bytes"},
 		"unknown kind":   {header(0, 77), "unknown kind 77"},
+		"next kind":      {header(0, byte(lastFrame)+1), "unknown kind 9"},
+		"no kind":        {header(0, 0), "unknown kind 0"},
 		"text":           {"panic: everything is lost", "unknown kind 99"},
 	} {
 		_, err := ReadFrame(strings.NewReader(c.data))

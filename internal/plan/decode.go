@@ -237,6 +237,9 @@ func label(path string) string {
 	return path[strings.LastIndex(path, ".")+1:]
 }
 
+// called are the words for kinds whose types are named by more than one.
+var called = map[string]string{"failuremode": "failure mode", "canarytask": "transaction", "canaryrule": "rule", "canarytest": "canary"}
+
 // thing names what a mapping is: load, or for those in lists and maps "a test".
 func thing(path string, t reflect.Type) string {
 	last := path[strings.LastIndex(path, ".")+1:]
@@ -247,8 +250,8 @@ func thing(path string, t reflect.Type) string {
 		return last
 	case strings.ContainsAny(kind[:1], "aeio"):
 		return "an " + kind
-	case kind == "failuremode":
-		return "a failure mode"
+	case called[kind] != "":
+		return "a " + called[kind]
 	default:
 		return "a " + kind
 	}

@@ -91,12 +91,16 @@ func (d *decoder) fillIn(p *Plan) {
 		fill(d, "distribute.namespace", &p.Distribute.Namespace, defaultNamespace)
 		fill(d, "distribute.begin", &p.Distribute.Begin, defaultBegin)
 	}
+	if p.Canary != nil {
+		d.fillCanary(p)
+	}
 	defaults := Defaults{}
 	if p.Defaults != nil {
 		defaults = *p.Defaults
 	}
 	for i := range p.Phases {
 		d.fillPhase(&p.Phases[i], fmt.Sprintf("phases[%d]", i), defaults)
+		p.Phases[i].fillCanary(p.Canary)
 	}
 	d.fillGRPC(p)
 }

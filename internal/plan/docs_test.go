@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,10 @@ import (
 	"resilience/gates"
 )
 
-const docsPath = "../../docs/plan.md"
+const (
+	docsPath       = "../../docs/plan.md"
+	canaryDocsPath = "../../docs/canary.md"
+)
 
 // docsIntro has ' where the page has a backquote.
 const docsIntro = `# Plan reference
@@ -52,40 +56,95 @@ func documented() map[string]string {
 		"Query.every": defaultEvery.String(), "Query.stale": defaultStale.String(), "Query.delay": defaultDelay.String(),
 		"FailureMode.detection": fmt.Sprint(defaultDetection), "Parallel.need": fmt.Sprint(defaultNeed),
 		"Distribute.namespace": defaultNamespace, "Distribute.begin": "5m",
-		"Parallel.common": Percent(0).String(), "Objective.over": fmt.Sprintf("%gd", time.Duration(defaultOver).Hours()/24),
+		"Canary.vus": fmt.Sprint(defaultCanaryVUs), "CanaryTask.tries": fmt.Sprint(defaultTries), "CanaryTask.wait": defaultWait.String(),
+		"CanaryHealth.every": defaultHealthEvery.String(), "CanaryRule.by": defaultBy, "CanaryRule.open": Trigger{Row: defaultRow}.String(),
+		"CanaryRule.close": Trigger{Row: defaultRow}.String(), "CanaryRule.severity": defaultSeverity, "PagerDuty.url": defaultPagerDuty,
+		"Webhook.type": defaultWebhookType, "CanaryKeep.attempts": defaultKeepAttempts.String(), "CanaryKeep.minutes": defaultKeepMinutes.String(),
+		"CanaryKeep.hours": defaultKeepHours.String(),
+		"Parallel.common":  Percent(0).String(), "Objective.over": fmt.Sprintf("%gd", time.Duration(defaultOver).Hours()/24),
 	}
 }
 
-// TestDocs wants docs/plan.md to be what the types say.
+// TestDocs wants docs/plan.md to be what the types say, and so the keys of
+// docs/canary.md.
 func TestDocs(t *testing.T) {
-	said, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource, otlpSource, tenantsSource, distributeSource)
+	said, err := comments(sources()...)
 	require.NoError(t, err)
-	page := docs{comments: said, defaults: documented()}
+	defaults := documented()
+	page := docs{home: "plan.md", level: "##", comments: said, defaults: defaults}
 	page.b.WriteString(strings.ReplaceAll(docsIntro, "'", "`"))
-	page.section(t, reflect.TypeFor[Plan]())
-	for i := 0; i < len(page.queue); i++ {
-		page.section(t, page.queue[i])
-	}
-	require.Empty(t, page.defaults, "defaults of keys that there are not")
-	if *update {
-		require.NoError(t, os.WriteFile(docsPath, []byte(page.b.String()), 0o644))
-	}
-	want, err := os.ReadFile(docsPath)
-	require.NoError(t, err)
-	require.Equal(t, page.b.String(), string(want), "go test ./internal/plan -run Docs -update writes it anew")
+	page.sections(t, reflect.TypeFor[Plan]())
+	same(t, docsPath, "", "", page.b.String())
+
+	page = docs{home: "canary.md", level: "###", comments: said, defaults: defaults}
+	page.sections(t, reflect.TypeFor[Canary]())
+	same(t, canaryDocsPath, "<!-- keys -->\n", "<!-- end of keys -->", page.b.String()+"\n")
+	require.Empty(t, defaults, "defaults of keys that there are not")
 }
 
-// docs is the page while it is written: a section for each type.
+// same wants the part of a page between two marks to be what was made of it.
+func same(t *testing.T, path, from, to, made string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	whole := string(text)
+	begin := strings.Index(whole, from) + len(from)
+	end := len(whole)
+	if to != "" {
+		end = strings.Index(whole, to)
+	}
+	require.Less(t, begin, end, "the marks of %s", path)
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(whole[:begin]+made+whole[end:]), 0o644))
+		return
+	}
+	require.Equal(t, made, whole[begin:end], "go test ./internal/plan -run Docs -update writes it anew")
+}
+
+// docs is a page while it is written: a section for each type.
 type docs struct {
 	b        strings.Builder
+	home     string // its file
+	level    string // of headings
 	comments map[string]string
 	defaults map[string]string // not yet seen
 	queue    []reflect.Type
 }
 
+// sections writes about a type and all that it leads to on the same page.
+func (p *docs) sections(t *testing.T, first reflect.Type) {
+	p.queue = []reflect.Type{first}
+	for i := 0; i < len(p.queue); i++ {
+		p.section(t, p.queue[i])
+	}
+}
+
+// canaryTypes have their sections in canary.md.
+var canaryTypes = []reflect.Type{
+	reflect.TypeFor[Canary](), reflect.TypeFor[CanaryTask](), reflect.TypeFor[CanaryHealth](), reflect.TypeFor[CanaryRule](), reflect.TypeFor[Receiver](),
+	reflect.TypeFor[Alertmanager](), reflect.TypeFor[Slack](), reflect.TypeFor[PagerDuty](), reflect.TypeFor[Webhook](), reflect.TypeFor[Maintenance](),
+	reflect.TypeFor[Location](), reflect.TypeFor[Peer](), reflect.TypeFor[CanaryServe](), reflect.TypeFor[Heartbeat](), reflect.TypeFor[CanaryKeep](),
+}
+
+// link leads to the section of a type, on whatever page it is.
+func (p *docs) link(typ reflect.Type) string {
+	home := "plan.md"
+	if slices.Contains(canaryTypes, typ) {
+		home = "canary.md"
+	}
+	anchor := "#" + strings.ReplaceAll(strings.ToLower(heading(typ)), " ", "-")
+	if home != p.home {
+		return fmt.Sprintf("[%s](%s%s)", heading(typ), home, anchor)
+	}
+	if !slices.Contains(p.queue, typ) {
+		p.queue = append(p.queue, typ)
+	}
+	return fmt.Sprintf("[%s](%s)", heading(typ), anchor)
+}
+
 func (p *docs) section(t *testing.T, typ reflect.Type) {
-	fmt.Fprintf(&p.b, "\n## %s\n\n%s\n\n| key | type | default | meaning | may hold |\n| --- | --- | --- | --- | --- |\n",
-		heading(typ), description(typ, p.comments[typ.Name()+"."]))
+	fmt.Fprintf(&p.b, "\n%s %s\n\n%s\n\n| key | type | default | meaning | may hold |\n| --- | --- | --- | --- | --- |\n",
+		p.level, heading(typ), description(typ, p.comments[typ.Name()+"."]))
 	for _, f := range reflect.VisibleFields(typ) {
 		key := fieldName(f)
 		if key == "" {
@@ -148,6 +207,12 @@ func (p *docs) kind(typ reflect.Type) string {
 		return "target or " + p.kind(reflect.TypeFor[longBaseline]())
 	case reflect.TypeFor[Date]():
 		return "day"
+	case reflect.TypeFor[Retention]():
+		return "duration"
+	case reflect.TypeFor[Instant]():
+		return "date and time"
+	case reflect.TypeFor[Trigger]():
+		return "evidence"
 	case reflect.TypeFor[Gate]():
 		return "sentence or " + p.kind(reflect.TypeFor[longGate]())
 	}
@@ -159,8 +224,7 @@ func (p *docs) kind(typ reflect.Type) string {
 	case reflect.Map:
 		return "names, each with " + p.kind(typ.Elem())
 	case reflect.Struct:
-		p.enqueue(typ)
-		return fmt.Sprintf("[%s](#%s)", heading(typ), strings.ReplaceAll(strings.ToLower(heading(typ)), " ", "-"))
+		return p.link(typ)
 	case reflect.String:
 		return "text"
 	case reflect.Bool:
@@ -171,20 +235,12 @@ func (p *docs) kind(typ reflect.Type) string {
 	return "anything"
 }
 
-func (p *docs) enqueue(typ reflect.Type) {
-	for _, known := range append(p.queue, reflect.TypeFor[Plan]()) {
-		if known == typ {
-			return
-		}
-	}
-	p.queue = append(p.queue, typ)
-}
-
 // heading is the name of a type in words.
 func heading(typ reflect.Type) string {
 	words := map[string]string{
 		"longGate": "Gate in long form", "longBaseline": "Baseline in long form", "AuthHeader": "Header of auth", "DefaultDisruption": "Defaults of disruptions",
 		"DefaultGate": "Defaults of gates", "OAuth2": "OAuth2 of auth",
+		"CanaryTask": "Transaction", "CanaryHealth": "Health", "CanaryRule": "Rule", "CanaryServe": "Serving", "CanaryKeep": "Keeping", "CanaryTest": "Canary as a test",
 	}
 	if w := words[typ.Name()]; w != "" {
 		return w

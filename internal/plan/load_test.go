@@ -161,7 +161,7 @@ func TestSchema(t *testing.T) {
 	for _, path := range validPlans(t) {
 		require.NoError(t, schema.Validate(document(t, path)), path)
 	}
-	for _, name := range []string{"unknown-key", "unknown-top-key", "unknown-gate-key", "rate-word", "duration-bare", "type-text", "missing-keys"} {
+	for _, name := range []string{"unknown-key", "unknown-top-key", "unknown-gate-key", "rate-word", "duration-bare", "type-text", "missing-keys", "canary-unknown-key", "canary-no-owner", "canary-trigger-nonsense", "canary-maintenance-when", "canary-keep-long", "canary-test-no-duration"} {
 		require.Error(t, schema.Validate(document(t, "testdata/invalid/"+name+".yaml")), name)
 	}
 }

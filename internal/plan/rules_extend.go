@@ -66,5 +66,10 @@ func (t Test) with(p Profile) Test {
 			*own = &p
 		}
 	}
+	if t.Canary != nil {
+		again := *t.Canary
+		again.Duration, again.Warmup = p.Duration, p.Warmup
+		t.Canary = &again
+	}
 	return t
 }

@@ -15,6 +15,9 @@ func somePhases(c *checker, p *Plan) {
 	if c.given("phases") && len(p.Phases) == 0 {
 		c.wrong("phases", "", "a plan wants at least one phase")
 	}
+	if !c.given("phases") && !c.given("canary") {
+		c.wrong("phases", "phases: is what is run and judged, canary: what is watched around the clock", "a plan wants phases: or canary:, or both")
+	}
 }
 
 func validNames(c *checker, p *Plan) {

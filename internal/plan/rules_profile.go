@@ -21,7 +21,7 @@ func validTestName(c *checker, _ *Phase, t *Test) {
 }
 
 func oneKind(c *checker, _ *Phase, t *Test) {
-	kinds := named(t.kinds())
+	kinds := append(named(t.kinds()), KindCanary)
 	slices.Sort(kinds)
 	c.oneOf("a test", kinds...)
 }

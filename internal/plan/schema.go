@@ -37,13 +37,25 @@ var (
 	tenantsSource string
 	//go:embed distribute.go
 	distributeSource string
+	//go:embed canary.go
+	canarySource string
+	//go:embed canary_traffic.go
+	canaryTrafficSource string
 )
+
+// sources are all of them.
+func sources() []string {
+	return []string{
+		typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource,
+		influxSource, otlpSource, tenantsSource, distributeSource, canarySource, canaryTrafficSource,
+	}
+}
 
 // Schema gives the JSON Schema (draft 2020-12) of a plan as it is written:
 // with ${VARIABLES} in place of values, both forms of a gate, and keys that
 // begin with x- at the top for anchors.
 func Schema() ([]byte, error) {
-	comments, err := comments(typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource, influxSource, otlpSource, tenantsSource, distributeSource)
+	comments, err := comments(sources()...)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,8 @@ type Stream struct {
 	Tenants []Identity // whom it acts as, each iteration as the next; empty for nobody
 	First   uint64     // number of its first iteration: over 0 where the test was extended, and goes on
 
+	Schedule []Scheduled // what a canary tries, and when; empty for other tests
+
 	Run        string   // the id of the run
 	Plan       string   // the plan's name
 	Control    *Control // of the harness's proxies, for what the script injects; nil where there is none

@@ -184,7 +184,13 @@ func (p Plan) Identities(test Test, getenv func(string) (string, bool)) ([]Ident
 	if err != nil {
 		return nil, err
 	}
-	if all, err = chosen(all, profile.Tenants); err != nil {
+	if test.Canary != nil { // fewer than the plan's canary has
+		all, err = chosen(all, test.Canary.Shape.Tenants)
+	}
+	if err == nil {
+		all, err = chosen(all, profile.Tenants)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("test %s: %w", test.Name, err)
 	}
 	out := make([]Identity, len(all))

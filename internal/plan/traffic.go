@@ -25,6 +25,14 @@ func Traffic(p Phase, dir string) string {
 		data, _ := json.Marshal(plainly(reflect.ValueOf(part))) // as in Digest
 		h.Write(data)
 	}
+	for _, t := range p.Tests {
+		if t.Canary != nil { // what it does is said elsewhere in the plan
+			data, _ := json.Marshal(plainly(reflect.ValueOf(t.Canary.Tasks)))
+			h.Write(data)
+			data, _ = json.Marshal(plainly(reflect.ValueOf(t.Canary.Shape)))
+			h.Write(data)
+		}
+	}
 	seen := map[string]bool{}
 	for _, t := range p.Tests {
 		_, profile := t.Kind()

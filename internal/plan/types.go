@@ -36,7 +36,8 @@ type Plan struct {
 	OTLP         *OTLP                 `yaml:"otlp,omitempty"`                                     // what runs are told to by the OpenTelemetry protocol
 	Tenants      *Tenants              `yaml:"tenants,omitempty"`                                  // synthetic customers that tests act as
 	Distribute   *Distribute           `yaml:"distribute,omitempty"`                               // runners on a cluster, for resilience distribute
-	Phases       []Phase               `yaml:"phases" jsonschema:"required"`                       // deployment stages
+	Canary       *Canary               `yaml:"canary,omitempty"`                                   // what tenants try around the clock, for resilience canary
+	Phases       []Phase               `yaml:"phases,omitempty"`                                   // deployment stages; required unless there is a canary
 
 	Dir string `yaml:"-"` // absolute folder of the plan's file; relative paths start there
 }
@@ -235,12 +236,13 @@ type DefaultGate struct {
 
 // Test is one stream of traffic. Just one of the kinds is set.
 type Test struct {
-	Name   string   `yaml:"name" jsonschema:"required"` // given to gates: from NAME
-	Start  Duration `yaml:"start,omitempty"`            // after the phase's start
-	Load   *Profile `yaml:"load,omitempty"`             // the traffic of a normal day
-	Stress *Profile `yaml:"stress,omitempty"`           // more than that
-	Spike  *Profile `yaml:"spike,omitempty"`            // a sudden peak
-	Soak   *Profile `yaml:"soak,omitempty"`             // for a long time
+	Name   string      `yaml:"name" jsonschema:"required"` // given to gates: from NAME
+	Start  Duration    `yaml:"start,omitempty"`            // after the phase's start
+	Load   *Profile    `yaml:"load,omitempty"`             // the traffic of a normal day
+	Stress *Profile    `yaml:"stress,omitempty"`           // more than that
+	Spike  *Profile    `yaml:"spike,omitempty"`            // a sudden peak
+	Soak   *Profile    `yaml:"soak,omitempty"`             // for a long time
+	Canary *CanaryTest `yaml:"canary,omitempty"`           // what the plan's canary does
 }
 
 // Kind names the kind of the test and gives its profile.
@@ -250,10 +252,14 @@ func (t Test) Kind() (string, Profile) {
 			return kind, *p
 		}
 	}
+	if t.Canary != nil {
+		return KindCanary, t.Canary.Profile()
+	}
 	return "", Profile{}
 }
 
-// kinds gives the profile under each key that is a kind of test.
+// kinds gives the profile under each key that is a kind of test, but for that
+// of a canary, which is made of what the plan's canary says.
 func (t Test) kinds() map[string]*Profile {
 	return map[string]*Profile{"load": t.Load, "stress": t.Stress, "spike": t.Spike, "soak": t.Soak}
 }

@@ -15,7 +15,7 @@ var (
 	planRules = []func(*checker, *Plan){
 		somePhases, validNames, uniquePhases, validEnv, validAllow, validSecrets, validServices, serviceOrder,
 		validTargets, validDependencies, validRemotes, listenOnce, distinctVariables, validAlerts, validFailureModes, validObjectives, validModel, validWaivers,
-		validSources, validQueries, validInflux, validOTLP, validTenants, validDistribute,
+		validSources, validQueries, validInflux, validOTLP, validTenants, validDistribute, validCanary,
 	}
 	phaseRules = []func(*checker, *Phase){
 		validPhase, validBaseline, validAborts, validWatch, validExtend, scriptsSpareUsers, uniqueTests, uniqueDisruptions, validSweeps, validInjects, validGates,
@@ -88,6 +88,9 @@ func (c *checker) phase(p *Phase) {
 func (c *checker) test(phase *Phase, t *Test) {
 	for _, rule := range testRules {
 		rule(c, phase, t)
+	}
+	if t.Canary != nil {
+		validCanaryTest(c.under(".canary"), t.Canary)
 	}
 	for kind, profile := range t.kinds() {
 		if profile == nil {

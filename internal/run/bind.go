@@ -243,13 +243,19 @@ func (c *Conductor) streams(b *bound) ([]plan.Stream, error) {
 		if err != nil {
 			return nil, err
 		}
+		var schedule []plan.Scheduled
+		if test.Canary != nil {
+			if schedule, err = c.Plan.CanarySchedule(test.Canary.Tenants); err != nil {
+				return nil, fmt.Errorf("test %s: %w", test.Name, err)
+			}
+		}
 		env := map[string]string{}
 		maps.Copy(env, b.env)
 		maps.Copy(env, profile.Env)
 		for _, a := range b.arms() {
 			streams = append(streams, plan.Stream{
 				Phase: b.phase.Name, Arm: a.arm, Test: test, Target: b.targets[a.target],
-				Dir: c.Plan.Dir, Env: env, Hosts: hosts, Seed: c.Seed, Tenants: tenants,
+				Dir: c.Plan.Dir, Env: env, Hosts: hosts, Seed: c.Seed, Tenants: tenants, Schedule: schedule,
 				Run: c.ID, Plan: c.Plan.Name, Control: b.control, Production: b.phase.Production, Disrupt: b.phase.Disrupt,
 			})
 		}
