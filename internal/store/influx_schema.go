@@ -157,6 +157,8 @@ func eventPoint(run gates.Run, origin string, e measure.Event) (*write.Point, er
 		fields["active"] = int64(1)
 	case measure.EventLifted:
 		fields["active"] = int64(0)
+	case measure.EventIncident:
+		incidentFields(fields, e)
 	}
 	if e.Attrs != nil {
 		attrs, err := json.Marshal(e.Attrs)
@@ -171,7 +173,7 @@ func eventPoint(run gates.Run, origin string, e measure.Event) (*write.Point, er
 // eventText is what an annotation says.
 func eventText(e measure.Event) string {
 	words := []string{e.Kind}
-	for _, word := range []string{e.Name, e.Attrs["fault"], e.Attrs["state"], e.Attrs["reason"], e.Attrs["detail"], e.Attrs["error"]} {
+	for _, word := range []string{e.Name, e.Attrs["fault"], e.Attrs["state"], e.Attrs["reason"], e.Attrs["detail"], e.Attrs["evidence"], e.Attrs["error"]} {
 		if word != "" {
 			words = append(words, word)
 		}

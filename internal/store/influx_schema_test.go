@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"strconv"
 	"testing"
@@ -181,6 +182,36 @@ func TestActiveTellsDisruptionsInEffect(t *testing.T) {
 		r, _ := readLine(t, lineOf(p))
 		require.Equal(t, want, r["active"], kind)
 	}
+}
+
+// TestIncidentsTellTheirTimes is what the board of a canary is drawn from.
+func TestIncidentsTellTheirTimes(t *testing.T) {
+	attrs := map[string]string{
+		"id": "20260102T150405Z-orders", "severity": "page", "evidence": "3 in a row: order in cell eu-1",
+		"start": "2026-01-02T15:04:05Z", "detected": "2026-01-02T15:04:35.5Z",
+	}
+	point := func(state string, more ...string) row {
+		e := measure.Event{Source: "s", Kind: measure.EventIncident, Name: "orders", Attrs: maps.Clone(attrs)}
+		e.Attrs["state"] = state
+		for i := 0; i < len(more); i += 2 {
+			e.Attrs[more[i]] = more[i+1]
+		}
+		p, err := eventPoint(someRun(), "", e)
+		require.NoError(t, err)
+		r, _ := readLine(t, lineOf(p))
+		return r
+	}
+	opened := point("opened")
+	require.Equal(t, json.Number("1"), opened["active"])
+	require.Equal(t, json.Number("30500"), opened["detected_after"])
+	require.Equal(t, "page", opened["severity"])
+	require.Equal(t, "incident orders opened 3 in a row: order in cell eu-1", opened["text"])
+	require.Nil(t, opened["lasted"])
+	acked := point("acknowledged", "acked", "2026-01-02T15:05:35.5Z")
+	require.Equal(t, []any{json.Number("1"), json.Number("60000")}, []any{acked["active"], acked["acked_after"]})
+	closed := point("closed", "end", "2026-01-02T16:04:05Z")
+	require.Equal(t, []any{json.Number("0"), json.Number("3.6e+06")}, []any{closed["active"], closed["lasted"]})
+	require.NotContains(t, point("closed"), "lasted", "an end that nobody knows is no time")
 }
 
 func TestVerdictsBecomePoints(t *testing.T) {

@@ -28,6 +28,8 @@ func TestMain(m *testing.M) {
 		beStreamer(os.Args[len(os.Args)-1])
 	case "filler":
 		beFiller(os.Args[len(os.Args)-1])
+	case "canary":
+		beCanary(os.Args[len(os.Args)-1])
 	case "nobody":
 		beNobody(os.Args[len(os.Args)-1])
 	default:

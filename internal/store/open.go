@@ -16,6 +16,9 @@ import (
 // magic begins every SQLite file.
 const magic = "SQLite format 3\x00"
 
+// errNotSQLite says that a file is no database at all.
+var errNotSQLite = errors.New("not a record: not an SQLite file")
+
 // Codes of SQLite for a file that only a writer could open as it is: one with
 // a write-ahead log in a folder that can not be written to.
 const (
@@ -138,7 +141,7 @@ func checkMagic(path string) error {
 	case err != nil && err != io.ErrUnexpectedEOF:
 		return err
 	case !bytes.Equal(start, []byte(magic)):
-		return errors.New("not a record: not an SQLite file")
+		return errNotSQLite
 	}
 	return nil
 }

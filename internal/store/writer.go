@@ -83,7 +83,13 @@ func (w *writer) prepare() error {
 // prevent it and does no harm: the next reader finds the log.
 func (w *writer) close() error {
 	_ = w.exec("PRAGMA journal_mode = DELETE")
-	return errors.Join(w.conn.Close(), w.db.Close())
+	var errs []error
+	for _, s := range []*sql.Stmt{w.insertWindow, w.selectWindow, w.insertEvent, w.insertExample} {
+		if s != nil {
+			errs = append(errs, s.Close()) // one that is open keeps the connection open
+		}
+	}
+	return errors.Join(append(errs, w.conn.Close(), w.db.Close())...)
 }
 
 func (w *writer) exec(statement string, args ...any) error {
