@@ -17,6 +17,10 @@
 //
 //	resilience k6 run --out resilience=windows.jsonl script.js
 //
+// For a canary the functions of a script are not called by k6's own schedule: each
+// VU waits for a probe from the harness, acts as the tenant that it names, and
+// answers with what became of it (see [vu.probes]).
+//
 // Runners on other machines write to InfluxDB instead (--out resilience=influx;
 // see influx.go).
 //

@@ -37,7 +37,7 @@ func (v *vu) entry(script *sobek.Object, profile string) *sobek.Object {
 			v.set(out, name, rt.ToValue(v.wrap(fn)))
 		}
 	}
-	options, err := v.options(script.Get("options"), profile)
+	options, err := v.options(script.Get("options"), profile, false)
 	if err == nil {
 		err = executable(options, script)
 	}
@@ -54,8 +54,9 @@ func (v *vu) set(object *sobek.Object, name string, value any) {
 	}
 }
 
-// options merges the plan's profile over the script's options.
-func (v *vu) options(own sobek.Value, profile string) (map[string]any, error) {
+// options merges the plan's profile over the script's options. Override lets its
+// scenarios replace those of the script.
+func (v *vu) options(own sobek.Value, profile string, override bool) (map[string]any, error) {
 	options := map[string]any{}
 	if own != nil && !sobek.IsUndefined(own) && !sobek.IsNull(own) {
 		text, err := json.Marshal(own.Export())
@@ -71,7 +72,7 @@ func (v *vu) options(own sobek.Value, profile string) (map[string]any, error) {
 		return nil, fmt.Errorf("profile: %w", err)
 	}
 	if _, shaped := ours["scenarios"]; shaped {
-		if _, both := options["scenarios"]; both {
+		if _, both := options["scenarios"]; both && !override {
 			return nil, errors.New(PlanError + "both say how much traffic there is; remove scenarios from the script's options, or rate, vus and stages from the plan")
 		}
 		for _, shortcut := range []string{"vus", "duration", "iterations", "stages"} {
@@ -98,10 +99,14 @@ func executable(options map[string]any, script *sobek.Object) error {
 			name = "default"
 		}
 		if _, callable := sobek.AssertFunction(script.Get(name)); !callable {
-			return fmt.Errorf("%sit exports no function %q; say `export default function`, or name another with exec", PlanError, name)
+			return notExported(name)
 		}
 	}
 	return nil
+}
+
+func notExported(name string) error {
+	return fmt.Errorf("%sit exports no function %q; say `export default function`, or name another with exec", PlanError, name)
 }
 
 // lifecycle wraps setup and teardown: their requests are guarded and

@@ -105,12 +105,7 @@ func (v *vu) pause(o *outcome) bool {
 	if !ok {
 		return false
 	}
-	select {
-	case <-time.After(wait):
-		return true
-	case <-v.Context().Done(): // k6 interrupts the script
-		return false
-	}
+	return v.rest(wait) // else k6 interrupts the script
 }
 
 // inVain notes what was waited for in vain, unless the test ended meanwhile.
@@ -129,6 +124,7 @@ func (v *vu) inVain(o *outcome) bool {
 // note keeps an example of what went wrong in the transaction that is open.
 func (v *vu) note(kind, message string) {
 	v.mu.Lock()
+	v.wrong(kind + ": " + message)
 	if s := v.innermost(); s != nil && s.series.Transaction != "" {
 		kind += ": " + s.series.Transaction
 	}
@@ -162,12 +158,9 @@ func (v *vu) eventuallyAsync(o *outcome, first sobek.Value) sobek.Value {
 			end(v.inVain(o))
 			return
 		}
-		enqueue, ctx := v.RegisterCallback(), v.Context()
+		enqueue, ctx, over := v.RegisterCallback(), v.Context(), v.over()
 		go func() {
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-			}
+			rested(ctx, over, wait)
 			enqueue(func() error {
 				if interrupted(ctx) {
 					end(false)

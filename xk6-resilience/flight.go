@@ -18,11 +18,12 @@ import (
 // The lock of its VU guards it.
 type flight struct {
 	vu     *vu
-	span   *span // the innermost; nil in setup and teardown
-	quiet  bool  // setup or teardown: not traffic
-	tried  *span // the transaction around it that may be tried again; nil for none
-	try    int   // the number of that one's try
-	look   bool  // at an outcome: it does not tell whether a transaction was accepted
+	span   *span    // the innermost; nil in setup and teardown
+	quiet  bool     // setup or teardown: not traffic
+	tried  *span    // the transaction around it that may be tried again; nil for none
+	try    int      // the number of that one's try
+	probe  *probing // that it is a part of; nil for none
+	look   bool     // at an outcome: it does not tell whether a transaction was accepted
 	start  time.Time
 	method string
 	url    *url.URL
@@ -158,6 +159,9 @@ func (v *vu) launch(f *flight) *flight {
 		s.requests++
 		if s.tries > 0 && f.tried == nil {
 			f.tried, f.try = s, s.try
+		}
+		if s.probe != nil {
+			f.probe = s.probe
 		}
 	}
 	v.flights = append(v.flights, f)

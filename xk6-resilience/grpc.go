@@ -2,11 +2,13 @@ package xk6resilience
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/grafana/sobek"
 	"google.golang.org/grpc/codes"
 
+	"go.k6.io/k6/v2/lib/types"
 	"go.k6.io/k6/v2/metrics"
 
 	"resilience/internal/measure"
@@ -66,6 +68,7 @@ func (v *vu) unary(client *sobek.Object, method sobek.Callable, call sobek.Funct
 		return v.must(method(client, call.Arguments...))
 	}
 	f := v.launch(&flight{vu: v, start: time.Now(), call: v.grpcSeries(call)})
+	v.bound(&call)
 	unmark := v.mark()
 	value, err := method(client, call.Arguments...)
 	unmark()
@@ -80,6 +83,35 @@ func (v *vu) unary(client *sobek.Object, method sobek.Callable, call sobek.Funct
 		}
 		v.answered(f, answer)
 	})
+}
+
+// bound gives a call no more time than its probe has left.
+func (v *vu) bound(call *sobek.FunctionCall) {
+	v.mu.Lock()
+	p := v.probe
+	v.mu.Unlock()
+	if p == nil {
+		return
+	}
+	left := max(time.Until(p.until), time.Millisecond)
+	params := v.Runtime().NewObject()
+	if given := call.Argument(2); !sobek.IsUndefined(given) && !sobek.IsNull(given) {
+		object := given.ToObject(v.Runtime())
+		for _, name := range object.Keys() {
+			v.set(params, name, object.Get(name))
+		}
+		if own := object.Get("timeout"); own != nil {
+			if d, err := types.GetDurationValue(own.Export()); err == nil && d < left {
+				left = d
+			}
+		}
+	}
+	v.set(params, "timeout", milliseconds(left))
+	call.Arguments = slices.Clone(call.Arguments) // they lie on the stack of the runtime
+	for len(call.Arguments) < 3 {
+		call.Arguments = append(call.Arguments, sobek.Undefined())
+	}
+	call.Arguments[2] = params
 }
 
 func (v *vu) must(value sobek.Value, err error) sobek.Value {
@@ -129,6 +161,11 @@ func (v *vu) answered(f *flight, answer sobek.Value) {
 	code := codes.Code(answer.ToObject(v.Runtime()).Get("status").ToInteger()) //nolint:gosec // k6 made it from one
 	status, fate := grpcStatus(code)
 	f.accepted = fate == measure.OK
+	if f.accepted {
+		f.heard("", "")
+	} else {
+		f.heard(status, "")
+	}
 	v.arrive(f, code != codes.DeadlineExceeded)
 	v.session.keep(func() {
 		if f.settled { // it was cut off, and counted as that

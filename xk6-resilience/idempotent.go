@@ -1,6 +1,7 @@
 package xk6resilience
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -105,14 +106,19 @@ func (v *vu) stateChanged(state sobek.Callable, before string, within time.Durat
 	}
 }
 
-// rest waits, unless the test ends.
-func (v *vu) rest(d time.Duration) bool {
+// rest waits, unless the test ends, or the time of the probe under way.
+func (v *vu) rest(d time.Duration) bool { return rested(v.Context(), v.over(), d) }
+
+func rested(ctx context.Context, over <-chan struct{}, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
-	case <-time.After(d):
+	case <-timer.C:
 		return true
-	case <-v.Context().Done():
-		return false
+	case <-ctx.Done():
+	case <-over:
 	}
+	return false
 }
 
 // brief is the beginning of a long text.

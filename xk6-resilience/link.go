@@ -47,6 +47,11 @@ func (l *link) start(o *Output) error {
 	}
 	l.queue = make(chan measure.Batch, queueLength)
 	l.wrote.Go(l.write)
+	l.wrote.Go(func() {
+		if err := o.session.desk.deliver(l.conn); err != nil {
+			l.fail(err)
+		}
+	})
 	go l.listen(o)
 	return nil
 }
@@ -77,6 +82,11 @@ func (l *link) listen(o *Output) {
 			var stop measure.Stop
 			_ = frame.Decode(&stop) // a stop without a reason is a stop
 			o.stopRun(errors.New(stop.Reason))
+		case measure.FrameProbe:
+			var probe measure.Probe
+			if frame.Decode(&probe) == nil {
+				o.session.desk.hand(probe)
+			}
 		case measure.FrameSettings:
 			var settings plan.Settings
 			if frame.Decode(&settings) == nil {
@@ -153,6 +163,7 @@ func (l *link) close(o *Output, testErr error) error {
 		l.fail(errors.New("the harness does not read"))
 	}
 	close(l.queue)
+	o.session.desk.close()
 	l.wrote.Wait()
 	end := measure.End{Complete: testErr == nil, Lost: l.lost.Load()}
 	if testErr != nil {

@@ -39,6 +39,7 @@ func (i *instance) Exports() modules.Exports {
 		"tenants":     i.vu.identities,
 		"actAs":       i.vu.actsAs,
 		"entry":       i.vu.entry,
+		"probes":      i.vu.probes,
 		"watchGRPC":   i.vu.watchGRPC,
 
 		"PodDisruptor":     i.vu.podDisruptor,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,6 +45,11 @@ type Output struct {
 // takes no memory itself. Unlike a higher GOGC it is bounded: a script with a
 // large heap is collected as before, for no more than this much memory.
 const headroom = 4 << 20
+
+// frugal is by how much the heap of a canary's k6 may grow before it is collected,
+// in percent: it sends little and stays for long, so it spends processor time on
+// having less memory.
+const frugal = 40
 
 // sink takes batches to where they go. Send never blocks; Close waits until
 // everything has been written, or is known to be lost.
@@ -95,7 +101,11 @@ func (o *Output) Start() error {
 	if err := o.sink.start(o); err != nil {
 		return err
 	}
-	o.unused = make([]byte, headroom)
+	if o.session.grown.Load() == nil {
+		o.unused = make([]byte, headroom)
+	} else {
+		debug.SetGCPercent(frugal)
+	}
 	o.session.attached.Store(true)
 	o.ended.Go(o.flush)
 	return nil

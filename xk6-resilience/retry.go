@@ -50,10 +50,10 @@ func (v *vu) retrying(fn sobek.Callable, s *span, wait time.Duration) sobek.Call
 		for {
 			value, err := fn(this, arguments...)
 			if err == nil && isPromise(value) {
-				v.throw(errors.New("a transaction with tries can not be asynchronous: use http.get instead of http.asyncRequest"))
+				return v.retryingAsync(func() (sobek.Value, error) { return fn(this, arguments...) }, value, s, wait), nil
 			}
 			var cut *sobek.InterruptedError
-			if errors.As(err, &cut) || !v.again(s, err != nil) || !v.rest(wait) {
+			if errors.As(err, &cut) || !v.again(s, err != nil, wait) || !v.rest(wait) {
 				return value, err
 			}
 			v.anew(s)
@@ -61,15 +61,66 @@ func (v *vu) retrying(fn sobek.Callable, s *span, wait time.Duration) sobek.Call
 	}
 }
 
-// again reports whether a try came to nothing, and another is left.
-func (v *vu) again(s *span, threw bool) bool {
+// retryingAsync goes on with a transaction whose function gave a promise.
+func (v *vu) retryingAsync(try func() (sobek.Value, error), first sobek.Value, s *span, wait time.Duration) sobek.Value {
+	promise, resolve, reject := v.Runtime().NewPromise()
+	var follow func(value sobek.Value)
+	next := func() {
+		v.anew(s)
+		value, err := try()
+		switch {
+		case err != nil: // a function that is asynchronous does not throw by itself
+			_ = reject(err)
+		case !isPromise(value):
+			_ = resolve(value)
+		default:
+			follow(value)
+		}
+	}
+	follow = func(value sobek.Value) {
+		v.settles(value, func(result sobek.Value, threw bool) {
+			switch {
+			case v.again(s, threw, wait):
+				v.later(wait, next)
+			case threw:
+				_ = reject(result)
+			default:
+				_ = resolve(result)
+			}
+		})
+	}
+	follow(first)
+	return v.Runtime().ToValue(promise)
+}
+
+// later calls do in the event loop after a while, unless the test ends.
+func (v *vu) later(wait time.Duration, do func()) {
+	enqueue, ctx, over := v.RegisterCallback(), v.Context(), v.over()
+	go func() {
+		rested(ctx, over, wait)
+		enqueue(func() error {
+			if !interrupted(ctx) {
+				do()
+			}
+			return nil
+		})
+	}()
+}
+
+// again reports whether a try came to nothing, and another is left and fits into
+// the time of the probe.
+func (v *vu) again(s *span, threw bool, wait time.Duration) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	accepted := s.refused == 0
 	if s.accepted != nil {
 		accepted = *s.accepted
 	}
-	completed := s.completed == nil || *s.completed
+	completed := s.outcome() == nil || *s.outcome()
+	threw = threw || s.broke != ""
+	if s.probe != nil && time.Until(s.probe.until) <= wait {
+		return false
+	}
 	return s.try+1 < s.tries && (threw || !accepted || !completed) && !interrupted(v.Context())
 }
 
@@ -82,5 +133,5 @@ func (v *vu) anew(s *span) {
 		x.failures -= failures
 	}
 	s.try++
-	s.refused, s.accepted, s.completed = 0, nil, nil
+	s.refused, s.accepted, s.completed, s.inner, s.broke = 0, nil, nil, nil, ""
 }

@@ -79,14 +79,27 @@ func (p *sampler) release() {
 	}
 }
 
+// makeRoom keeps the look-up tables within their bounds.
+func (p *sampler) makeRoom() {
+	if grown := p.session.grown.Load(); grown != nil && len(p.trails)+len(p.others) >= maxGrown {
+		clear(p.trails)
+		clear(p.others)
+		p.session.grown.Store(newGrown())
+	}
+	if len(p.trails) >= maxCached {
+		clear(p.trails)
+	}
+	if len(p.others) >= maxCached {
+		clear(p.others)
+	}
+}
+
 // trail adds one finished HTTP request. Its latency is all the time the caller
 // waited, the connection included, and it belongs to the second it started in.
 func (p *sampler) trail(t *httpext.Trail) {
 	refs, ok := p.trails[t.Tags]
 	if !ok {
-		if len(p.trails) >= maxCached {
-			clear(p.trails)
-		}
+		p.makeRoom()
 		refs = p.trailRefs(t.Tags)
 		p.trails[t.Tags] = refs
 	}
@@ -161,9 +174,7 @@ func (p *sampler) fate(tags *metrics.TagSet) measure.Fate {
 func (p *sampler) sample(s metrics.Sample) {
 	ref, ok := p.others[s.TimeSeries]
 	if !ok {
-		if len(p.others) >= maxCached {
-			clear(p.others)
-		}
+		p.makeRoom()
 		ref = &otherRef{add: p.adder(s.Metric, s.Tags)}
 		p.others[s.TimeSeries] = ref
 	}

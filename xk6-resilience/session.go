@@ -24,6 +24,7 @@ type session struct {
 	waiting  atomic.Int64                 // VUs with a request under way
 	active   atomic.Int64                 // VUs with an iteration under way
 	began    atomic.Bool
+	grown    atomic.Pointer[grown] // of a canary; nil for others
 
 	mu         sync.Mutex
 	over       bool // all has been counted; what comes later is not
@@ -42,13 +43,14 @@ type session struct {
 
 	driver   driver                          // how faults on a cluster are made
 	pods     podFinder                       // how the pods that they would act on are found
+	desk     *desk                           // of a canary
 	numbers  map[string]int                  // of disruptions that the script gave no name
 	promised map[string]bool                 // disruptions that the plan says the script injects, and it did not yet
 	controls map[control]*disrupt.Controller // of proxies
 }
 
 func newSession() *session {
-	s := &session{driver: onCluster, pods: disrupt.Pods, numbers: map[string]int{}, controls: map[control]*disrupt.Controller{}}
+	s := &session{desk: newDesk(), driver: onCluster, pods: disrupt.Pods, numbers: map[string]int{}, controls: map[control]*disrupt.Controller{}}
 	s.around.Store(newSurroundings(plan.Settings{Source: "k6"}))
 	s.reset()
 	return s

@@ -28,6 +28,10 @@ type span struct {
 	try     int // the number of this one, from 0
 	refused int // requests of this try that were not accepted, as far as their status tells
 
+	probe *probing // that asked for it; nil for none
+	inner *bool    // of a probe: what the transactions in it said of their outcomes
+	broke string   // of a probe: what the function of its transaction threw, though the one around it did not
+
 	threw     bool
 	message   string // what it threw
 	accepted  *bool  // what the script said, if it did
@@ -73,6 +77,27 @@ func (s *span) fate() measure.Fate {
 	return measure.OK
 }
 
+// outcome is what was said of it; nil when nobody looked.
+func (s *span) outcome() *bool {
+	if s.completed != nil {
+		return s.completed
+	}
+	return s.inner
+}
+
+// looked hands on what a transaction within a probe said of its outcome: a probe
+// is wrong when anything in it is.
+func (s *span) looked() {
+	if s.completed == nil || s.series.Metric != measure.MetricTransaction {
+		return
+	}
+	for x := s.parent; x != nil; x = x.parent {
+		if x.probe != nil && (x.inner == nil || *x.inner) {
+			x.inner = s.completed
+		}
+	}
+}
+
 // open begins a transaction, or a step in one.
 func (v *vu) openSpan(parent *span, series measure.Series) *span {
 	state := v.State()
@@ -98,7 +123,11 @@ func (v *vu) closeSpan(s *span, threw bool, message string) {
 		v.mu.Unlock()
 		return
 	}
+	if !threw && s.broke != "" {
+		threw, message = true, s.broke
+	}
 	s.ended, s.end, s.threw, s.message = true, time.Now(), threw, message
+	s.looked()
 	v.forget(s)
 	bare := !v.session.attached.Load()
 	complete := s.complete() || bare
@@ -150,15 +179,19 @@ func (s *session) transacted(x *span) {
 			root.last = x
 		}
 	}
-	if good := x.completed == nil && x.fate() == measure.OK || x.completed != nil && *x.completed; good && x.tries > 0 {
+	completed := x.outcome()
+	if good := completed == nil && x.fate() == measure.OK || completed != nil && *completed; good && x.tries > 0 {
 		s.retried(x)
 	}
-	if x.completed == nil {
+	if x.probe != nil {
+		s.probed(x)
+	}
+	if completed == nil {
 		return
 	}
 	outcome, fate := *x.series, measure.OK
 	outcome.Metric = measure.MetricOutcome
-	if !*x.completed {
+	if !*completed {
 		fate = measure.Failed
 		s.example(measure.Example{At: x.start.UnixNano(), Kind: "not completed: " + x.series.Transaction})
 	}

@@ -112,11 +112,16 @@ func (s *session) release() {
 // it belongs to the time without. The evidence against the generator takes the
 // attempt's place. The caller holds the lock.
 func (v *starvation) spoils(start, end time.Time) bool {
-	if v.since.IsZero() || start.Before(v.since) || !v.until.IsZero() && end.After(v.until) {
+	if !v.spoiled(start, end) {
 		return false
 	}
 	v.cut++
 	return true
+}
+
+// spoiled is spoils for those who do not count it.
+func (v *starvation) spoiled(start, end time.Time) bool {
+	return !v.since.IsZero() && !start.Before(v.since) && (v.until.IsZero() || !end.After(v.until))
 }
 
 // finish writes what starvation did. The caller holds the lock.

@@ -27,6 +27,7 @@ type surroundings struct {
 	addrs   map[string]bool // host:port that may be dialled; empty: all
 	target  string          // host:port
 	tenants []tenant
+	byName  map[string]*tenant
 	hide    *strings.Replacer
 }
 
@@ -55,6 +56,10 @@ func newSurroundings(settings plan.Settings) *surroundings {
 	}
 	for _, id := range st.Tenants {
 		s.tenants = append(s.tenants, newTenant(id))
+	}
+	s.byName = make(map[string]*tenant, len(s.tenants))
+	for i := range s.tenants {
+		s.byName[s.tenants[i].Name] = &s.tenants[i]
 	}
 	s.hide = hider(credentials(settings))
 	if u, err := url.Parse(st.Target.URL); err == nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 
 	"github.com/grafana/sobek"
 
@@ -52,14 +51,30 @@ func (t *tenant) mark(header http.Header, toTarget bool) {
 	}
 }
 
-// actAs chooses the tenant of an iteration, by its number: each has its turn,
-// however many VUs and processes there are. What is measured in the iteration
-// has its names. The caller holds the VU's lock.
-func (v *vu) actAs(around *surroundings, number uint64) *tenant {
-	if len(around.tenants) == 0 {
+// turn is the tenant of an iteration, by its number: each has its turn, however
+// many VUs and processes there are; nil for nobody.
+func (s *surroundings) turn(number uint64) *tenant {
+	if len(s.tenants) == 0 {
 		return nil
 	}
-	t := &around.tenants[number%uint64(len(around.tenants))]
+	return &s.tenants[number%uint64(len(s.tenants))]
+}
+
+// named is the tenant of that name; nobody for "".
+func (s *surroundings) named(name string) (t *tenant, known bool) {
+	t, known = s.byName[name]
+	return t, known || name == ""
+}
+
+// label gives what is measured from now on the names of a tenant, or those of
+// nobody. Where there are no tenants at all, such names are the script's own.
+func (v *vu) label(t *tenant) {
+	if len(v.session.around.Load().tenants) == 0 {
+		return
+	}
+	if t == nil {
+		t = &tenant{}
+	}
 	v.State().Tags.Modify(func(tags *metrics.TagsAndMeta) {
 		for name, value := range map[string]string{"tenant": t.Name, "class": t.Class, "cell": t.Cell, "region": t.Region} {
 			if value == "" {
@@ -69,7 +84,6 @@ func (v *vu) actAs(around *surroundings, number uint64) *tenant {
 			}
 		}
 	})
-	return t
 }
 
 // acting is whom the VU acts as; nil for nobody.
@@ -122,11 +136,11 @@ func (v *vu) actsAs(name string, fn sobek.Callable) sobek.Value {
 		v.throw(errors.New("actAs(name, fn) needs the name of a tenant and a function, and belongs into the function that runs"))
 	}
 	around := v.session.around.Load()
-	i := slices.IndexFunc(around.tenants, func(t tenant) bool { return t.Name == name })
-	if i < 0 {
+	other, known := around.byName[name]
+	if !known {
 		v.throw(fmt.Errorf("actAs: the test acts as no tenant %q", name))
 	}
-	own := v.swap(&around.tenants[i])
+	own := v.swap(other)
 	defer v.swap(own)
 	value, err := fn(sobek.Undefined())
 	switch {

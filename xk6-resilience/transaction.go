@@ -28,15 +28,54 @@ func (v *vu) transaction(name string, fn sobek.Callable, options sobek.Value) so
 		v.throw(errors.New("transaction() belongs into the function that runs, not at the top of the script"))
 	}
 	v.install() // nothing else has, when k6 runs the script itself
+	if s := v.asked(name); s != nil {
+		return v.inside(s, fn)
+	}
 	v.discardStale()
 	s := v.openSpan(nil, measure.Series{Metric: measure.MetricTransaction, Transaction: name})
 	s.tries = again.tries
 	restore := v.tag(name)
+	return v.call(v.retrying(fn, s, again.wait), []sobek.Value{v.handle(s)}, s, restore)
+}
+
+// handle is the tx that the function of a transaction gets.
+func (v *vu) handle(s *span) sobek.Value {
 	tx := v.Runtime().NewObject()
 	v.set(tx, "accepted", v.setter(s, &s.accepted))
 	v.set(tx, "completed", v.setter(s, &s.completed))
 	v.set(tx, "step", func(name string, fn sobek.Callable) sobek.Value { return v.step(s, name, fn) })
-	return v.call(v.retrying(fn, s, again.wait), []sobek.Value{tx}, s, restore)
+	return tx
+}
+
+// asked is the transaction of a probe, when the one that a script opens is just
+// that: it has the same name, and no other is around it. How often it is tried,
+// the plan says then.
+func (v *vu) asked(name string) *span {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s := v.innermost(); s != nil && s.probe != nil && s.series.Transaction == name {
+		return s
+	}
+	return nil
+}
+
+// inside runs the function of a transaction that is open already.
+func (v *vu) inside(s *span, fn sobek.Callable) sobek.Value {
+	value, err := fn(sobek.Undefined(), v.handle(s))
+	end := func(threw bool, message string) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if threw {
+			s.broke = message
+		}
+	}
+	if err != nil {
+		if !v.cutOff(err) {
+			end(true, thrown(err))
+		}
+		panic(err)
+	}
+	return v.settled(value, end)
 }
 
 // step measures a part of a transaction.
@@ -49,8 +88,17 @@ func (v *vu) step(tx *span, name string, fn sobek.Callable) sobek.Value {
 }
 
 // call runs fn as a span and closes that, unless the VU was stopped in it: what
-// is still open then is reported as unfinished later.
+// is still open then is reported as unfinished later. What fn throws goes on.
 func (v *vu) call(fn sobek.Callable, arguments []sobek.Value, s *span, after func()) sobek.Value {
+	value, err := v.called(fn, arguments, s, after)
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
+// called is call for those who want what fn throws.
+func (v *vu) called(fn sobek.Callable, arguments []sobek.Value, s *span, after func()) (sobek.Value, error) {
 	end := func(threw bool, message string) {
 		after()
 		if v.interrupted() {
@@ -63,9 +111,9 @@ func (v *vu) call(fn sobek.Callable, arguments []sobek.Value, s *span, after fun
 		if !v.cutOff(err) {
 			end(true, thrown(err))
 		}
-		panic(err)
+		return nil, err
 	}
-	return v.settled(value, end)
+	return v.settled(value, end), nil
 }
 
 // interrupted reports whether k6 has stopped the VU.

@@ -35,17 +35,20 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		f.disconnected()
 		return nil, t.offLimits(f, offLimits(address(req.URL)))
 	}
-	resp, err := t.next.RoundTrip(authorised(req, place, around, t.vu.acting()))
+	bounded, free := f.within(req)
+	resp, err := t.next.RoundTrip(authorised(bounded, place, around, t.vu.acting()))
 	if err != nil {
+		free()
 		f.disconnected()
 		t.failed(f, err)
 		return nil, err
 	}
 	f.status, f.accepted = resp.StatusCode, around.accepted(resp.StatusCode)
+	f.answered(req, resp)
 	if !f.accepted {
 		s.refused(f, resp)
 	}
-	f.body = body{ReadCloser: resp.Body, transport: t, flight: f}
+	f.body = body{ReadCloser: resp.Body, transport: t, flight: f, free: free}
 	resp.Body = &f.body
 	return resp, nil
 }
@@ -70,6 +73,7 @@ func authorised(req *http.Request, where place, around *surroundings, as *tenant
 
 // offLimits ends a request to a host that the plan does not name.
 func (t *transport) offLimits(f *flight, err error) error {
+	f.heard(err.Error(), "")
 	t.vu.session.keep(func() { t.vu.session.blame.note(t.vu.session, "host", err.Error()) })
 	t.vu.arrive(f, true)
 	return err
@@ -79,6 +83,7 @@ func (t *transport) offLimits(f *flight, err error) error {
 func (t *transport) failed(f *flight, err error) {
 	s := t.vu.session
 	f.accepted = false
+	f.heard(errorKind(err)+": "+err.Error(), f.trace())
 	if !interrupted(t.vu.Context()) && !f.quiet {
 		s.keep(func() {
 			s.blame.transportError(s, err)
@@ -97,14 +102,18 @@ func (s *session) refused(f *flight, resp *http.Response) {
 		if f.quiet || f.look || !s.examples.wants("status "+status) {
 			return
 		}
-		trace := traceID(f.req.Header)
-		if trace == "" {
-			trace = traceID(resp.Header)
-		}
 		s.example(measure.Example{
-			At: f.start.UnixNano(), Kind: "status " + status, Request: f.describe(), Status: status, TraceID: trace,
+			At: f.start.UnixNano(), Kind: "status " + status, Request: f.describe(), Status: status, TraceID: traceOf(f.req, resp),
 		})
 	})
+}
+
+// traceOf is the trace id of an exchange: what was sent, else what came back.
+func traceOf(req *http.Request, resp *http.Response) string {
+	if trace := traceID(req.Header); trace != "" {
+		return trace
+	}
+	return traceID(resp.Header)
 }
 
 // body tells when an answer has been read or given up. It is part of its flight,
@@ -113,6 +122,7 @@ type body struct {
 	io.ReadCloser
 	transport *transport
 	flight    *flight
+	free      context.CancelFunc // frees what bounded its time
 	heard     atomic.Bool
 }
 
@@ -135,6 +145,7 @@ func (b *body) done(err error) {
 	if b.heard.Swap(true) {
 		return
 	}
+	defer b.free()
 	if errors.Is(err, io.EOF) {
 		b.transport.vu.arrive(b.flight, true)
 		return

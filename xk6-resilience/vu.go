@@ -21,6 +21,8 @@ type vu struct {
 	metrics *bareMetrics
 	random  *rand.PCG
 
+	tags *grown // that its tags belong to
+
 	lastAddress atomic.Pointer[addressOf]
 
 	mu        sync.Mutex
@@ -29,6 +31,7 @@ type vu struct {
 	flights   []*flight // requests that have not been measured
 	quiet     bool      // in setup or teardown
 	tenant    *tenant   // whom this iteration acts as; nil for nobody
+	probe     *probing  // that it carries out; nil for none
 	cut       time.Time // when k6 stopped the VU in the middle, if it did
 
 	looks   int       // functions under way that only look at an outcome
@@ -38,22 +41,29 @@ type vu struct {
 	waits   bool      // counted among the session's waiting VUs
 }
 
-// beginIteration prepares the VU and notes the start. What an earlier
-// iteration left open was cut off.
+// beginIteration begins the iteration whose turn it is.
 func (v *vu) beginIteration() *span {
+	around := v.session.around.Load()
+	number := around.stream.First + v.State().GetScenarioGlobalVUIter()
+	return v.iterate(around.turn(number), uint64(around.stream.Seed), number) //nolint:gosec // any bits do
+}
+
+// iterate prepares the VU and notes the start. What an earlier iteration left open
+// was cut off.
+func (v *vu) iterate(as *tenant, seed, number uint64) *span {
 	now := time.Now()
 	v.abandon(now, false)
 	v.install()
-	state, around := v.State(), v.session.around.Load()
+	state := v.State()
 	it := &span{vu: v, series: &iterationSeries, start: now, run: state.Iteration}
 	if sc := lib.GetScenarioState(v.Context()); sc != nil {
 		it.loops = looping[sc.Executor]
 		v.session.begin(sc.StartTime)
 	}
-	number := around.stream.First + state.GetScenarioGlobalVUIter()
-	v.random.Seed(uint64(around.stream.Seed), number) //nolint:gosec // any bits do
+	v.random.Seed(seed, number)
+	v.label(as)
 	v.mu.Lock()
-	v.iteration, v.quiet, v.tenant = it, false, v.actAs(around, number)
+	v.iteration, v.quiet, v.tenant, v.probe = it, false, as, nil
 	v.mu.Unlock()
 	v.session.active.Add(1)
 	return it

@@ -1,9 +1,12 @@
 // Package traffic holds the engines that make traffic.
 //
-// There are two. [K6] runs a script in a k6 child process and listens to what
+// There are three. [K6] runs a script in a k6 child process and listens to what
 // it measures. [Requests] sends a plan's list of requests itself, with vegeta,
 // at a rate: arrivals come whether or not the target answers (open model).
-// Both take one [plan.Stream], reach nothing but its hosts, use the same
+// A [Prober] is for canaries: it keeps one k6 process, and has its VUs try
+// what a scheduler says is due, one probe after the other.
+//
+// All take one [plan.Stream], reach nothing but its hosts, use the same
 // credentials ([Authorizer]) and data ([plan.Feeder]), and hand on batches of
 // windows, events and examples.
 //

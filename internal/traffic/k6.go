@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,6 +97,28 @@ func (k *K6) start(r runner) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
+	return k.launch(entry, r, &syscall.SysProcAttr{Setpgid: true})
+}
+
+// launchGuarded starts a k6 that ends when this process does. The thread that
+// started it waits for its end, and says how it ended.
+func (k *K6) launchGuarded(entry string, exited chan<- error) (c *child, err error) {
+	started := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		c, err = k.launch(entry, runner{1, 1}, guardedAttributes())
+		close(started)
+		if err == nil {
+			exited <- c.cmd.Wait()
+		}
+	}()
+	<-started
+	return c, err
+}
+
+// launch starts a k6 with an entry module.
+func (k *K6) launch(entry string, r runner, attributes *syscall.SysProcAttr) (*child, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
@@ -110,7 +133,7 @@ func (k *K6) start(r runner) (*child, error) {
 	cmd.Env = k6Environment(k.stream)
 	cmd.Stdin = strings.NewReader(entry)
 	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = attributes
 	log := &k6Log{}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

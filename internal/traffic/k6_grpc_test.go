@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -45,7 +46,8 @@ func (healthServer) Check(ctx context.Context, r *grpc_health_v1.HealthCheckRequ
 	return &grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_SERVING}, nil
 }
 
-func TestK6GRPC(t *testing.T) {
+// health starts a server of the health service.
+func health(t *testing.T) (addr string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	server := grpc.NewServer()
@@ -53,7 +55,11 @@ func TestK6GRPC(t *testing.T) {
 	reflection.Register(server)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
-	addr := listener.Addr().String()
+	return listener.Addr().String()
+}
+
+func TestK6GRPC(t *testing.T) {
+	addr := health(t)
 	s := scriptTo(t, "http://"+addr, calling, plan.Profile{VUs: 2, Duration: seconds(1), Grace: seconds(5)})
 	s.Env = map[string]string{"GRPC": addr}
 	out := runScript(t, s)
@@ -75,4 +81,39 @@ func TestK6GRPC(t *testing.T) {
 	hang := out.sum(measure.MetricRequest, onStep("hang"))
 	require.Equal(t, n, hang.Failed)
 	require.GreaterOrEqual(t, hang.Min, 149.0)
+}
+
+const callingOnce = `
+import grpc from 'k6/net/grpc';
+const client = new grpc.Client();
+const ask = (service, params) => {
+  client.connect(__ENV.GRPC, { plaintext: true, reflect: true });
+  client.invoke('grpc.health.v1.Health/Check', { service }, params);
+  client.close();
+};
+export function fine() { ask('fine', { tags: { name: 'fine' } }); }
+export function down() { ask('down'); }
+export function hang() { ask('hang'); }
+export function hangShorter() { ask('hang', { timeout: '100ms' }); }
+export function hangLonger() { ask('hang', { timeout: '1h' }); }
+`
+
+func TestProberGRPC(t *testing.T) {
+	addr := health(t)
+	s := canaryTo(t, "http://"+addr, callingOnce)
+	s.Env = map[string]string{"GRPC": addr}
+	c := canary(t, s, 1, "fine", "down", "hang", "hangShorter", "hangLonger")
+	const route = "/grpc.health.v1.Health/Check"
+	for name, want := range map[string]struct {
+		found   measure.Finding
+		message string
+	}{
+		"fine": {found: measure.Accepted}, "down": {message: "grpc Unavailable"}, "hangShorter": {message: "grpc DeadlineExceeded"},
+		"hang":       {found: measure.CutOff, message: "no answer after 1s: " + route},
+		"hangLonger": {found: measure.CutOff, message: "no answer after 1s: " + route},
+	} {
+		a := c.try(measure.Probe{Transaction: name, Timeout: time.Second})
+		require.Equal(t, want.found, a.Found, "%s: %s", name, a.Message)
+		require.Equal(t, want.message, a.Message, name)
+	}
 }

@@ -25,6 +25,7 @@ type k6Log struct {
 	mu     sync.Mutex
 	rest   []byte
 	errors []string
+	died   string // the last words of Go itself
 }
 
 // Write implements [io.Writer].
@@ -52,6 +53,7 @@ func (l *k6Log) line(line []byte) {
 		// Go's own last words, a panic for one, are not JSON.
 		if text := strings.TrimSpace(string(line)); strings.HasPrefix(text, "panic:") || strings.HasPrefix(text, "fatal error:") {
 			l.keep(text)
+			l.died = text
 		}
 		return
 	}
@@ -74,10 +76,20 @@ func (l *k6Log) keep(message string) {
 func (l *k6Log) lastError() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.died != "" {
+		return l.died
+	}
 	if len(l.errors) == 0 {
 		return ""
 	}
 	return l.errors[len(l.errors)-1]
+}
+
+// panicked reports whether k6 ended in a panic.
+func (l *k6Log) panicked() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.died != ""
 }
 
 // planError is the message of an error that the plan is to blame for.

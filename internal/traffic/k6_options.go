@@ -20,11 +20,20 @@ const timeUnit = time.Minute
 // k6Options are the options that a stream puts over those of its script. A
 // profile without rate, vus and stages leaves the traffic to the script.
 func k6Options(s plan.Stream) (map[string]any, error) {
+	options, err := tlsOptions(s)
+	if err != nil {
+		return nil, err
+	}
 	_, profile := s.Test.Kind()
-	options := map[string]any{}
 	if scenario := k6Scenario(profile); scenario != nil {
 		options["scenarios"] = map[string]any{scenarioName: scenario}
 	}
+	return options, nil
+}
+
+// tlsOptions are those by which k6 knows the target, and is known to it.
+func tlsOptions(s plan.Stream) (map[string]any, error) {
+	options := map[string]any{}
 	if tls := s.Target.TLS; tls != nil {
 		if tls.Insecure {
 			options["insecureSkipTLSVerify"] = true

@@ -16,7 +16,7 @@ import http from 'k6/http';
 import { transaction } from 'k6/x/resilience';
 const base = __ENV.TARGET_URL;
 const twice = { tries: 2, wait: '10ms' };
-export default function () {
+export default async function () {
   const of = (name) => base + '/' + name;
   transaction('at once', (tx) => { http.get(of('ok')); tx.completed(); }, twice);
   transaction('second time', (tx) => { const r = http.get(of('first-fails')); tx.completed(r.status === 200); }, twice);
@@ -25,6 +25,10 @@ export default function () {
   let n = 0;
   transaction('throws once', (tx) => { if (n++ === 0) throw new Error('once'); tx.completed(); }, twice);
   transaction('not looked at', () => http.get(of('fails-first')), twice);
+  await transaction('async second time', async (tx) => { const r = await http.asyncRequest('GET', of('async-first-fails')); tx.completed(r.status === 200); }, twice);
+  await transaction('async in vain', async (tx) => { await http.asyncRequest('GET', of('broken')); tx.completed(false); }, twice);
+  let m = 0;
+  await transaction('async throws once', async (tx) => { if (m++ === 0) throw new Error('once'); tx.completed(); }, twice);
   transaction('only once', (tx) => { http.get(of('broken')); tx.completed(); });
   transaction('expected', (tx) => { http.get(of('broken')); tx.accepted(); tx.completed(); }, twice);
 }
@@ -41,7 +45,7 @@ func TestK6Retries(t *testing.T) {
 		asked[r.URL.Path]++
 		first := asked[r.URL.Path] == 1
 		switch {
-		case r.URL.Path == "/broken", (r.URL.Path == "/first-fails" || r.URL.Path == "/fails-first") && first:
+		case r.URL.Path == "/broken", (r.URL.Path == "/first-fails" || r.URL.Path == "/fails-first" || r.URL.Path == "/async-first-fails") && first:
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case r.URL.Path == "/first-wrong" && first:
 			_, _ = w.Write([]byte("wrong"))
@@ -55,6 +59,7 @@ func TestK6Retries(t *testing.T) {
 		"at once": {true, true, true, false}, "second time": {true, true, true, true}, "wrong at first": {true, true, true, true},
 		"in vain": {false, false, false, false}, "throws once": {true, true, true, true}, "only once": {false, true, false, false},
 		"expected": {true, true, true, false}, "not looked at": {true, true, true, true},
+		"async second time": {true, true, true, true}, "async in vain": {false, false, false, false}, "async throws once": {true, true, true, true},
 	} {
 		accepted, outcome := out.sum(measure.MetricTransaction, inTransaction(name)), out.sum(measure.MetricOutcome, inTransaction(name))
 		retried := out.sum(measure.MetricRetried, inTransaction(name))
@@ -64,7 +69,7 @@ func TestK6Retries(t *testing.T) {
 		require.Equal(t, want.tried, retried.Count == 1, "%s: tried", name)
 		require.Equal(t, want.degraded, retried.Failed == 1, "%s: degraded", name)
 	}
-	require.Equal(t, map[string]int{"/ok": 1, "/first-fails": 2, "/fails-first": 2, "/first-wrong": 2, "/broken": 4}, asked)
+	require.Equal(t, map[string]int{"/ok": 1, "/first-fails": 2, "/fails-first": 2, "/first-wrong": 2, "/async-first-fails": 2, "/broken": 6}, asked)
 	require.GreaterOrEqual(t, out.sum(measure.MetricTransaction, inTransaction("second time")).Min, 10.0)
 	require.EqualValues(t, 1, out.sum(measure.MetricIteration, nil).Count)
 }
@@ -82,8 +87,4 @@ func TestK6RetriesMisused(t *testing.T) {
 		require.Len(t, thrown, 1, options)
 		require.Contains(t, thrown[0].Attrs["message"], want)
 	}
-	script := "import { transaction } from 'k6/x/resilience';\nexport default async function () { await transaction('x', async () => 1, {tries: 2}) }"
-	thrown := runScript(t, scriptTo(t, "http://127.0.0.1:1", script, plan.Profile{Grace: seconds(20)})).events(measure.EventException)
-	require.Len(t, thrown, 1)
-	require.Contains(t, thrown[0].Attrs["message"], "can not be asynchronous")
 }

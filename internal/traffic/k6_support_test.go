@@ -19,6 +19,10 @@ import (
 const asK6 = "RESILIENCE_TEST_AS_K6"
 
 func TestMain(m *testing.M) {
+	if script := os.Getenv(asProber); script != "" {
+		daemon(script)
+		return
+	}
 	if os.Getenv(asK6) != "" {
 		cmd.Execute()
 		return

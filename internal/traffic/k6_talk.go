@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"resilience/internal/measure"
@@ -21,6 +22,8 @@ type conversation struct {
 	settings    plan.Settings
 	emit        func(measure.Batch) error
 	credentials *Authorizer
+	hear        func(measure.Frame) error // of kinds that are only for canaries; may be nil
+	greeted     atomic.Bool               // the child has begun
 
 	mu     sync.Mutex // writes
 	began  int64      // when the test began to send, Unix nanoseconds; 0 when it did not
@@ -35,6 +38,7 @@ func (c *conversation) run(ctx context.Context) error {
 	if err := c.greet(); err != nil {
 		return err
 	}
+	c.greeted.Store(true)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go c.refresh(ctx)
@@ -84,6 +88,10 @@ func (c *conversation) take(frame measure.Frame) error {
 	case measure.FrameEnd:
 		c.ended = true
 		return frame.Decode(&c.end)
+	case measure.FrameFree, measure.FrameProbed:
+		if c.hear != nil {
+			return c.hear(frame)
+		}
 	}
 	return nil
 }
