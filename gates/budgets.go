@@ -83,28 +83,53 @@ func (j *judge) askSummaries() {
 func (j *judge) budgets() (all []Budget) {
 	for _, own := range j.promises {
 		p := own.promise
-		b := Budget{Objective: p.Name, Share: p.Share, Over: p.Over.Seconds(), Burns: []Burn{}, Reason: p.missing}
-		if !p.valid() {
-			all = append(all, b)
-			continue
-		}
-		b.Nines, b.Downtime = p.Nines(), p.Downtime().Seconds()
-		if r := p.Revenue; r != nil {
-			b.Cost = &Cost{Currency: r.Currency, PerMinute: r.PerMinute, Budget: r.Lost(1, p.Downtime())}
-		}
-		if own.acc != nil {
-			r := j.now.reading(own.acc, "")
-			b.add(p.Objective, Tally{r.count - r.failed, r.count}, time.Duration(r.running.length()), true)
-		}
-		for _, window := range slices.Sorted(maps.Keys(p.windows)) {
-			b.add(p.Objective, p.windows[window], window, false)
-		}
-		for _, r := range p.Firing(func(w time.Duration) (Tally, bool) { t, known := p.windows[w]; return t, known }, summaryConfidence) {
-			b.Firing = append(b.Firing, Fired{r.Severity, r.Burn, r.Long.Seconds(), r.Short.Seconds()})
+		b := p.Objective.promised()
+		b.Reason = p.missing
+		if p.valid() {
+			if own.acc != nil {
+				r := j.now.reading(own.acc, "")
+				b.add(p.Objective, Tally{r.count - r.failed, r.count}, time.Duration(r.running.length()), true)
+			}
+			b.count(p.Objective, p.windows)
 		}
 		all = append(all, b)
 	}
 	return all
+}
+
+// Budget sums up the objective by the events in windows that end now, those of
+// [BurnWindows] or some of them.
+func (o Objective) Budget(windows map[time.Duration]Tally) Budget {
+	b := o.promised()
+	if !o.valid() {
+		b.Reason = "the objective " + o.Name + " promises nothing that can be judged"
+		return b
+	}
+	b.count(o, windows)
+	return b
+}
+
+// promised is what the objective says by itself.
+func (o Objective) promised() Budget {
+	b := Budget{Objective: o.Name, Share: o.Share, Over: o.Over.Seconds(), Burns: []Burn{}}
+	if !o.valid() {
+		return b
+	}
+	b.Nines, b.Downtime = o.Nines(), o.Downtime().Seconds()
+	if r := o.Revenue; r != nil {
+		b.Cost = &Cost{Currency: r.Currency, PerMinute: r.PerMinute, Budget: r.Lost(1, o.Downtime())}
+	}
+	return b
+}
+
+// count notes the events of all windows and the rules that fire.
+func (b *Budget) count(o Objective, windows map[time.Duration]Tally) {
+	for _, window := range slices.Sorted(maps.Keys(windows)) {
+		b.add(o, windows[window], window, false)
+	}
+	for _, r := range o.Firing(func(w time.Duration) (Tally, bool) { t, known := windows[w]; return t, known }, summaryConfidence) {
+		b.Firing = append(b.Firing, Fired{r.Severity, r.Burn, r.Long.Seconds(), r.Short.Seconds()})
+	}
 }
 
 // add notes the events of one window; nothing is known of one without any.
