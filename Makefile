@@ -12,10 +12,11 @@ CLUSTER_EXEC  ?=
 BUSYBOX  ?=
 INFLUXD  ?= $(shell command -v influxd)
 TRIALS   ?= 200
+CANARY_TRIALS ?= 100
 OUTAGE   ?= 60s
 ROLLOUTS ?= 2000
 
-.PHONY: help build image demo grafana grafana-down boards-types boards-test test race engines servers trials bench bench-gates outage cluster-test fuzz lint fmt clean
+.PHONY: help build image demo grafana grafana-down boards-types boards-test page-test test race engines servers trials canary-trials bench bench-gates outage cluster-test fuzz lint fmt clean
 .NOTPARALLEL: # tests and the demo measure time: one thing at once
 
 help: ## list the targets
@@ -54,6 +55,9 @@ boards-test: ## load the boards in the Grafana of GRAFANA_URL, after a demo: wan
 	@test -n "$(GRAFANA_URL)" || { echo 'give GRAFANA_URL: a Grafana with the boards, and an InfluxDB with a demo (make grafana, make demo)'; exit 2; }
 	@$(install-boards-check) && GRAFANA_URL="$(GRAFANA_URL)" node dashboards/check/grafana.mjs "$(BOARDS_CHECK)" bin/boards
 
+page-test: ## check the status page of a canary with axe in a browser: wants npm and Chromium
+	@$(install-boards-check) && PAGE_CHECK="$(BOARDS_CHECK)" PAGE_OUT="$(CURDIR)/bin/pages" go test -count=1 -v -run '^TestStatusPageInBrowser$$' ./canary
+
 test: lint ## lint, run all tests, nearly all with the race detector, then the demo
 	go test -race -timeout 20m $$(go list ./... | grep -vE '/cmd/|/evidence$$')
 	go test ./gates/evidence # arithmetic, and so much of it that the race detector would take minutes
@@ -68,11 +72,15 @@ engines: ## install Podman and Docker's engine for the tests of containers: as r
 	@.ci/engines
 	@go test -v -run '^TestEngine$$' ./fixtures/containers | grep -E '^ +--- |not tested|with the runtime'; true
 
-servers: ## fetch what tests start: Prometheus from apt, without root, and InfluxDB 1.8, which is built
+servers: ## fetch what tests start: Prometheus from apt, without root, Alertmanager and InfluxDB 1.8, which are built
 	@.ci/servers
 
 trials: ## kill, interrupt and break TRIALS runs, 200 unless given, at random moments
 	TRIALS=$(TRIALS) go test -count=1 -timeout 60m -parallel 6 -run '^TestTrials$$' -v ./cmd/resilience
+
+canary-trials: ## kill a canary and its k6 CANARY_TRIALS times, 100 unless given, let it find outages of the shop and work through a day
+	CANARY_DAY=1 go test -count=1 -timeout 60m -run "^TestDay$$" -v ./canary
+	CANARY_TRIALS=$(CANARY_TRIALS) OUTAGES=5 go test -count=1 -timeout 60m -run '^TestCanary(Trials|FindsOutages)$$' -v ./cmd/resilience
 
 outage: ## let InfluxDB hang for OUTAGE, 60s unless given, while a run and a stream write to it
 	OUTAGE=$(OUTAGE) go test -count=1 -timeout 30m -run '^TestPausedInfluxDB$$' -v ./internal/store

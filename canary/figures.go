@@ -97,7 +97,7 @@ func (f *Figures) serve(s State, c plan.Canary, o *Observation) error {
 	for key, serving := range by {
 		f.Served[key] = serving.sorted()
 	}
-	o.Unseen = Unseen(tried, o.From, o.To, 2*max(width, longest(c)))
+	o.Unseen = Unseen(tried, o.From, o.To, 2*max(width, shortest(c)))
 	return nil
 }
 

@@ -29,13 +29,23 @@ const socketExtension = ".sock"
 func ackCommand(s *streams) *cobra.Command {
 	var by string
 	cmd := &cobra.Command{
-		Use:   "ack [RUN] [DISRUPTION|ALERT]",
+		Use:   "ack [RUN] [DISRUPTION|ALERT|INCIDENT]",
 		Short: "Say that somebody noticed",
 		Long: `ack tells a run that goes on that somebody knows that something is wrong, for
 the gate "acknowledgement <= 5m during NAME". Without RUN it is the one that
-goes on in this folder; without a disruption or alert it is whatever there is.`,
+goes on in this folder; without a disruption or alert it is whatever there is.
+It tells a canary of this folder, too: of an incident by its id or its rule.`,
 		Args: cobra.MaximumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				canary, is, err := ackIncident(cmd.Context(), strings.Join(args, ""), by)
+				if err == nil && is {
+					fmt.Fprintf(s.out, "acknowledged %s\n", canary)
+				}
+				if err != nil || is {
+					return err
+				}
+			}
 			socket, name, err := whatToAck(args)
 			if err != nil {
 				return err

@@ -54,7 +54,10 @@ func siteOf(s conduct.Site) disrupt.Site {
 
 // newTraffic chooses the engine: k6 for a script, vegeta for requests.
 func newTraffic(s plan.Stream) (conduct.Traffic, error) {
-	_, profile := s.Test.Kind()
+	kind, profile := s.Test.Kind()
+	if kind == plan.KindCanary {
+		return canaryTraffic{s}, nil
+	}
 	if profile.Script == "" {
 		return traffic.NewRequests(s)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -43,7 +44,7 @@ var yamlBlock = regexp.MustCompile("(?ms)^(?:<!-- ([a-z]+) -->\n)?```yaml\n(.*?)
 // TestExamples loads every example of the pages: plans as they are, and parts
 // within the skeleton.
 func TestExamples(t *testing.T) {
-	for path, least := range map[string]int{"../../docs/disruptions.md": 11, "../../docs/gates.md": 8, "../../docs/telemetry.md": 3, "../../docs/influxdb.md": 1, "../../docs/distribute.md": 3, "../../docs/otlp.md": 1, "../../docs/tenants.md": 3, "../../README.md": 4} {
+	for path, least := range map[string]int{"../../docs/disruptions.md": 11, "../../docs/gates.md": 8, "../../docs/telemetry.md": 3, "../../docs/influxdb.md": 1, "../../docs/distribute.md": 3, "../../docs/otlp.md": 1, "../../docs/tenants.md": 3, "../../docs/canary.md": 8, "../../docs/status-page.md": 2, "../../README.md": 4} {
 		page := readPage(t, path)
 		blocks := yamlBlock.FindAllStringSubmatch(page, -1)
 		require.Equal(t, strings.Count(page, "```yaml"), len(blocks), "a block is not closed")
@@ -62,6 +63,8 @@ func example(t *testing.T, mark, text string) {
 		require.NoError(t, load(t, text), "%s", text)
 	case "part":
 		require.NoError(t, load(t, completed(t, text)), "%s", text)
+	case "canary": // keys of it
+		require.NoError(t, load(t, withCanary(t, text)), "%s", text)
 	case "disruption": // items of a list of them
 		require.NoError(t, load(t, completed(t, "disruptions:\n"+text)), "%s", text)
 	case "workflow": // steps of a pipeline
@@ -82,6 +85,14 @@ func example(t *testing.T, mark, text string) {
 		}
 		require.NoError(t, yaml.Unmarshal([]byte(text), &role))
 		require.NotEmpty(t, role.Rules)
+	case "rules": // of Prometheus
+		var rules []struct{ Alert, Expr string }
+		require.NoError(t, yaml.Unmarshal([]byte(text), &rules))
+		for _, r := range rules {
+			require.NotEmpty(t, r.Alert)
+			require.Contains(t, r.Expr, "resilience_canary_") // which are listed in the same page, as a test of canary sees to
+		}
+		require.NotEmpty(t, rules)
 	case "alertmanager": // its own configuration
 		var receivers struct {
 			Receivers []struct {
@@ -113,6 +124,32 @@ func load(t *testing.T, text string) error {
 	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "tenants.csv"), []byte(csv), 0o600))
 	_, err := plan.Load(path, plan.Options{Scenarios: isScenario, Getenv: func(string) (string, bool) { return "", false }})
 	return err
+}
+
+// canarySkeleton is what examples of keys of a canary leave out.
+const canarySkeleton = `
+name: shop
+secrets: {canary: {env: A}, pager: {env: B}, slack: {env: C}}
+tenants: {file: tenants.csv}
+targets: {production: {url: "http://10.0.0.1"}}
+objectives: {orders: {share: 99.9%, of: order}}
+canary:
+  target: production
+  script: checkout.js
+  tenants: all
+  transactions: {order: {every: 1m}}
+`
+
+// withCanary adds to keys of a canary what they leave out.
+func withCanary(t *testing.T, keys string) string {
+	t.Helper()
+	var whole, given map[string]any
+	require.NoError(t, yaml.Unmarshal([]byte(canarySkeleton), &whole))
+	require.NoError(t, yaml.Unmarshal([]byte(keys), &given))
+	maps.Copy(whole["canary"].(map[string]any), given)
+	text, err := yaml.Marshal(whole)
+	require.NoError(t, err)
+	return string(text)
 }
 
 // completed adds to a part of a plan what it leaves out. Keys of a phase may

@@ -38,7 +38,7 @@ func dryRun(ctx context.Context, w io.Writer, p plan.Plan, names []string, o run
 		if err := gateTable(w, p, phase, slots); err != nil {
 			return err
 		}
-		foreseen(w, phase, slots)
+		foreseen(w, p, phase, slots)
 	}
 	if len(p.FailureModes) > 0 {
 		fmt.Fprintln(w)
@@ -61,7 +61,7 @@ func timeLine(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot, ann
 	fmt.Fprintln(t, "FROM\tTO\tWHAT\t\tTRAFFIC")
 	for _, test := range phase.Tests {
 		kind, profile := test.Kind()
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", time.Duration(test.Start), test.End(), kind, test.Name, amount(profile))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", time.Duration(test.Start), test.End(), kind, test.Name, amount(shaped(p, test, "")))
 		if profile.Warmup > 0 {
 			fmt.Fprintf(t, "%s\t%s\twarm-up\t%s\tnot judged\n", time.Duration(test.Start), test.WarmupEnd(), test.Name)
 		}
@@ -70,6 +70,26 @@ func timeLine(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot, ann
 		fmt.Fprintln(t, line)
 	}
 	return t.Flush()
+}
+
+// shaped gives the profile of a test. That of a canary is the rate of its schedule,
+// or of one transaction in it.
+func shaped(p plan.Plan, test plan.Test, transaction string) plan.Profile {
+	_, profile := test.Kind()
+	if test.Canary == nil {
+		return profile
+	}
+	schedule, err := p.CanarySchedule(test.Canary.Tenants)
+	if err != nil { // whoever runs it is told
+		return profile
+	}
+	profile.VUs = 0
+	for _, s := range schedule {
+		if transaction == "" || transaction == s.Name {
+			profile.Rate += plan.Rate(float64(max(1, len(s.As))) / time.Duration(s.Every).Seconds())
+		}
+	}
+	return profile
 }
 
 // amount says how much a profile sends.
@@ -91,7 +111,7 @@ func gateTable(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot) er
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "GATE\tSAMPLES\tNEEDED\tWHAT THEY CAN SHOW")
 	for _, g := range phase.Gates {
-		samples, known := expected(phase, slots, g.Gate)
+		samples, known := expected(p, phase, slots, g.Gate)
 		if q, asked := p.Queries[g.Gate.SLI]; asked {
 			samples, known = looks(phase, slots, g.Gate, q)
 		}
@@ -111,13 +131,13 @@ func gateTable(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot) er
 
 // foreseen tells what the comparison of both arms and the watch of a phase could
 // find, and in how much time.
-func foreseen(w io.Writer, phase plan.Phase, slots []plan.Slot) {
+func foreseen(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot) {
 	planned := gates.Planned{Baseline: phase.Baseline.Target != "", Steady: steadily(phase, slots)}
 	if phase.Watch != nil {
 		planned.FalseAlarms = float64(phase.Watch.FalseAlarms)
 	}
 	planned.Rate = func(g gates.Gate) (float64, bool) {
-		samples, known := expected(phase, slots, g)
+		samples, known := expected(p, phase, slots, g)
 		return float64(samples) / planned.Steady.Seconds(), known && planned.Steady > 0
 	}
 	list := slices.DeleteFunc(phase.Sentences(), func(g gates.Gate) bool { return g.Waiver.Active(time.Now()) })
@@ -162,13 +182,13 @@ func critical(phase plan.Phase, slots []plan.Slot) (n int) {
 // expected estimates the samples a gate will get: the arrivals of its tests in
 // its period. An iteration of a script makes at least one attempt; how many it
 // makes only the script knows.
-func expected(phase plan.Phase, slots []plan.Slot, g gates.Gate) (samples uint64, known bool) {
+func expected(p plan.Plan, phase plan.Phase, slots []plan.Slot, g gates.Gate) (samples uint64, known bool) {
 	if gates.OfTimes(g) || g.SLI == "budget" || g.SLI == "composed" {
 		return 0, false
 	}
 	sum := 0.0
 	for _, test := range phase.Tests {
-		_, profile := test.Kind()
+		profile := shaped(p, test, g.Of)
 		if _, ok := profile.Total(); !ok || !profile.Open() {
 			return 0, false
 		}

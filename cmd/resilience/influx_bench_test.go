@@ -99,7 +99,7 @@ func (r *relay) Write(some []byte) (int, error) {
 	if rate := r.rate.Load(); rate > 0 {
 		r.line.Lock()
 		defer r.line.Unlock()
-		time.Sleep(time.Duration(len(some)) * time.Second / time.Duration(rate))
+		<-time.After(time.Duration(len(some)) * time.Second / time.Duration(rate)) // so slow is the link
 	}
 	return len(some), nil
 }

@@ -39,6 +39,9 @@ func choosePhases(p plan.Plan, name string, all bool) ([]string, error) {
 	if all && name != "" {
 		return nil, &usageError{"--phase and --all exclude each other"}
 	}
+	if len(p.Phases) == 0 {
+		return nil, &usageError{"the plan has no phases to run; its canary is run by `resilience canary`"}
+	}
 	var names []string
 	for _, phase := range p.Phases {
 		if phase.Name == name {

@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"resilience/internal/plan"
 )
 
 func validateCommand(s *streams) *cobra.Command {
@@ -17,15 +20,29 @@ func validateCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(s.out, "%s: valid; phases:", args[0])
-			for _, phase := range p.Phases {
-				fmt.Fprintf(s.out, " %s (tests: %d, disruptions: %d, gates: %d)", phase.Name, len(phase.Tests), len(phase.Disruptions), len(phase.Gates))
-			}
-			fmt.Fprintln(s.out)
+			fmt.Fprintf(s.out, "%s: valid;%s\n", args[0], summary(p))
 			untestable(s.out, p, p.Phases)
 			return nil
 		},
 	}
 	varFlag(cmd, &vars)
 	return cmd
+}
+
+// summary counts what a plan has.
+func summary(p plan.Plan) string {
+	var b strings.Builder
+	for i, phase := range p.Phases {
+		if i == 0 {
+			b.WriteString(" phases:")
+		}
+		fmt.Fprintf(&b, " %s (tests: %d, disruptions: %d, gates: %d)", phase.Name, len(phase.Tests), len(phase.Disruptions), len(phase.Gates))
+	}
+	if c := p.Canary; c != nil {
+		if b.Len() > 0 {
+			b.WriteString(";")
+		}
+		fmt.Fprintf(&b, " canary of %s (transactions: %d, heartbeats: %d, rules: %d, receivers: %d)", c.Target, len(c.Transactions), len(c.Heartbeats), len(c.Alerts), len(c.Receivers))
+	}
+	return b.String()
 }

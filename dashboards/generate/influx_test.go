@@ -94,6 +94,34 @@ func (r someRun) batch() measure.Batch {
 			Attrs: map[string]string{"state": "died"},
 		})
 	}
+	return r.withCanary(batch)
+}
+
+// withCanary adds what a canary writes: windows that are in no phase, and an
+// incident from its beginning to its end.
+func (r someRun) withCanary(batch measure.Batch) measure.Batch {
+	a := measure.NewAggregator("canary", 100)
+	for _, name := range []string{measure.MetricTransaction, measure.MetricOutcome, measure.MetricRetried} {
+		s := measure.Series{Metric: name, Test: "canary", Arm: measure.Candidate, Transaction: "order", Tenant: "acme", Class: "gold", Cell: "eu-1", Region: "eu"}
+		for i := range 10 {
+			a.Ref(s).Add(r.from.Add(time.Duration(i)*time.Second).UnixNano(), float64(i), measure.Fate(i/8)*measure.Failed)
+		}
+	}
+	batch.Windows = append(batch.Windows, a.Take()...)
+	when := func(after time.Duration) string { return r.from.Add(after).UTC().Format(time.RFC3339Nano) }
+	for i, attrs := range []map[string]string{
+		{"state": "opened", "start": when(0), "detected": when(time.Second)},
+		{"state": "acknowledged", "detected": when(time.Second), "acked": when(2 * time.Second)},
+		{"state": "closed", "start": when(0), "end": when(3 * time.Second)},
+	} {
+		attrs["id"], attrs["severity"], attrs["evidence"] = "i", "page", "3 in a row: order in cell eu-1"
+		batch.Events = append(batch.Events, measure.Event{
+			Source: r.id, Seq: uint64(100 + i), At: r.from.Add(time.Duration(i) * time.Second).UnixNano(), Kind: measure.EventIncident, Test: "canary", Arm: measure.Candidate, Name: "orders", Attrs: attrs,
+		})
+	}
+	batch.Events = append(batch.Events, measure.Event{
+		Source: r.id, Seq: 200, At: r.from.UnixNano(), Kind: measure.EventGenerator, Test: "canary", Name: "ended", Attrs: map[string]string{"detail": "killed"},
+	})
 	return batch
 }
 

@@ -14,6 +14,7 @@ var all = map[string]func() board{
 	"run.json":     runBoard,
 	"history.json": historyBoard,
 	"harness.json": harnessBoard,
+	"canary.json":  canaryBoard,
 }
 
 func main() {

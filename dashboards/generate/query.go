@@ -70,8 +70,11 @@ func (s selection) course(tags []string, columns ...string) string {
 }
 
 // perSecond is the mean over the seconds of a point of what each summed up to.
-func (s selection) perSecond(tags []string, column string) string {
-	each := s.inTime().rows(column+` AS "n"`) + grouped(append([]string{"time(1s)"}, quoted(tags)...)) + " fill(none)"
+func (s selection) perSecond(tags []string, column string) string { return s.per("1s", tags, column) }
+
+// per is the mean over such spans of a point of what each summed up to.
+func (s selection) per(span string, tags []string, column string) string {
+	each := s.inTime().rows(column+` AS "n"`) + grouped(append([]string{"time(" + span + ")"}, quoted(tags)...)) + " fill(none)"
 	return fmt.Sprintf(`SELECT mean("n") FROM (%s) WHERE $timeFilter%s fill(none)`, each, grouped(append([]string{"time($__interval)"}, quoted(tags)...)))
 }
 
