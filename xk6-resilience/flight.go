@@ -41,6 +41,8 @@ type flight struct {
 	status   int
 	accepted bool // as far as the status tells
 	followed bool // a redirect that was followed: the request goes on as the next flight
+
+	refusal *measure.Example // of an answer that may not be accepted: k6's trail tells; the session's lock guards it
 }
 
 // Network implements [net.Addr].
@@ -276,6 +278,7 @@ func (v *vu) unmeasured(f *flight) {
 		status, fate := strconv.Itoa(f.status), measure.OK
 		if !f.accepted {
 			fate = measure.Failed
+			v.session.refused(f)
 		}
 		if !f.quiet {
 			v.session.agg.Ref(v.routeSeries(f, status)).Add(f.start.UnixNano(), milliseconds(f.end.Sub(f.start)), fate)

@@ -113,6 +113,9 @@ func (p *sampler) trail(t *httpext.Trail) {
 	if known && !hop {
 		flight.wentWell(refs.request, refs.fate)
 	}
+	if known && refs.fate != measure.OK {
+		p.session.refused(flight)
+	}
 	if known {
 		p.session.closeAll(flight.vu.settle(flight, hop || refs.fate == measure.OK))
 	}

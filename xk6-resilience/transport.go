@@ -46,7 +46,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	f.status, f.accepted = resp.StatusCode, around.accepted(resp.StatusCode)
 	f.answered(req, resp)
 	if !f.accepted {
-		s.refused(f, resp)
+		s.refusing(f, resp)
 	}
 	f.body = body{ReadCloser: resp.Body, transport: t, flight: f, free: free}
 	resp.Body = &f.body
@@ -95,17 +95,26 @@ func (t *transport) failed(f *flight, err error) {
 	t.vu.arrive(f, !timedOut(err))
 }
 
-// refused keeps an example of an answer that was not accepted.
-func (s *session) refused(f *flight, resp *http.Response) {
+// refusing notes an answer that was not accepted, as far as its status tells: it is
+// an example of a failure unless the script turns out to expect it.
+func (s *session) refusing(f *flight, resp *http.Response) {
 	s.keep(func() {
 		status := strconv.Itoa(resp.StatusCode)
 		if f.quiet || f.look || !s.examples.wants("status "+status) {
 			return
 		}
-		s.example(measure.Example{
+		f.refusal = &measure.Example{
 			At: f.start.UnixNano(), Kind: "status " + status, Request: f.describe(), Status: status, TraceID: traceOf(f.req, resp),
-		})
+		}
 	})
+}
+
+// refused keeps the example of an answer that was not accepted. The caller holds
+// the session's lock.
+func (s *session) refused(f *flight) {
+	if f.refusal != nil {
+		s.example(*f.refusal)
+	}
 }
 
 // traceOf is the trace id of an exchange: what was sent, else what came back.

@@ -161,6 +161,7 @@ func requireCustomMetrics(t *testing.T, out *sink, n uint64) {
 }
 
 func requireExamples(t *testing.T, out *sink) {
+	require.Empty(t, out.examples("status 404"), "the script expects it")
 	t.Helper()
 	for _, kind := range []string{"status 503", "check is teapot", "exception", "not completed: plain"} {
 		require.Len(t, out.examples(kind), measure.MaxExamples, kind)
