@@ -76,6 +76,9 @@ func newPost(r plan.Receiver, dir string) (*post, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", kind.name, err)
 		}
+		if err := rehearse(to); err != nil {
+			return nil, fmt.Errorf("%s: %w", kind.name, err)
+		}
 		return &post{receiver: to, hide: hider(kind.keep(r)), http: &http.Client{
 			Timeout: deliveryTimeout,
 			Transport: &http.Transport{
@@ -87,6 +90,23 @@ func newPost(r plan.Receiver, dir string) (*post, error) {
 		}}, nil
 	}
 	return nil, errors.New("is of no kind: give alertmanager, slack, pagerduty or webhook")
+}
+
+// rehearse writes a letter of each kind and sends none, so that a template that does
+// not fit a notice is found before somebody has to be told.
+func rehearse(r receiver) error {
+	now := time.Now()
+	i := Incident{
+		ID: now.UTC().Format("20060102T150405Z") + "-rehearsal", Rule: "rehearsal", Severity: "page", Owner: "nobody", Runbook: "https://runbooks.example/",
+		Start: now.UnixNano(), Detected: now.UnixNano(), Evidence: "3 in a row: rehearsal", Units: []Unit{{Transaction: "rehearsal"}},
+		Bad: 3, Total: 3, Messages: []string{"status 503"}, Agreed: []string{"here"},
+	}
+	for _, kind := range []string{Opened, Reminder, Acknowledged, Closed} {
+		if _, err := r.request(Notice{ID: i.ID + "/" + kind, Key: i.ID, Kind: kind, At: now.UnixNano(), Incident: i}, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // send delivers a letter. Its errors are a *refusal and show no secret.

@@ -167,7 +167,7 @@ func (w *watching) schedule() string {
 // assemble makes the parts. Done lets go of what they hold on disk.
 func (w *watching) assemble() (done func(), err error) {
 	if w.mailer, err = canary.NewMailer(w.state, w.canary.Receivers, w.plan.Dir, func(canary.Notice, int64) {}, w.log.warn); err != nil {
-		return nil, err
+		return nil, &usageError{"canary: " + err.Error()}
 	}
 	if w.prober, done, err = newProber(w.stream, w.emit); err != nil {
 		return nil, err
