@@ -58,8 +58,10 @@ func TestK6Failures(t *testing.T) {
 	require.Equal(t, began, ok.Count)
 	require.Zero(t, ok.Failed)
 	hung := out.sum(measure.MetricRequest, onStep("GET /hang"))
-	require.GreaterOrEqual(t, hung.Min, 299.0, "a timeout has the time it took")
-	require.GreaterOrEqual(t, out.sum(measure.MetricRequest, onStep("GET /stall")).Min, 399.0)
+	// The timeouts are 300 and 400 ms from the start of the request; what k6
+	// calls its duration begins when the connection stands.
+	require.GreaterOrEqual(t, hung.Min, 200.0, "a timeout has the time it took")
+	require.GreaterOrEqual(t, out.sum(measure.MetricRequest, onStep("GET /stall")).Min, 300.0)
 	for _, kind := range []string{"timeout", "connection refused"} {
 		require.NotEmpty(t, out.examples(kind), kind)
 	}

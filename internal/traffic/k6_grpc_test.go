@@ -80,7 +80,7 @@ func TestK6GRPC(t *testing.T) {
 	require.NotEmpty(t, out.examples("grpc Unavailable"))
 	hang := out.sum(measure.MetricRequest, onStep("hang"))
 	require.Equal(t, n, hang.Failed)
-	require.GreaterOrEqual(t, hang.Min, 149.0)
+	require.GreaterOrEqual(t, hang.Min, 100.0) // the timeout of 150 ms counts from before the connection
 }
 
 const callingOnce = `
