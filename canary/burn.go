@@ -17,20 +17,6 @@ import (
 // so that a handful of attempts pages nobody.
 const burnConfidence = 0.95
 
-// BurnRules gives the rules of burn alerts that can open an incident of such a
-// severity: for page those that page, for ticket all of them, since what can not
-// wait has to open one, too. A rule whose rate not even a total outage reaches is
-// left out. Without any, a trigger on the objective never fires.
-func BurnRules(o gates.Objective, severity string) []gates.BurnAlert {
-	var rules []gates.BurnAlert
-	for _, r := range gates.BurnAlerts(o.Over) {
-		if (r.Severity == gates.Page || severity != gates.Page) && r.Burn*o.Allowed() < 1 {
-			rules = append(rules, r)
-		}
-	}
-	return rules
-}
-
 // BurnTrigger reports whether the budget of an objective is spent too fast for a
 // rule of such a severity, and in words. Counts gives the events in the window
 // of such a length that ends now; false when they are not known.

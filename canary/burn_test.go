@@ -52,16 +52,6 @@ func TestBurnTrigger(t *testing.T) {
 	}
 }
 
-func TestBurnRules(t *testing.T) {
-	require.Len(t, BurnRules(promise(), gates.Page), 2)
-	require.Len(t, BurnRules(promise(), gates.Ticket), 3)
-	half := promise()
-	half.Share = 0.9
-	require.Len(t, BurnRules(half, gates.Page), 1, "not even a total outage burns a tenth at 14.4")
-	half.Over = aDay
-	require.Empty(t, BurnRules(half, gates.Ticket), "no rule of the workbook fits into a day")
-}
-
 // TestBurnMeter lets all attempts of one transaction fail for some minutes.
 func TestBurnMeter(t *testing.T) {
 	o := promise()

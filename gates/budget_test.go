@@ -101,6 +101,16 @@ func TestBurnAlerts(t *testing.T) {
 	require.Equal(t, []time.Duration{5 * time.Minute, 30 * time.Minute, time.Hour, 6 * time.Hour, 72 * time.Hour, 28 * day}, BurnWindows(28*day))
 }
 
+func TestBurnRules(t *testing.T) {
+	o := Objective{Share: 0.999, Over: 28 * day}
+	require.Len(t, o.BurnRules(Page), 2)
+	require.Len(t, o.BurnRules(Ticket), 3)
+	o.Share = 0.9
+	require.Len(t, o.BurnRules(Page), 1, "not even a total outage burns a tenth at 14.4")
+	o.Over = day
+	require.Empty(t, o.BurnRules(Ticket), "no rule of the workbook fits into a day")
+}
+
 // burning is a history of one bucket a minute, of n events each, of which the
 // share fails.
 func burning(end int64, minutes, n int, share float64) History {

@@ -53,6 +53,19 @@ func BurnAlerts(over time.Duration) []BurnAlert {
 	return rules
 }
 
+// BurnRules gives the rules of an objective that can tell of such a severity: for
+// [Page] those that page, for any other all of them, since what can not wait has to
+// be told there, too. A rule whose rate not even a total outage reaches is left out.
+func (o Objective) BurnRules(severity string) []BurnAlert {
+	var rules []BurnAlert
+	for _, r := range BurnAlerts(o.Over) {
+		if (r.Severity == Page || severity != Page) && r.Burn*o.Allowed() < 1 {
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
+
 // BurnWindows gives every window whose counts it takes to judge an objective:
 // those of its rules and its own, the shortest first.
 func BurnWindows(over time.Duration) []time.Duration {

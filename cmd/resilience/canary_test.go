@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilience/canary"
+	"resilience/fixtures/servers"
 )
 
 // secretPlan has a secret wherever a plan can have one.
@@ -55,11 +57,21 @@ func TestCanaryKeepsSecrets(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(w.dir, canaryDir)))
 	address := freeAddress(t)
 	w.flags = []string{"--listen", address}
+	var influx *servers.InfluxProcess
+	if servers.HasInfluxd() {
+		influx = servers.StartInfluxDB(t)
+		w.flags = append(w.flags, "--influx", influx.URL)
+	} else {
+		t.Log("not searched: InfluxDB, as there is no influxd; see make servers")
+	}
 	w.write("plan.yaml", strings.ReplaceAll(secretPlan, "%URL%", w.target.URL))
 	w.write("tenants.csv", "name,token_env\nt1,T1\n")
 	secrets := map[string]string{"SERVE": "serve-9d2c", "TARGET": "target-77af", "T1": "tenant-51bb"}
 	for name, value := range secrets {
 		w.env = append(w.env, name+"="+value)
+	}
+	if influx != nil {
+		w.env = append(w.env, "INFLUX_TOKEN="+influx.Token, "INFLUX_ORG="+influx.Org, "INFLUX_BUCKET="+influx.Bucket)
 	}
 	w.down.Store(true)
 	w.start()
@@ -102,6 +114,12 @@ func TestCanaryKeepsSecrets(t *testing.T) {
 		seen = append(seen, text...)
 		return err
 	}))
+	if influx != nil {
+		rows, err := influx.Query(t.Context(), "SELECT * FROM /.*/")
+		require.NoError(t, err)
+		require.Greater(t, len(rows), 20, "what InfluxDB holds was searched")
+		seen = fmt.Append(seen, rows)
+	}
 	require.Greater(t, len(seen), 10_000)
 	for name, value := range secrets {
 		require.False(t, bytes.Contains(seen, []byte(value)), name)

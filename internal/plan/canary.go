@@ -49,16 +49,16 @@ type CanaryHealth struct {
 // CanaryRule says what is an incident. Just one is open at a time for each rule,
 // so that what fails together is told once.
 type CanaryRule struct {
-	Of       Names     `yaml:"of,omitempty"`                  // transactions and heartbeats; default all
-	By       string    `yaml:"by"`                            // transaction: evidence is gathered for each transaction; tenant, class, cell or region: for each of those within it; default cell
-	Open     []Trigger `yaml:"open"`                          // any of them opens an incident; default 3 in a row
-	Close    Trigger   `yaml:"close"`                         // N in a row: so many good ones close it; default 3 in a row
-	Quiet    Duration  `yaml:"quiet"`                         // how long nothing may have failed before it closes; default twice the longest interval
-	Severity string    `yaml:"severity"`                      // page or ticket; default page
-	Owner    string    `yaml:"owner" jsonschema:"required"`   // who answers for it
-	Runbook  string    `yaml:"runbook" jsonschema:"required"` // a URL: what to do
-	To       Names     `yaml:"to" jsonschema:"required"`      // receivers
-	Remind   Duration  `yaml:"remind,omitempty"`              // again after so long, while it is open and nobody has acknowledged; default never
+	Of       Names    `yaml:"of,omitempty"`                  // transactions and heartbeats; default all
+	By       string   `yaml:"by"`                            // transaction: evidence is gathered for each transaction; tenant, class, cell or region: for each of those within it; default cell
+	Open     Triggers `yaml:"open"`                          // any of them opens an incident; default 3 in a row
+	Close    Trigger  `yaml:"close"`                         // N in a row: so many good ones close it; default 3 in a row
+	Quiet    Duration `yaml:"quiet"`                         // how long nothing may have failed before it closes; default twice the longest interval
+	Severity string   `yaml:"severity"`                      // page or ticket; default page
+	Owner    string   `yaml:"owner" jsonschema:"required"`   // who answers for it
+	Runbook  string   `yaml:"runbook" jsonschema:"required"` // a URL: what to do
+	To       Names    `yaml:"to" jsonschema:"required"`      // receivers
+	Remind   Duration `yaml:"remind,omitempty"`              // again after so long, while it is open and nobody has acknowledged; default never
 }
 
 // Severities of rules.
@@ -75,6 +75,9 @@ type Trigger struct {
 	Of   int    // 2 to 10,000
 	Burn string // an objective of the plan, whose budget is spent too fast
 }
+
+// Triggers are one or more pieces of evidence; a single one needs no brackets.
+type Triggers []Trigger
 
 // Receiver is where alerts go. Just one of its kinds is set.
 type Receiver struct {

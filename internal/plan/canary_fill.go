@@ -63,7 +63,7 @@ func (d *decoder) fillCanary(p *Plan) {
 
 func (d *decoder) filledRule(rule CanaryRule, path string, c *Canary) CanaryRule {
 	fill(d, path+".by", &rule.By, defaultBy)
-	fill(d, path+".open", &rule.Open, []Trigger{{Row: defaultRow}})
+	fill(d, path+".open", &rule.Open, Triggers{{Row: defaultRow}})
 	fill(d, path+".close", &rule.Close, Trigger{Row: defaultRow})
 	fill(d, path+".severity", &rule.Severity, defaultSeverity)
 	fill(d, path+".quiet", &rule.Quiet, min(2*c.longest(rule.Of), maxDuration))

@@ -29,9 +29,9 @@ func TestCanaryDefaults(t *testing.T) {
 	}, c.Transactions["order"])
 	require.Equal(t, Duration(15*time.Second), c.Health.Every)
 	require.Equal(t, Heartbeat{Duration(5 * time.Second), Duration(time.Second)}, c.Heartbeats["export"])
-	require.Equal(t, []Trigger{{Row: 3}, {Some: 5, Of: 20}, {Burn: "orders"}}, c.Alerts["orders"].Open)
+	require.Equal(t, Triggers{{Row: 3}, {Some: 5, Of: 20}, {Burn: "orders"}}, c.Alerts["orders"].Open)
 	rest := c.Alerts["rest"]
-	require.Equal(t, []Trigger{{Row: 3}}, rest.Open)
+	require.Equal(t, Triggers{{Row: 4}}, rest.Open, "one alone needs no brackets")
 	require.Equal(t, Trigger{Row: 3}, rest.Close)
 	require.Equal(t, "cell", rest.By)
 	require.Equal(t, Duration(48*time.Hour), rest.Quiet, "twice the day of the backup, which it is about, too")

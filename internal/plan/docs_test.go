@@ -213,6 +213,8 @@ func (p *docs) kind(typ reflect.Type) string {
 		return "date and time"
 	case reflect.TypeFor[Trigger]():
 		return "evidence"
+	case reflect.TypeFor[Triggers]():
+		return "evidence or list of evidence"
 	case reflect.TypeFor[Gate]():
 		return "sentence or " + p.kind(reflect.TypeFor[longGate]())
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+
+	"resilience/gates"
 )
 
 // evidenceBy are the words of by:.
@@ -50,9 +52,14 @@ func (c *checker) evidence(r CanaryRule, p *Canary) {
 		c.wrong("open", "leave it out for 3 in a row", "open is empty: nothing would be an incident")
 	}
 	for i, t := range r.Open {
-		if t.Burn != "" {
-			c.burn(c.under(".open[%d]", i), t.Burn, r, p)
+		if t.Burn == "" {
+			continue
 		}
+		at := c.under(".open[%d]", i)
+		if _, listed := c.values[at.path]; !listed {
+			at = c.under(".open")
+		}
+		c.burn(at, t.Burn, r, p)
 	}
 	if c.given("close") && r.Close.Row == 0 && c.clean("close") {
 		c.wrong("close", "write for example: close: 3 in a row", "an incident is closed by good attempts in a row; got %q", r.Close)
@@ -73,6 +80,8 @@ func (c *checker) burn(at *checker, name string, r CanaryRule, p *Canary) {
 		at.wrong("", "", "the events of %s are counted by queries: a canary burns the budget of what it tries itself", name)
 	case o.Of != "" && !slices.Contains(of, o.Of):
 		at.wrong("", didYouMean(o.Of, slices.Clone(of)), "the objective %s is about %q, which this rule is not about", name, shorten(o.Of))
+	case o.Over > 0 && len(gates.Objective{Share: float64(o.Share), Over: time.Duration(o.Over)}.BurnRules(r.Severity)) == 0:
+		at.wrong("", "promise more, or over more days, or count: 5 of 100", "%s of %s over %s leaves a budget that can not burn fast enough for a %s", o.Share, name, o.Over, r.Severity)
 	}
 }
 

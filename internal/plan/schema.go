@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/invopop/jsonschema"
@@ -107,6 +108,9 @@ func mapped(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{text(), {Ref: "#/$defs/LongBaseline"}}}
 	case reflect.TypeFor[Names]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{text(), {Type: "array", Items: text()}}}
+	case reflect.TypeFor[Triggers]():
+		one := mapped(reflect.TypeFor[Trigger]())
+		return &jsonschema.Schema{AnyOf: append(slices.Clone(one.AnyOf), &jsonschema.Schema{Type: "array", Items: one})}
 	case reflect.TypeFor[map[string]string]():
 		return &jsonschema.Schema{Type: "object", AdditionalProperties: text()}
 	case reflect.TypeFor[[]string]():
