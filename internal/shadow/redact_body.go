@@ -1,0 +1,145 @@
+package shadow
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// keyedDigest begins the digest of a body that was left out. A plain digest of few
+// bytes tells what they are to whoever tries some.
+const keyedDigest = "hmac-sha256:"
+
+// body gives a body without its secrets. One that can not be searched for them is
+// left out: its size and a digest with the key stay.
+func (w *redaction) body(b Body, contentType string) Body {
+	if len(b.Data) == 0 {
+		return b
+	}
+	media, parameters, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		media, _, _ = strings.Cut(strings.ToLower(contentType), ";")
+	}
+	var clean []byte
+	switch {
+	case strings.HasPrefix(media, "multipart/"):
+		if w.secretParts(b, parameters["boundary"]) {
+			return w.leftOut(b)
+		}
+		return b
+	case isJSON(media, b.Data):
+		if b.Cut {
+			return w.leftOut(b)
+		}
+		if clean, err = w.json(withoutBOM(b.Data)); err != nil {
+			return w.leftOut(b)
+		}
+	case isForm(media, b.Data):
+		clean = w.form(b.Data)
+	default:
+		return b
+	}
+	return changed(b, clean)
+}
+
+func changed(b Body, clean []byte) Body {
+	if bytes.Equal(clean, b.Data) {
+		return b
+	}
+	b.Data = clean
+	if !b.Cut {
+		b.Size = int64(len(clean))
+	}
+	return b
+}
+
+func (w *redaction) leftOut(b Body) Body {
+	text := string(b.Data)
+	if b.Cut && b.Digest != "" {
+		text = b.Digest
+	}
+	return Body{Size: b.Size, Cut: true, Digest: keyedDigest + hex.EncodeToString(w.r.mac(text)), Encoding: b.Encoding, Damage: b.Damage}
+}
+
+// isJSON tells JSON by its type, or by how it begins where the type does not say
+// that it is something else.
+func isJSON(media string, data []byte) bool {
+	if media == "application/json" || strings.HasSuffix(media, "+json") || strings.HasSuffix(media, "/json") || strings.Contains(media, "ndjson") || strings.Contains(media, "jsonl") {
+		return true
+	}
+	vague := media == "" || media == "text/plain" || media == "application/octet-stream" || strings.HasSuffix(media, "/x-www-form-urlencoded")
+	start := bytes.TrimLeft(withoutBOM(data), " \t\r\n")
+	return vague && len(start) > 0 && (start[0] == '{' || start[0] == '[')
+}
+
+func withoutBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) }
+
+func isForm(media string, data []byte) bool {
+	if media != "" {
+		return strings.HasSuffix(media, "/x-www-form-urlencoded")
+	}
+	pair, _, _ := bytes.Cut(data, []byte("&"))
+	return bytes.IndexByte(pair, '=') > 0 && bytes.IndexAny(data, " \t\r\n<>") < 0
+}
+
+func (w *redaction) form(data []byte) []byte {
+	pairs := strings.Split(string(data), "&")
+	for i, pair := range pairs {
+		pairs[i] = w.parameter(pair)
+	}
+	return []byte(strings.Join(pairs, "&"))
+}
+
+// secretParts reports whether a form of several parts has one that is a secret, or
+// can not be read to its end.
+func (w *redaction) secretParts(b Body, boundary string) bool {
+	if boundary == "" || b.Cut {
+		return true
+	}
+	parts := multipart.NewReader(bytes.NewReader(b.Data), boundary)
+	for {
+		part, err := parts.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			return false
+		}
+		if err != nil || w.r.secretQuery(part.FormName()) || strings.Contains(part.Header.Get("Content-Type"), "json") {
+			return true
+		}
+	}
+}
+
+// echoes replaces the secrets of an exchange where it repeats them.
+func (w *redaction) echoes(x *Exchange) {
+	for _, secret := range w.secrets {
+		for _, form := range echoForms(secret) {
+			pseudonym := w.r.Pseudonym(secret)
+			x.Request.Target = strings.ReplaceAll(x.Request.Target, form, pseudonym)
+			x.Response.Failure = strings.ReplaceAll(x.Response.Failure, form, pseudonym)
+			for _, h := range []map[string][]string{x.Request.Header, x.Response.Header} {
+				for _, values := range h { // a copy already
+					for i, v := range values {
+						values[i] = strings.ReplaceAll(v, form, pseudonym)
+					}
+				}
+			}
+			for _, b := range []*Body{&x.Request.Body, &x.Response.Body} {
+				if bytes.Contains(b.Data, []byte(form)) {
+					*b = changed(*b, bytes.ReplaceAll(b.Data, []byte(form), []byte(pseudonym)))
+				}
+			}
+		}
+	}
+}
+
+// echoForms are the ways in which a secret is written.
+func echoForms(secret string) []string {
+	forms := []string{secret, url.QueryEscape(secret), url.PathEscape(secret)}
+	slices.Sort(forms)
+	return slices.Compact(forms)
+}

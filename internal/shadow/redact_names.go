@@ -1,0 +1,116 @@
+package shadow
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+)
+
+// secretWords are words that make a name, of a header, a parameter, a field or a
+// cookie, that of a secret: X-Auth-Key, user_pwd.
+var secretWords = []string{"auth", "authorization", "jwt", "session", "sid", "sig", "pwd", "pass", "passwd", "password", "otp", "pin", "cvv", "cvc", "oidc", "bearer"}
+
+// secretParts do so wherever they are in a name, however it is written: apiKey,
+// PHPSESSID, x-amz-security-token.
+var secretParts = []string{
+	"apikey", "accesskey", "secret", "privatekey", "subscriptionkey", "functionskey", "token", "passw", "passphrase", "credential", "authoriz",
+	"sessionid", "sessid", "sessionkey", "signature", "csrf", "xsrf", "clientcert", "authkey", "xauth",
+}
+
+// plainNames look like those of secrets and are not.
+var plainNames = []string{
+	"pagetoken", "nextpagetoken", "nexttoken", "continuationtoken", "synctoken", "tokentype", "tokens", "maxtokens", "totaltokens", "prompttokens", "completiontokens",
+	"wwwauthenticate", "proxyauthenticate", "accesscontrolallowcredentials", "sessionid64", "author", "authority",
+}
+
+// isSecretName reports whether what has this name is a secret.
+func isSecretName(name string) bool {
+	joined := joinedName(name)
+	if slices.Contains(plainNames, joined) {
+		return false
+	}
+	if slices.ContainsFunc(secretParts, func(part string) bool { return strings.Contains(joined, part) }) {
+		return true
+	}
+	return slices.ContainsFunc(wordsOf(name), func(word string) bool { return slices.Contains(secretWords, word) })
+}
+
+// joinedName is a name in lower case without what joins its words.
+func joinedName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
+}
+
+// wordsOf splits "X-Auth-Key", "auth_key" and "authKey" into words.
+func wordsOf(name string) []string {
+	var words []string
+	start, lower := 0, false
+	add := func(end int) {
+		if end > start {
+			words = append(words, strings.ToLower(name[start:end]))
+		}
+	}
+	for i, r := range name {
+		switch {
+		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
+			add(i)
+			start, lower = i+len(string(r)), false
+		case unicode.IsUpper(r) && lower:
+			add(i)
+			start, lower = i, false
+		default:
+			lower = unicode.IsLower(r)
+		}
+	}
+	add(len(name))
+	return words
+}
+
+// isSessionName reports whether a cookie of this name tells of a session.
+func isSessionName(name string) bool {
+	joined := joinedName(name)
+	return strings.Contains(joined, "sess") || strings.HasSuffix(joined, "sid") || strings.Contains(joined, "auth") ||
+		strings.Contains(joined, "token") && !strings.Contains(joined, "csrf") && !strings.Contains(joined, "xsrf")
+}
+
+// nameCache remembers which names are secret: there are few names and many
+// exchanges.
+type nameCache struct {
+	mutex sync.RWMutex
+	known map[string]bool
+}
+
+// mostNames are remembered.
+const mostNames = 4096
+
+func (c *nameCache) isSecret(name string) bool {
+	c.mutex.RLock()
+	secret, known := c.known[name]
+	c.mutex.RUnlock()
+	if known {
+		return secret
+	}
+	secret = isSecretName(shortened(name, maxRoute))
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	if c.known == nil || len(c.known) >= mostNames {
+		c.known = map[string]bool{}
+	}
+	c.known[strings.Clone(name)] = secret
+	return secret
+}
+
+// secretQuery reports whether a query parameter or a field of a form is a secret.
+func (r *Redactor) secretQuery(name string) bool {
+	return r.query[strings.ToLower(name)] || r.names.isSecret(name)
+}
+
+// secretHeader reports whether all values of a header are secrets.
+func (r *Redactor) secretHeader(name string) bool {
+	return r.headers[strings.ToLower(name)] || r.names.isSecret(name)
+}

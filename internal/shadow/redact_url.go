@@ -1,0 +1,90 @@
+package shadow
+
+import (
+	"net/url"
+	"strings"
+)
+
+// url replaces the user of URLs and secret parameters, in a URL or in a text that
+// has some. All else stays as it is, byte by byte.
+func (w *redaction) url(text string) string {
+	text = w.userinfo(text)
+	if !strings.ContainsAny(text, "?#;") {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		start := strings.IndexAny(text, "?#;&")
+		if start < 0 {
+			break
+		}
+		b.WriteString(text[:start+1])
+		text = text[start+1:]
+		end := strings.IndexAny(text, "?#;& \t<>\"")
+		if end < 0 {
+			end = len(text)
+		}
+		b.WriteString(w.parameter(text[:end]))
+		text = text[end:]
+	}
+	b.WriteString(text)
+	return b.String()
+}
+
+// parameter redacts one of a query, a fragment, a form or a path: "name=value".
+func (w *redaction) parameter(pair string) string {
+	name, value, found := strings.Cut(pair, "=")
+	if !found || value == "" || !w.r.secretQuery(unescaped(name)) {
+		if found && strings.Contains(value, "%3A%2F%2F") { // a URL as a parameter of another
+			if inner := unescaped(value); w.url(inner) != inner {
+				return name + "=" + url.QueryEscape(w.url(inner))
+			}
+		}
+		return pair
+	}
+	slash := "" // after a parameter of a path comes the rest of it
+	if i := strings.IndexByte(value, '/'); i >= 0 && !strings.ContainsAny(value, "+=") && strings.EqualFold(name, "jsessionid") {
+		value, slash = value[:i], value[i:]
+	}
+	return name + "=" + w.hide(unescaped(value)) + slash
+}
+
+func unescaped(s string) string {
+	if plain, err := url.QueryUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+// userinfo replaces the user and the password of URLs: "https://pn-...@host/".
+func (w *redaction) userinfo(text string) string {
+	if !strings.Contains(text, "@") {
+		return text
+	}
+	if !strings.Contains(text, "//") { // a host, unless it is a path
+		at := strings.LastIndexByte(text, '@')
+		if strings.ContainsAny(text[:at], "/? ") {
+			return text
+		}
+		return w.hide(text[:at]) + text[at:]
+	}
+	var b strings.Builder
+	for {
+		start := strings.Index(text, "//")
+		if start < 0 {
+			break
+		}
+		b.WriteString(text[:start+2])
+		text = text[start+2:]
+		end := strings.IndexAny(text, "/?# \t<>\"")
+		if end < 0 {
+			end = len(text)
+		}
+		if at := strings.LastIndexByte(text[:end], '@'); at >= 0 {
+			b.WriteString(w.hide(text[:at]))
+			text = text[at:]
+		}
+	}
+	b.WriteString(text)
+	return b.String()
+}
