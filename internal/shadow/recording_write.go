@@ -16,9 +16,9 @@ import (
 // Writer writes a recording. It is a [Sink] that several goroutines may use.
 //
 // Exchanges may come out of order: two blocks wait in memory, and the earlier
-// half of what they hold is written when they are full. So what comes up to a
-// block late (1 MiB or 4,096 exchanges) is in order of time in the whole file, and
-// what comes later than that is in order within its block.
+// one is written when they are full. So what comes up to a block late (1 MiB or
+// 4,096 exchanges) is in order of time in the whole file, and what comes later than
+// that is in order within its block. What Flush writes waits no longer.
 type Writer struct {
 	mutex   sync.Mutex
 	file    *os.File
@@ -74,8 +74,8 @@ func (w *Writer) Write(x Exchange) error {
 	}
 	w.waiting = append(w.waiting, x)
 	w.weight += weight(&x)
-	if w.weight >= 2*blockRaw || len(w.waiting) >= 2*blockCount {
-		w.drain(w.weight / 2)
+	if w.full() {
+		w.drain(w.full)
 	}
 	return w.err
 }
@@ -85,7 +85,7 @@ func (w *Writer) Write(x Exchange) error {
 func (w *Writer) Flush() error {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	w.drain(0)
+	w.drain(w.waits)
 	return w.err
 }
 
@@ -96,7 +96,7 @@ func (w *Writer) Close() error {
 	if errors.Is(w.err, os.ErrClosed) {
 		return nil
 	}
-	w.drain(0)
+	w.drain(w.waits)
 	w.writeIndex()
 	err := errors.Join(w.err, w.packer.Close(), w.file.Close())
 	w.err = fmt.Errorf("the recording %s: %w", w.file.Name(), os.ErrClosed)
@@ -110,17 +110,17 @@ func (w *Writer) Count() uint64 {
 	return w.count + uint64(len(w.waiting))
 }
 
-// drain writes the earliest exchanges until those that wait weigh no more than
-// keep.
-func (w *Writer) drain(keep int) {
+func (w *Writer) full() bool  { return w.weight >= 2*blockRaw || len(w.waiting) >= 2*blockCount }
+func (w *Writer) waits() bool { return len(w.waiting) > 0 }
+
+// drain writes the earliest exchanges, a block at a time, as long as there is need.
+func (w *Writer) drain(need func() bool) {
 	slices.SortStableFunc(w.waiting, func(a, b Exchange) int { return cmp.Compare(a.At.UnixNano(), b.At.UnixNano()) })
-	done := 0
-	for done < len(w.waiting) && (w.weight > keep || len(w.waiting)-done > blockCount) && w.err == nil {
-		n, size := oneBlock(w.waiting[done:])
-		w.writeBlock(w.waiting[done : done+n])
-		done, w.weight = done+n, w.weight-size
+	for need() && w.err == nil {
+		n, size := oneBlock(w.waiting)
+		w.writeBlock(w.waiting[:n])
+		w.waiting, w.weight = slices.Delete(w.waiting, 0, n), w.weight-size
 	}
-	w.waiting = slices.Delete(w.waiting, 0, done)
 }
 
 // oneBlock gives how many exchanges make the next block, and their weight.
