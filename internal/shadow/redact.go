@@ -106,7 +106,7 @@ func (r *Redactor) Redact(x Exchange) Exchange {
 	x.Request.Header = w.header(x.Request.Header)
 	x.Response.Header = w.header(x.Response.Header)
 	x.Request.Target = w.url(x.Request.Target)
-	x.Request.Host = w.userinfo(x.Request.Host)
+	x.Request.Host = w.host(x.Request.Host)
 	x.Response.Failure = w.url(x.Response.Failure)
 	x.Request.Body = w.body(x.Request.Body, x.Request.Header.Get("Content-Type"))
 	x.Response.Body = w.body(x.Response.Body, x.Response.Header.Get("Content-Type"))

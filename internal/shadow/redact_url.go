@@ -20,10 +20,7 @@ func (w *redaction) url(text string) string {
 		}
 		b.WriteString(text[:start+1])
 		text = text[start+1:]
-		end := strings.IndexAny(text, "?#;& \t<>\"")
-		if end < 0 {
-			end = len(text)
-		}
+		end := before(text, "?#;& \t<>\"")
 		b.WriteString(w.parameter(text[:end]))
 		text = text[end:]
 	}
@@ -56,17 +53,18 @@ func unescaped(s string) string {
 	return s
 }
 
+// host replaces the user before a host.
+func (w *redaction) host(host string) string {
+	if at := strings.LastIndexByte(host, '@'); at >= 0 {
+		return w.hide(host[:at]) + host[at:]
+	}
+	return host
+}
+
 // userinfo replaces the user and the password of URLs: "https://pn-...@host/".
 func (w *redaction) userinfo(text string) string {
-	if !strings.Contains(text, "@") {
+	if !strings.Contains(text, "@") || !strings.Contains(text, "//") {
 		return text
-	}
-	if !strings.Contains(text, "//") { // a host, unless it is a path
-		at := strings.LastIndexByte(text, '@')
-		if strings.ContainsAny(text[:at], "/? ") {
-			return text
-		}
-		return w.hide(text[:at]) + text[at:]
 	}
 	var b strings.Builder
 	for {
@@ -76,15 +74,34 @@ func (w *redaction) userinfo(text string) string {
 		}
 		b.WriteString(text[:start+2])
 		text = text[start+2:]
-		end := strings.IndexAny(text, "/?# \t<>\"")
-		if end < 0 {
-			end = len(text)
-		}
-		if at := strings.LastIndexByte(text[:end], '@'); at >= 0 {
+		if at := userEnd(text); at >= 0 {
 			b.WriteString(w.hide(text[:at]))
 			text = text[at:]
 		}
 	}
 	b.WriteString(text)
 	return b.String()
+}
+
+// userEnd is the place of the @ after the user of a URL, -1 without one. A password
+// may have a slash that somebody forgot to escape: then what looks like a port is
+// none.
+func userEnd(text string) int {
+	authority := text[:before(text, "/?# \t<>\"")]
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		return at
+	}
+	colon := strings.LastIndexByte(authority, ':')
+	if colon < 0 || strings.Trim(authority[colon+1:], "0123456789") == "" || strings.HasSuffix(authority, "]") {
+		return -1
+	}
+	return strings.LastIndexByte(text[:before(text, " \t<>\"")], '@')
+}
+
+// before is how much of a text stands before any of some characters.
+func before(text, any string) int {
+	if i := strings.IndexAny(text, any); i >= 0 {
+		return i
+	}
+	return len(text)
 }
