@@ -1,5 +1,10 @@
 package shadow
 
+import (
+	"strconv"
+	"sync"
+)
+
 // Options bound what a [Comparer] does.
 type Options struct {
 	// Hosts are names of the systems that are compared, with ports where they have
@@ -11,20 +16,177 @@ type Options struct {
 	MaxDifferences int
 }
 
+// maxDifferences is the default of Options.
+const maxDifferences = 64
+
 // Comparer compares answers. It may be used by several goroutines at once.
 type Comparer struct {
 	rules   Rules
 	options Options
+	headers headerTable
+	routes  routeRules
 }
 
 // NewComparer makes a comparer, or says which rule is wrong.
 func NewComparer(rules Rules, options Options) (*Comparer, error) {
-	return &Comparer{rules: rules, options: options}, rules.check()
+	if err := rules.check(); err != nil {
+		return nil, err
+	}
+	if options.MaxDifferences <= 0 {
+		options.MaxDifferences = maxDifferences
+	}
+	c := &Comparer{rules: rules, options: options, headers: newHeaderTable(rules.Headers)}
+	c.routes.rules = rules
+	return c, nil
 }
+
+// comparisons keeps the memory of comparisons.
+var comparisons = sync.Pool{New: func() any { return &comparison{seen: map[string]*spot{}} }}
 
 // Compare tells in which ways the candidate's answer to a request differs from the
 // baseline's, at most once for each place and kind. Nothing means that the two are
 // known to be the same, as far as the rules look.
+//
+// Answers whose statuses are of different hundreds are not compared further: all
+// of an error differs from all of a product.
 func (c *Comparer) Compare(route string, baseline, candidate Response) []Difference {
-	return nil
+	r := comparisons.Get().(*comparison)
+	defer r.release()
+	r.comparer, r.rules, r.most = c, c.routes.of(route), c.options.MaxDifferences
+	if !r.status(baseline, candidate) {
+		return r.found
+	}
+	r.allHeaders(baseline, candidate)
+	r.at("body")
+	r.body(baseline, candidate)
+	return r.found
+}
+
+// status compares the status lines, and tells whether to look further.
+func (r *comparison) status(a, b Response) bool {
+	r.at("status")
+	switch {
+	case a.Status == 0 && b.Status == 0:
+		r.differ(Undecidable, []byte(a.Failure), []byte(b.Failure))
+		return false
+	case a.Status == 0 || b.Status == 0:
+		r.differ(Failed, outcome(a), outcome(b))
+		return false
+	case a.Status != b.Status:
+		r.differ(Changed, outcome(a), outcome(b))
+	}
+	return a.Status/100 == b.Status/100
+}
+
+// outcome is the status of an answer, or why there is none.
+func outcome(r Response) []byte {
+	switch {
+	case r.Status != 0:
+		return strconv.AppendInt(nil, int64(r.Status), 10)
+	case r.Failure == "":
+		return []byte("no answer")
+	}
+	return []byte(r.Failure)
+}
+
+// comparison is one under way. Its place is where it looks now.
+type comparison struct {
+	comparer *Comparer
+	rules    *ruleSet
+	most     int
+	place    []byte
+	seen     map[string]*spot // by place and kind
+	found    []Difference
+	full     bool // nothing more is listed
+
+	a, b *jsonTree
+	kids []int32 // room for the children of lists and objects
+}
+
+// spot is what is known of differences of a kind at a place: which rules they
+// meet, and which of them were listed.
+type spot struct {
+	ignored  bool
+	tolerate []*Tolerance
+	expect   []int // numbers of expectations
+	listed   []int // for which expectations one is listed; 0 stands for none
+}
+
+// maxSpots bounds the memory for places of one comparison.
+const maxSpots = 4096
+
+func (r *comparison) release() {
+	clear(r.seen)
+	*r = comparison{seen: r.seen, place: r.place[:0], kids: r.kids[:0]}
+	if cap(r.kids) > 1<<16 {
+		r.kids = nil
+	}
+	comparisons.Put(r)
+}
+
+// at goes to a place.
+func (r *comparison) at(place string) { r.place = append(r.place[:0], place...) }
+
+// differ notes a difference at the place, unless a rule or an earlier one makes
+// it needless.
+func (r *comparison) differ(kind Kind, a, b []byte) {
+	if r.full {
+		return
+	}
+	s := r.spot(kind)
+	if s == nil || s.ignored || s.tolerates(kind, a, b) {
+		return
+	}
+	expected := r.comparer.rules.expected(s.expect, a, b)
+	for _, listed := range s.listed {
+		if listed == expected {
+			return
+		}
+	}
+	s.listed = append(s.listed, expected)
+	if len(r.found) >= r.most {
+		r.overflow()
+		return
+	}
+	r.found = append(r.found, Difference{
+		Place: string(r.place), Kind: kind, Baseline: excerpt(a), Candidate: excerpt(b), expected: expected,
+	})
+}
+
+// overflow lists that there is more.
+func (r *comparison) overflow() {
+	r.full = true
+	r.found = append(r.found, Difference{Place: "body", Kind: TooMany})
+}
+
+// spot finds what is known of the place, nil when there are too many.
+func (r *comparison) spot(kind Kind) *spot {
+	length := len(r.place)
+	key := append(append(r.place, 0), kind...)
+	r.place = key[:length]
+	if s := r.seen[string(key)]; s != nil {
+		return s
+	}
+	if len(r.seen) >= maxSpots {
+		r.overflow()
+		return nil
+	}
+	s := r.rules.spot(string(r.place), kind)
+	r.seen[string(key)] = s
+	return s
+}
+
+// maxExcerpt is the length of a value in a difference, in bytes.
+const maxExcerpt = 100
+
+// excerpt gives the beginning of a value, never half a character.
+func excerpt(value []byte) string {
+	if len(value) <= maxExcerpt {
+		return string(value)
+	}
+	end := maxExcerpt - len("…")
+	for end > maxExcerpt-8 && value[end]&0xC0 == 0x80 {
+		end--
+	}
+	return string(value[:end]) + "…"
 }

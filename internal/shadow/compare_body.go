@@ -1,0 +1,185 @@
+package shadow
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"mime"
+	"strings"
+	"unicode/utf8"
+)
+
+// body compares the bodies, as well as they are known.
+func (r *comparison) body(a, b Response) {
+	x, y := a.Body, b.Body
+	switch {
+	case x.Damage != "" && y.Damage != "":
+		r.differ(Undecidable, []byte(x.Damage), []byte(y.Damage))
+	case x.Damage != "" || y.Damage != "":
+		r.differ(Damaged, damage(x), damage(y))
+	case x.Cut || y.Cut:
+		r.beginnings(x, y)
+	case bytes.Equal(x.Data, y.Data):
+	case len(x.Data) == 0:
+		r.differ(Added, nil, y.Data)
+	case len(y.Data) == 0:
+		r.differ(Missing, x.Data, nil)
+	default:
+		r.contents(x.Data, y.Data, isJSON(a) || isJSON(b))
+	}
+}
+
+// damage tells what is wrong with a body, or that nothing is.
+func damage(b Body) []byte {
+	if b.Damage == "" {
+		return []byte("whole")
+	}
+	return []byte(b.Damage)
+}
+
+// beginnings compares bodies of which at least one is known in part. Nothing makes
+// them equal but their digests, or that nobody knows more of either than the same
+// beginning and the same size; then it is said that this is all that is known.
+func (r *comparison) beginnings(a, b Body) {
+	size, size2 := a.size(), b.size()
+	both := min(len(a.Data), len(b.Data))
+	switch {
+	case !bytes.Equal(a.Data[:both], b.Data[:both]):
+		r.differ(Changed, firstBytes(a.Data, b.Data), firstBytes(b.Data, a.Data))
+	case size >= 0 && size2 >= 0 && size != size2:
+		r.differ(Changed, fmt.Appendf(nil, "%d bytes", size), fmt.Appendf(nil, "%d bytes", size2))
+	case a.digest() == "" || b.digest() == "":
+		r.differ(Undecidable, fmt.Appendf(nil, "the first %d bytes are known", len(a.Data)), fmt.Appendf(nil, "the first %d bytes are known", len(b.Data)))
+	case !strings.EqualFold(a.digest(), b.digest()):
+		r.differ(Changed, digested(a), digested(b))
+	}
+}
+
+// size is that of all of it, -1 where nobody knows.
+func (b Body) size() int64 {
+	if b.Cut {
+		return b.Size
+	}
+	return int64(len(b.Data))
+}
+
+// digest is the SHA-256 of all of it, "" where nobody knows.
+func (b Body) digest() string {
+	if b.Cut {
+		return b.Digest
+	}
+	sum := sha256.Sum256(b.Data)
+	return hex.EncodeToString(sum[:])
+}
+
+// digested tells the size and the digest of a body.
+func digested(b Body) []byte {
+	return fmt.Appendf(nil, "%d bytes, SHA-256 %.16s", b.size(), b.digest())
+}
+
+// isJSON tells whether an answer says that it is JSON.
+func isJSON(r Response) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind == "application/json" || kind == "text/json" || kind == "application/x-ndjson" || strings.HasSuffix(kind, "+json")
+}
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// contents compares bodies that are not the same byte for byte. What is JSON is
+// known by what it says it is, or by what it looks like.
+func (r *comparison) contents(a, b []byte, declared bool) {
+	x, marked := bytes.CutPrefix(a, byteOrderMark)
+	y, marked2 := bytes.CutPrefix(b, byteOrderMark)
+	if marked != marked2 {
+		r.differ(Encoding, a, b)
+	}
+	if bytes.Equal(x, y) {
+		return
+	}
+	if declared || looksJSON(x) && looksJSON(y) {
+		r.a, r.b = treePool.Get().(*jsonTree), treePool.Get().(*jsonTree)
+		defer r.a.release()
+		defer r.b.release()
+		err, err2 := r.a.parse(x), r.b.parse(y)
+		switch {
+		case err == nil && err2 == nil:
+			r.value(0, 0)
+			return
+		case err == nil && errors.Is(err2, errNoJSON), err2 == nil && errors.Is(err, errNoJSON):
+			r.differ(Type, x, y)
+			return
+		}
+	}
+	r.plain(x, y)
+}
+
+// looksJSON tells what begins like an object or a list.
+func looksJSON(text []byte) bool {
+	text = bytes.TrimLeft(text, " \t\r\n")
+	return len(text) > 0 && (text[0] == '{' || text[0] == '[')
+}
+
+// plain compares texts, or whatever else it is, that are not the same.
+func (r *comparison) plain(a, b []byte) {
+	switch {
+	case len(r.comparer.options.Hosts) > 0 && bytes.Equal(r.comparer.withoutHosts(a), r.comparer.withoutHosts(b)):
+	case sameButCharset(a, b):
+		r.differ(Encoding, firstBytes(a, b), firstBytes(b, a))
+	case isText(a) && isText(b):
+		r.lines(a, b)
+	default:
+		x, y := Body{Data: a}, Body{Data: b}
+		r.differ(Changed, append(append(digested(x), "; "...), firstBytes(a, b)...), append(append(digested(y), "; "...), firstBytes(b, a)...))
+	}
+}
+
+func isText(data []byte) bool { return utf8.Valid(data) && bytes.IndexByte(data, 0) < 0 }
+
+// lines tells the first lines that differ, or that only the ends of lines do.
+func (r *comparison) lines(a, b []byte) {
+	if bytes.Equal(unixLines(a), unixLines(b)) {
+		r.differ(Format, fmt.Appendf(nil, "%d bytes", len(a)), fmt.Appendf(nil, "%d bytes", len(b)))
+		return
+	}
+	begin := common(a, b)
+	number := 1 + bytes.Count(a[:begin], []byte("\n"))
+	r.differ(Changed, line(a, begin, number), line(b, begin, number))
+}
+
+// unixLines ends all lines alike, and the text without an empty one.
+func unixLines(text []byte) []byte {
+	return bytes.TrimRight(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), "\n")
+}
+
+// line gives the line of a text that holds a position.
+func line(text []byte, at, number int) []byte {
+	from := bytes.LastIndexByte(text[:at], '\n') + 1
+	to := bytes.IndexByte(text[at:], '\n')
+	if to < 0 {
+		to = len(text) - at
+	}
+	if at-from > maxExcerpt/2 { // of a long line, what differs
+		from = at - maxExcerpt/4
+	}
+	return fmt.Appendf(nil, "line %d: %s", number, bytes.ToValidUTF8(text[from:at+to], nil))
+}
+
+// common is the length of what two texts begin with alike.
+func common(a, b []byte) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+// firstBytes tells the first bytes of a that b has not.
+func firstBytes(a, b []byte) []byte {
+	begin := common(a, b)
+	end := min(len(a), begin+16)
+	return fmt.Appendf(nil, "at %d: %x", begin, a[begin:end])
+}

@@ -1,0 +1,204 @@
+package shadow
+
+import (
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// ignoredHeaders are not compared: those of the connection, and those that tell of
+// the moment, the machine or the way rather than of the answer.
+var ignoredHeaders = map[string]string{
+	"Connection":                    "of the connection",
+	"Keep-Alive":                    "of the connection",
+	"Proxy-Connection":              "of the connection",
+	"Proxy-Authenticate":            "of the connection",
+	"Te":                            "of the connection",
+	"Trailer":                       "of the connection",
+	"Transfer-Encoding":             "of the connection",
+	"Upgrade":                       "of the connection",
+	"Content-Length":                "the bodies are compared",
+	"Date":                          "the moment",
+	"Age":                           "the moment",
+	"Server":                        "the machine",
+	"Server-Timing":                 "the moment",
+	"Via":                           "the way",
+	"X-Powered-By":                  "the machine",
+	"X-Served-By":                   "the machine",
+	"X-Runtime":                     "the moment",
+	"X-Response-Time":               "the moment",
+	"X-Request-Id":                  "of one request",
+	"X-Correlation-Id":              "of one request",
+	"X-Amzn-Requestid":              "of one request",
+	"X-Amzn-Trace-Id":               "of one request",
+	"X-Amz-Request-Id":              "of one request",
+	"X-Amz-Id-2":                    "of one request",
+	"X-Cloud-Trace-Context":         "of one request",
+	"X-Trace-Id":                    "of one request",
+	"X-B3-Traceid":                  "of one request",
+	"Traceparent":                   "of one request",
+	"Tracestate":                    "of one request",
+	"Cf-Ray":                        "of one request",
+	"X-Envoy-Upstream-Service-Time": "the moment",
+}
+
+// IgnoredHeaders gives the names of the headers that are not compared unless a rule
+// says so, with the reason.
+func IgnoredHeaders() map[string]string { return maps.Clone(ignoredHeaders) }
+
+// headerForms say how headers are compared that are more than their text; the
+// others are compared as they are.
+var headerForms = map[string]func(string) string{
+	"Etag":                          func(string) string { return "present" }, // what it is like is the system's own affair
+	"Set-Cookie":                    cookieForm,
+	"Cache-Control":                 listForm,
+	"Vary":                          listForm,
+	"Allow":                         listForm,
+	"Access-Control-Allow-Methods":  listForm,
+	"Access-Control-Allow-Headers":  listForm,
+	"Access-Control-Expose-Headers": listForm,
+	"Strict-Transport-Security":     directiveForm,
+	"Content-Encoding":              strings.ToLower,
+}
+
+// headerTable says which headers are compared.
+type headerTable struct{ ignored map[string]bool }
+
+func newHeaderTable(rules HeaderRules) headerTable {
+	t := headerTable{ignored: map[string]bool{}}
+	for name := range ignoredHeaders {
+		t.ignored[name] = true
+	}
+	for _, name := range rules.Compare {
+		delete(t.ignored, http.CanonicalHeaderKey(name))
+	}
+	for _, name := range rules.Ignore {
+		t.ignored[http.CanonicalHeaderKey(name)] = true
+	}
+	return t
+}
+
+// allHeaders compares the headers, in the order of their names.
+func (r *comparison) allHeaders(a, b Response) {
+	var differing []string
+	for name, values := range a.Header {
+		if other, ok := b.Header[name]; !ok || !slices.Equal(values, other) {
+			differing = append(differing, name)
+		}
+	}
+	for name := range b.Header {
+		if _, ok := a.Header[name]; !ok {
+			differing = append(differing, name)
+		}
+	}
+	for _, name := range []string{"Content-Encoding"} { // where only the body tells
+		if a.Header.Get(name) == "" && b.Header.Get(name) == "" && a.Body.Encoding != b.Body.Encoding {
+			differing = append(differing, name)
+		}
+	}
+	slices.Sort(differing)
+	for _, name := range differing {
+		canonical := http.CanonicalHeaderKey(name)
+		if !r.comparer.headers.ignored[canonical] {
+			r.at("header ")
+			r.place = append(r.place, strings.ToLower(name)...)
+			r.header(canonical, a.values(name), b.values(name))
+		}
+	}
+}
+
+// values gives all values of a header, and whether there are any.
+func (r Response) values(name string) (values []string) {
+	values = r.Header[name]
+	if len(values) == 0 && name == "Content-Encoding" && r.Body.Encoding != "" {
+		return []string{r.Body.Encoding}
+	}
+	return values
+}
+
+// header compares the values of one header.
+func (r *comparison) header(name string, a, b []string) {
+	x, y := joined(name, a), joined(name, b)
+	switch {
+	case x == y && len(a) > 0 == (len(b) > 0):
+	case name == "Content-Encoding":
+		r.differ(Encoding, []byte(x), []byte(y))
+	case len(b) == 0:
+		r.differ(Missing, []byte(x), nil)
+	case len(a) == 0:
+		r.differ(Added, nil, []byte(y))
+	case name == "Content-Type":
+		r.contentType(x, y)
+	default:
+		r.texts([]byte(x), []byte(y), []byte(x), []byte(y))
+	}
+}
+
+// joined gives the values of a header as one text, in the form in which it is
+// compared.
+func joined(name string, values []string) string {
+	form := headerForms[name]
+	if form == nil {
+		return strings.Join(values, ", ")
+	}
+	forms := make([]string, len(values))
+	for i, v := range values {
+		forms[i] = form(v)
+	}
+	slices.Sort(forms)
+	return strings.Join(forms, ", ")
+}
+
+// contentType compares what bodies are said to be: the type, then the charset,
+// then the rest.
+func (r *comparison) contentType(a, b string) {
+	kind, params, err := mime.ParseMediaType(a)
+	kind2, params2, err2 := mime.ParseMediaType(b)
+	delete(params, "boundary") // of parts; made up anew each time
+	delete(params2, "boundary")
+	switch {
+	case err != nil || err2 != nil || kind != kind2:
+		r.differ(Changed, []byte(a), []byte(b))
+	case !strings.EqualFold(params["charset"], params2["charset"]):
+		r.differ(Encoding, []byte(a), []byte(b))
+	default:
+		delete(params, "charset")
+		delete(params2, "charset")
+		if !maps.Equal(params, params2) {
+			r.differ(Changed, []byte(a), []byte(b))
+		}
+	}
+}
+
+// listForm sorts a list with commas, whose order means nothing.
+func listForm(value string) string { return sortedForm(value, ",") }
+
+// directiveForm sorts a list with semicolons.
+func directiveForm(value string) string { return sortedForm(value, ";") }
+
+func sortedForm(value, separator string) string {
+	parts := strings.Split(strings.ToLower(value), separator)
+	for i := range parts {
+		parts[i] = strings.TrimSpace(parts[i])
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, separator+" ")
+}
+
+// cookieForm leaves of a cookie its name and how it is kept: values are secret, and
+// new for each session; when it ends depends on the moment.
+func cookieForm(value string) string {
+	cookie, attributes, _ := strings.Cut(value, ";")
+	name, _, _ := strings.Cut(cookie, "=")
+	kept := []string{}
+	for part := range strings.SplitSeq(attributes, ";") {
+		part = strings.ToLower(strings.TrimSpace(part))
+		if part != "" && !strings.HasPrefix(part, "expires=") {
+			kept = append(kept, part)
+		}
+	}
+	slices.Sort(kept)
+	return strings.Join(append([]string{strings.TrimSpace(name)}, kept...), "; ")
+}

@@ -1,0 +1,77 @@
+package shadow
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRules(t *testing.T) {
+	const route = "GET /orders/{id}"
+	for name, c := range map[string]struct {
+		rules               Rules
+		baseline, candidate string
+		want                []string
+	}{
+		"ignore a place": {Rules{Ignore: []Where{{Place: "body.a"}}}, `{"a":1,"ab":1}`, `{"a":2,"ab":2}`, []string{"changed body.ab: 1 -> 2"}},
+		"and all in it":  {Rules{Ignore: []Where{{Place: "body.a"}}}, `{"a":{"b":[1]}}`, `{"a":{"b":[2],"c":3}}`, nil},
+		"by one star":    {Rules{Ignore: []Where{{Place: "body.*.c"}}}, `{"a":{"c":1},"b":{"d":{"c":1}}}`, `{"a":{"c":2},"b":{"d":{"c":2}}}`, []string{"changed body.b.d.c: 1 -> 2"}},
+		"by two stars":   {Rules{Ignore: []Where{{Place: "body.**.c"}}}, `{"a":{"c":1},"b":{"d":[{"c":1}]}}`, `{"a":{"c":2},"b":{"d":[{"c":2}]}}`, nil},
+		"of a kind":      {Rules{Ignore: []Where{{Kind: Time}}}, `{"a":"2026-01-02","b":1}`, `{"a":"2026-01-03","b":2}`, []string{"changed body.b: 1 -> 2"}},
+		"on a route":     {Rules{Ignore: []Where{{Route: route, Place: "body"}}}, `[1]`, `[2]`, nil},
+		"on a path":      {Rules{Ignore: []Where{{Route: "/orders/*", Place: "body"}}}, `[1]`, `[2]`, nil},
+		"below a path":   {Rules{Ignore: []Where{{Route: "/**", Place: "body"}}}, `[1]`, `[2]`, nil},
+		"on another":     {Rules{Ignore: []Where{{Route: "/orders", Place: "body"}}}, `[1]`, `[2]`, []string{"changed body[]: 1 -> 2"}},
+		"an amount":      {Rules{Tolerate: []Tolerance{{Absolute: 0.1}}}, `[0.3,1,"0.5"]`, `[0.2,1.2,"0.6"]`, []string{"changed body[]: 1 -> 1.2"}},
+		"a part":         {Rules{Tolerate: []Tolerance{{Relative: 0.01}}}, `{"a":1000,"b":1000}`, `{"a":1010,"b":1011}`, []string{"changed body.b: 1000 -> 1011"}},
+		"a while":        {Rules{Tolerate: []Tolerance{{Within: time.Minute}}}, `{"a":"2026-01-02T03:04:05Z","b":1767366245}`, `{"a":"2026-01-02T03:04:59Z","b":1767366345}`, []string{"time body.b: 1767366245 -> 1767366345"}},
+		"any order":      {Rules{Tolerate: []Tolerance{{Where: Where{Place: "body.a"}, Order: true}}}, `{"a":[1,2],"b":[1,2]}`, `{"a":[2,1],"b":[2,1]}`, []string{"order body.b: [1,2] -> [2,1]"}},
+		"no other type":  {Rules{Tolerate: []Tolerance{{Absolute: 9, Within: time.Hour, Order: true}}}, `[1]`, `["1"]`, []string{`type body[]: 1 -> "1"`}},
+		"keys": {
+			Rules{Keys: []ListKey{{Place: "body.a", Fields: []string{"x", "y"}}}},
+			`{"a":[{"id":1,"x":1,"y":1,"v":1},{"id":2,"x":1,"y":2,"v":2}]}`, `{"a":[{"id":2,"x":1,"y":2,"v":2},{"id":3,"x":1,"y":1,"v":3}]}`,
+			[]string{
+				`order body.a: [{"id":1,"x":1,"y":1,"v":1},{"id":2,"x":1,"y":2,"v":2}] -> [{"id":2,"x":1,"y":2,"v":2},{"id":3,"x":1,"y":1,"v":3}]`,
+				`changed body.a[].id: 1 -> 3`, `changed body.a[].v: 1 -> 3`,
+			},
+		},
+		"headers": {Rules{Headers: HeaderRules{Compare: []string{"date"}, Ignore: []string{"content-type"}}}, `1`, `1`, []string{"added header date:  -> now"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			candidate := answered(200, c.candidate, "Content-Type: text/json", "Date: now")
+			got := newComparer(t, c.rules).Compare(route, jsonAnswer(c.baseline), candidate)
+			if name != "headers" {
+				got = newComparer(t, c.rules).Compare(route, jsonAnswer(c.baseline), jsonAnswer(c.candidate))
+			}
+			require.Equal(t, append([]string{}, c.want...), told(got))
+		})
+	}
+}
+
+// TestExpectationsOfValues: a change to another value than the expected one is
+// listed beside it.
+func TestExpectationsOfValues(t *testing.T) {
+	c := newComparer(t, Rules{Expect: []Expectation{{Where: Where{Place: "body[].v"}, From: "old", To: "new"}}})
+	got := c.Compare("GET /", jsonAnswer(`[{"v":"old"},{"v":"old"},{"v":"old"}]`), jsonAnswer(`[{"v":"new"},{"v":"else"},{"v":"new"}]`))
+	require.Equal(t, []string{`changed body[].v: "old" -> "new"`, `changed body[].v: "old" -> "else"`}, told(got))
+	require.Equal(t, []int{1, 0}, []int{got[0].expected, got[1].expected})
+}
+
+func TestRulesThatAreWrong(t *testing.T) {
+	for says, r := range map[string]Rules{
+		"ignore 1 would ignore everything: give it a route, a place or a kind":                            {Ignore: []Where{{}}},
+		"expect 1 would expect everything: give it a route, a place or a kind":                            {Expect: []Expectation{{By: "me"}}},
+		`ignore 1: there is no kind "odd" of differences`:                                                 {Ignore: []Where{{Kind: "odd"}}},
+		`ignore 2: there is no place "price": places are status, header NAME, body, and body.NAME[].NAME`: {Ignore: []Where{{Place: "body"}, {Place: "price"}}},
+		"tolerate 1: it tolerates nothing: say how much of a number, within which time, or any order":     {Tolerate: []Tolerance{{}}},
+		"tolerate 1: the part must be between 0 and 1, not 5":                                             {Tolerate: []Tolerance{{Relative: 5}}},
+		"tolerate 1: the amount must be 0 or more, not -1":                                                {Tolerate: []Tolerance{{Absolute: -1}}},
+		"tolerate 1: the time must be 0 or more, not -1s":                                                 {Tolerate: []Tolerance{{Within: -time.Second}}},
+		"keys 1: a list needs a place, such as body.items, and the names of its items' fields":            {Keys: []ListKey{{Place: "body"}}},
+		`headers: "a: b" is no name of a header`:                                                          {Headers: HeaderRules{Ignore: []string{"a: b"}}},
+	} {
+		_, err := NewComparer(r, Options{})
+		require.ErrorContains(t, err, says)
+	}
+}
