@@ -37,6 +37,9 @@
 // watched. A latency is watched as three shares: of those over the p50, the p90
 // and the p99 of what both arms showed before; the e-value is their average.
 //
+// Where both arms and a second baseline are asked the same, [PairWatch] bets on
+// who it is that differs from the first, pair by pair.
+//
 // # What is not independent
 //
 // A bet as above takes requests to be independent. They are not: a slow second

@@ -132,11 +132,17 @@ func members(t *jsonTree, from, end int32) []named {
 	return all
 }
 
+// maxPlace is the length of a place, in bytes, within which no other is told apart.
+const maxPlace = 512
+
 // maxName is the length of a name that is taken for a field's, in bytes.
 const maxName = 64
 
 // appendName appends a member's name to a place: {key} where it looks like data.
 func appendName(place, name []byte, table bool) []byte {
+	if len(place) > maxPlace {
+		return place
+	}
 	place = append(place, '.')
 	switch {
 	case table || isData(name):

@@ -266,8 +266,20 @@ func (r *comparison) hashes(t *jsonTree, items []int32) []hashed {
 var seed = maphash.MakeSeed()
 
 // hash is the same for values that are equal, whatever the order of names, and
-// different for others but for one of 2^64.
+// different for others but for one of 2^64. It is computed once for each value:
+// lists within lists would take long otherwise.
 func (t *jsonTree) hash(n int32) uint64 {
+	if len(t.hashes) == 0 {
+		t.hashes = slices.Grow(t.hashes, len(t.nodes))[:len(t.nodes)]
+		clear(t.hashes)
+	}
+	if t.hashes[n] == 0 {
+		t.hashes[n] = t.newHash(n)
+	}
+	return t.hashes[n]
+}
+
+func (t *jsonTree) newHash(n int32) uint64 {
 	node := &t.nodes[n]
 	h := uint64(node.kind) + 1
 	switch node.kind {

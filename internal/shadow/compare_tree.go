@@ -32,17 +32,19 @@ type jsonNode struct {
 }
 
 // jsonTree is a JSON text, its values in the order in which they stand there. It
-// takes 28 bytes for a value and no other memory, whatever the text is.
+// takes 28 bytes for a value, and 8 where lists are out of order, whatever the text
+// is.
 type jsonTree struct {
-	text  []byte
-	nodes []jsonNode
+	text   []byte
+	nodes  []jsonNode
+	hashes []uint64 // of the values, where one was asked for; 0 is not known
 }
 
 // Limits of what is compared as JSON; what exceeds them is compared as text.
 const (
 	jsonDepth = 1000
 	jsonNodes = 1 << 20
-	jsonBytes = 64 << 20
+	jsonBytes = 16 << 20
 )
 
 var (
@@ -57,14 +59,14 @@ var treePool = sync.Pool{New: func() any { return new(jsonTree) }}
 func (t *jsonTree) release() {
 	t.text = nil
 	if cap(t.nodes) > 1<<16 {
-		t.nodes = nil // of an uncommonly great body
+		t.nodes, t.hashes = nil, nil // of an uncommonly great body
 	}
 	treePool.Put(t)
 }
 
 // parse reads a text. Several values, one after the other, are a list of them.
 func (t *jsonTree) parse(text []byte) error {
-	t.text, t.nodes = text, t.nodes[:0]
+	t.text, t.nodes, t.hashes = text, t.nodes[:0], t.hashes[:0]
 	if len(text) > jsonBytes {
 		return errTooDeep
 	}
