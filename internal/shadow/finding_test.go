@@ -1,0 +1,214 @@
+package shadow
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilience/gates/evidence"
+)
+
+// watched feeds exchanges to findings, twenty a second.
+type watched struct {
+	*Findings
+	at time.Time
+}
+
+func newWatched(t testing.TB, rules Rules) *watched {
+	t.Helper()
+	f, err := NewFindings(rules, FindingOptions{})
+	require.NoError(t, err)
+	return &watched{f, time.Unix(1_800_000_000, 0)}
+}
+
+func (w *watched) see(o Observed) {
+	w.at = w.at.Add(50 * time.Millisecond)
+	o.At = w.at
+	if o.Route == "" {
+		o.Route = "GET /a"
+	}
+	w.Add(o)
+}
+
+func one(place string, kind Kind) []Difference {
+	return []Difference{{Place: place, Kind: kind, Baseline: "1", Candidate: "2"}}
+}
+
+// classesOf gives the classes as "place kind class".
+func classesOf(f *Findings) []string {
+	texts := []string{}
+	for _, found := range f.List() {
+		texts = append(texts, fmt.Sprint(found.Place, " ", found.Kind, " ", found.Class))
+	}
+	return texts
+}
+
+func TestFindings(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	w := newWatched(t, Rules{})
+	for range 4000 {
+		var o Observed
+		o.Paired = true
+		differ := func(place string, kind Kind, candidate, noise float64) {
+			if rng.Float64() < candidate {
+				o.Candidate = append(o.Candidate, one(place, kind)...)
+			}
+			if rng.Float64() < noise {
+				o.Noise = append(o.Noise, one(place, kind)...)
+			}
+		}
+		differ("body.id", ID, 1, 1)
+		differ("body.cached", Changed, 0.3, 0.3)
+		differ("body.quieter", Changed, 0.1, 0.3)
+		differ("body.gone", Missing, 1, 0)
+		differ("body.wrong", Changed, 0.02, 0)
+		differ("body.noisier", Changed, 0.3, 0.1)
+		w.see(o)
+	}
+	require.ElementsMatch(t, []string{
+		"body.gone missing regression", "body.noisier changed regression", "body.wrong changed regression",
+		"body.cached changed noise", "body.quieter changed noise", "body.id id noise",
+	}, classesOf(w.Findings))
+	first := w.List()[0]
+	require.Equal(t, "body.gone", first.Place, "the gravest first")
+	require.Equal(t, [4]uint64{4000, 4000, 4000, 0}, [4]uint64{first.Pairs, first.Differing, first.NoisePairs, first.NoiseDiffering})
+	require.Len(t, first.Examples, maxExamples)
+	require.Equal(t, Regression, w.ClassOf("GET /a", "body.wrong", Changed))
+	require.Equal(t, Noise, w.ClassOf("GET /a", "body.id", ID))
+	require.Equal(t, Undecided, w.ClassOf("GET /a", "body.wrong", Missing), "never seen")
+	require.Equal(t, Undecided, w.ClassOf("GET /b", "body.wrong", Changed))
+}
+
+// TestFewDifferencesAreUndecided: what was seen too seldom may be anything.
+func TestFewDifferencesAreUndecided(t *testing.T) {
+	w := newWatched(t, Rules{})
+	for range 5 {
+		w.see(Observed{Paired: true, Candidate: one("body.a", Changed)})
+	}
+	require.Equal(t, []string{"body.a changed undecided"}, classesOf(w.Findings))
+}
+
+// TestOneMomentIsNoRegression: however much differs within a block, it has one
+// cause.
+func TestOneMomentIsNoRegression(t *testing.T) {
+	f, err := NewFindings(Rules{}, FindingOptions{})
+	require.NoError(t, err)
+	for range 10_000 {
+		f.Add(Observed{At: time.Unix(1_800_000_000, 0), Route: "GET /a", Paired: true, Candidate: one("body.a", Changed)})
+	}
+	require.Equal(t, []string{"body.a changed undecided"}, classesOf(f))
+}
+
+// TestWithoutNoise: where the baseline was compared with nothing, what goes one way
+// only is a regression, and what goes both ways is not; of mere values nobody can
+// tell.
+func TestWithoutNoise(t *testing.T) {
+	w := newWatched(t, Rules{})
+	rng := rand.New(rand.NewPCG(3, 4))
+	way := func(place string, kind Kind, a, b string) Difference {
+		if rng.IntN(2) == 0 {
+			a, b = b, a
+		}
+		return Difference{Place: place, Kind: kind, Baseline: a, Candidate: b}
+	}
+	for range 1000 {
+		both := []Kind{Missing, Added}[rng.IntN(2)]
+		w.see(Observed{Candidate: []Difference{
+			{Place: "body.gone", Kind: Missing},
+			{Place: "body.optional", Kind: both},
+			{Place: "body.type", Kind: Type, Baseline: "1", Candidate: `"1"`},
+			way("body.any", Type, "1", "null"),
+			{Place: "status", Kind: Changed, Baseline: "200", Candidate: "404"},
+			way("body.price", Changed, "1", "2"),
+		}})
+	}
+	require.ElementsMatch(t, []string{
+		"body.gone missing regression", "body.type type regression", "status changed regression",
+		"body.optional missing noise", "body.optional added noise", "body.any type noise", "body.price changed undecided",
+	}, classesOf(w.Findings))
+}
+
+func TestExpectations(t *testing.T) {
+	rules := Rules{Expect: []Expectation{
+		{Where: Where{Route: "GET /a", Place: "body.title", Kind: Added}, By: "ann", Why: "the new name"},
+		{Where: Where{Place: "body.never"}},
+	}}
+	c, w := newComparer(t, rules), newWatched(t, rules)
+	for range 600 {
+		a, b := jsonAnswer(`{"name":"x"}`), jsonAnswer(`{"name":"x","title":"x"}`)
+		w.see(Observed{Paired: true, Candidate: c.Compare("GET /a", a, b)})
+		w.see(Observed{Route: "GET /b", Paired: true, Candidate: c.Compare("GET /b", a, b)})
+	}
+	list := w.List()
+	require.Equal(t, "GET /b", list[0].Route)
+	require.Equal(t, []Class{Regression, Expected}, []Class{list[0].Class, list[1].Class})
+	require.Equal(t, rules.Expect[1:], w.Unused())
+}
+
+// TestFindingsAreBounded: whatever a candidate answers, what is remembered has an
+// end, and what it is of is still found.
+func TestFindingsAreBounded(t *testing.T) {
+	w := newWatched(t, Rules{})
+	for i := range 20_000 {
+		w.see(Observed{
+			Route: fmt.Sprint("GET /", i%1500), Session: fmt.Sprint(i), Paired: true,
+			Candidate: one(fmt.Sprint("body.x", i), Missing),
+		})
+	}
+	list := w.List()
+	require.LessOrEqual(t, len(list), allFields+2*maxRoutes)
+	require.LessOrEqual(t, len(w.routes), maxRoutes+1)
+	require.Equal(t, Regression, w.ClassOf("GET /1499", "body.new", Missing), "of all other routes and places")
+}
+
+// TestSessionsThatWentApart: a session that differs in one answer differs in all
+// that follow, and has one coin's worth of cause.
+func TestSessionsThatWentApart(t *testing.T) {
+	const runs = 200
+	found := 0
+	for seed := range uint64(runs) {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		f, err := NewFindings(Rules{}, FindingOptions{FalseAlarms: 0.05})
+		require.NoError(t, err)
+		w := &watched{f, time.Unix(1_800_000_000, 0)}
+		for session := range 100 {
+			candidate := rng.IntN(2) == 0
+			for range 10 + rng.IntN(30) {
+				o := Observed{Session: fmt.Sprint(session), Paired: true, Candidate: one("body.cart", Changed)}
+				if !candidate {
+					o.Candidate, o.Noise = o.Noise, o.Candidate
+				}
+				w.see(o)
+			}
+		}
+		if w.ClassOf("GET /a", "body.cart", Changed) == Regression {
+			found++
+		}
+	}
+	t.Logf("%d of %d", found, runs)
+	require.False(t, evidence.Excludes(uint64(found), runs, 0.05, 0.99), "%d of %d", found, runs)
+}
+
+func TestFindingSaysItAll(t *testing.T) {
+	w := newWatched(t, Rules{})
+	w.see(Observed{
+		Paired: true, Candidate: []Difference{{Place: "body.a", Kind: Missing, Baseline: "1"}},
+		Request: Request{Method: "GET", Target: "/a?token=secret&page=2&secret"},
+	})
+	f := w.List()[0]
+	require.Equal(t, "undecided: GET /a body.a missing in 1 of 1, noise in 0 of 1; GET /a?token=…&page=…&…: 1 -> nothing", f.String())
+	require.NotContains(t, strings.Join([]string{f.String(), f.Examples[0].Request}, " "), "secret")
+}
+
+func TestFindingOptionsThatAreWrong(t *testing.T) {
+	_, err := NewFindings(Rules{}, FindingOptions{FalseAlarms: 1})
+	require.ErrorContains(t, err, "the rate of false alarms must be between 0 and 1, not 1")
+	_, err = NewFindings(Rules{}, FindingOptions{Block: -1})
+	require.ErrorContains(t, err, "a block must be longer than 0, not -1ns")
+	_, err = NewFindings(Rules{Ignore: []Where{{}}}, FindingOptions{})
+	require.ErrorContains(t, err, "ignore 1")
+}

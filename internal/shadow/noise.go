@@ -1,0 +1,367 @@
+package shadow
+
+import (
+	"fmt"
+	"hash/maphash"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"resilience/gates/evidence"
+)
+
+// FindingOptions say how findings are made.
+type FindingOptions struct {
+	// FalseAlarms is the greatest probability that any regression is reported of a
+	// candidate that differs from the baseline no more often than the baseline does
+	// from itself, between 0 and 1; 0.01 unless given. It is for all fields of all
+	// routes together, however often one looks.
+	FalseAlarms float64
+	// Block is how long what has one cause may last and be taken for one, such as a
+	// pause of one of the systems; 250 ms unless given. A block doubles the
+	// evidence at most, so nothing is found before some 17 to 30 blocks.
+	Block time.Duration
+}
+
+// Limits of what is remembered. What is beyond has the names below.
+const (
+	maxRoutes   = 1000
+	maxFields   = 500  // of a route
+	allFields   = 5000 // of all routes
+	maxExamples = 3
+	otherRoutes = "(other)"
+	otherPlaces = "(other)"
+)
+
+// Findings collects what exchanges show, and tells regressions from noise. It may
+// be used by several goroutines at once; it takes no more memory than some
+// thousands of fields do, however many exchanges there are.
+//
+// A field is a kind of differences at a place of a route. If the candidate differs
+// from the baseline there no more often than the baseline from itself, then of the
+// exchanges in which exactly one of the two differs, the candidate is the one in
+// half of them at most: a fair coin, which [evidence.PairWatch] bets on. The nth
+// field that turns up gets the part [evidence.FieldShare] of the error rate.
+//
+// Where nothing was compared with itself, baseline and candidate might as well
+// change places if they are the same; so of the differences that have a direction
+// (missing or added, one type or format for another, one status for another) as
+// many must go the one way as the other, which is tested likewise. Of values that
+// are just others, nothing can be said then: they stay undecided.
+//
+// What goes on in one session often has one cause (a cart that differs once differs
+// in all answers after that): of its coins at a field only the first, the second,
+// the fourth and so on count.
+//
+// Out of scope: a field whose values are noisy in the baseline, too, and in the
+// candidate as often, but other values.
+type Findings struct {
+	rules   Rules
+	options FindingOptions
+
+	mu     sync.Mutex
+	routes map[string]*routeFields
+	fields int    // of all routes
+	tested uint64 // of those, how many share the error rate
+	used   []uint64
+}
+
+// routeFields is what is known of a route.
+type routeFields struct {
+	pairs, noisePairs uint64
+	fields            map[fieldKey]*field
+}
+
+// fieldKey names a field of a route. What meets an expectation is a field of its
+// own.
+type fieldKey struct {
+	place    string
+	kind     Kind
+	expected int
+}
+
+// tested tells whether differences there can be a regression.
+func (k fieldKey) tested() bool { return k.expected == 0 && k.kind != Undecidable }
+
+// field is what is known of one.
+type field struct {
+	number           uint64 // of those that are tested, from 1
+	differing, noise uint64
+	both             uint64 // exchanges in which both differ
+	watch            evidence.PairWatch
+	block            evidence.Pairs
+	began            time.Time // the block
+	direction        int       // the way in which the first difference went, without noise to compare with
+	sessions         *[256]sessionCoins
+	examples         []Example
+}
+
+// sessionCoins is how many coins a session has thrown.
+type sessionCoins struct {
+	session uint64
+	coins   uint64
+}
+
+// NewFindings makes an empty collection, for differences by a comparer with the
+// same rules.
+func NewFindings(rules Rules, options FindingOptions) (*Findings, error) {
+	if options.FalseAlarms == 0 {
+		options.FalseAlarms = 0.01
+	}
+	if options.Block == 0 {
+		options.Block = 250 * time.Millisecond
+	}
+	switch {
+	case !(options.FalseAlarms > 0 && options.FalseAlarms < 1):
+		return nil, fmt.Errorf("the rate of false alarms must be between 0 and 1, not %v", options.FalseAlarms)
+	case options.Block < 0:
+		return nil, fmt.Errorf("a block must be longer than 0, not %v", options.Block)
+	}
+	if err := rules.check(); err != nil {
+		return nil, err
+	}
+	return &Findings{rules: rules, options: options, routes: map[string]*routeFields{}, used: make([]uint64, len(rules.Expect))}, nil
+}
+
+// touched is a field that an exchange differs at.
+type touched struct {
+	field            *field
+	key              fieldKey
+	difference       Difference
+	candidate, noise bool
+	fresh            bool // found by this exchange
+}
+
+// Add adds what one exchange showed.
+func (f *Findings) Add(o Observed) {
+	if o.At.IsZero() {
+		o.At = time.Now()
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.route(o.Route)
+	r.pairs++
+	if o.Paired {
+		r.noisePairs++
+	} else {
+		o.Noise = nil
+	}
+	if len(o.Candidate)+len(o.Noise) == 0 {
+		return
+	}
+	for _, t := range f.touch(r, o) {
+		t.count(o)
+		if t.key.tested() {
+			f.throw(r, o, t)
+		}
+	}
+}
+
+// route finds what is known of a route.
+func (f *Findings) route(name string) *routeFields {
+	if r := f.routes[name]; r != nil {
+		return r
+	}
+	if len(f.routes) >= maxRoutes {
+		name = otherRoutes
+		if r := f.routes[name]; r != nil {
+			return r
+		}
+	}
+	r := &routeFields{fields: map[fieldKey]*field{}}
+	f.routes[strings.Clone(name)] = r
+	return r
+}
+
+// touch finds the fields that an exchange differs at, each once.
+func (f *Findings) touch(r *routeFields, o Observed) []touched {
+	all := make([]touched, 0, len(o.Candidate)+len(o.Noise))
+	find := func(key fieldKey, d Difference) *touched {
+		of, key, fresh := f.field(r, key)
+		i := slices.IndexFunc(all, func(t touched) bool { return t.field == of })
+		if i < 0 {
+			i, all = len(all), append(all, touched{field: of, key: key, fresh: fresh, difference: d})
+		}
+		return &all[i]
+	}
+	for _, d := range o.Candidate {
+		if d.expected > len(f.used) {
+			d.expected = 0 // of other rules
+		}
+		if t := find(fieldKey{d.Place, d.Kind, d.expected}, d); !t.candidate {
+			t.candidate, t.difference = true, d
+		}
+		if d.expected > 0 {
+			f.used[d.expected-1]++
+		}
+	}
+	for _, d := range o.Noise {
+		find(fieldKey{d.Place, d.Kind, 0}, d).noise = true
+	}
+	return all
+}
+
+// field finds a field, or makes it; where there are too many already, it is that of
+// all other places.
+func (f *Findings) field(r *routeFields, key fieldKey) (of *field, at fieldKey, fresh bool) {
+	if of := r.fields[key]; of != nil {
+		return of, key, false
+	}
+	if len(r.fields) >= maxFields || f.fields >= allFields {
+		key.place = otherPlaces
+		if of := r.fields[key]; of != nil {
+			return of, key, false
+		}
+	}
+	of = &field{}
+	if key.tested() {
+		f.tested++
+		of.number = f.tested
+	}
+	f.fields++
+	r.fields[key] = of
+	return of, key, true
+}
+
+// count counts the exchange at a field.
+func (t touched) count(o Observed) {
+	of := t.field
+	if t.noise {
+		of.noise++
+	}
+	if !t.candidate {
+		return
+	}
+	of.differing++
+	if t.noise {
+		of.both++
+	}
+	if len(of.examples) < maxExamples {
+		of.examples = append(of.examples, Example{
+			At: o.At, Request: requestLine(o.Request), Trace: excerpt([]byte(o.Trace)),
+			Baseline: t.difference.Baseline, Candidate: t.difference.Candidate,
+		})
+	}
+}
+
+// throw throws the coins of an exchange at a field.
+func (f *Findings) throw(r *routeFields, o Observed, t touched) {
+	if o.Paired {
+		if t.candidate != t.noise {
+			f.coin(t.field, o, t.candidate)
+		}
+		return
+	}
+	switch t.key.kind {
+	case Missing:
+		f.oneOfTwo(r, o, t, Added)
+	case Added:
+		f.oneOfTwo(r, o, t, Missing)
+	case Type, Format, Encoding, Failed, Damaged:
+		f.oneWay(o, t)
+	case Changed:
+		if t.key.place == "status" {
+			f.oneWay(o, t)
+		}
+	}
+}
+
+// oneOfTwo throws a coin with the kinds missing and added on its sides. The one by
+// which a field was found does not count: it could have been no other.
+func (f *Findings) oneOfTwo(r *routeFields, o Observed, t touched, opposite Kind) {
+	is := func(d Difference) bool { return d.Kind == opposite && d.Place == t.difference.Place }
+	if slices.ContainsFunc(o.Candidate, is) {
+		return // both at once: items of a list
+	}
+	if !t.fresh {
+		f.coin(t.field, o, true)
+	}
+	if other := r.fields[fieldKey{t.key.place, opposite, 0}]; other != nil {
+		f.coin(other, o, false)
+	}
+}
+
+// oneWay throws a coin for the way in which a value differs: as at the first time,
+// or the other way round.
+func (f *Findings) oneWay(o Observed, t touched) {
+	way := strings.Compare(t.difference.Baseline, t.difference.Candidate)
+	if t.field.direction == 0 {
+		t.field.direction = way
+		return
+	}
+	if way != 0 {
+		f.coin(t.field, o, way == t.field.direction)
+	}
+}
+
+// sessionSeed is of the hashes of sessions.
+var sessionSeed = maphash.MakeSeed()
+
+// coin throws a coin, unless its session has thrown enough of late.
+func (f *Findings) coin(of *field, o Observed, candidate bool) {
+	if o.Session != "" && !of.news(maphash.String(sessionSeed, o.Session)) {
+		return
+	}
+	if since := o.At.Sub(of.began); since.Abs() >= f.options.Block {
+		of.endBlock()
+		of.began = o.At
+	}
+	of.block.Discordant++
+	if candidate {
+		of.block.Candidate++
+	}
+}
+
+// news tells whether a session's next coin counts: the first, the second, the
+// fourth and so on do. Of many sessions at once some are forgotten, and begin
+// again.
+func (of *field) news(session uint64) bool {
+	if of.sessions == nil {
+		of.sessions = &[256]sessionCoins{}
+	}
+	s := &of.sessions[session%256]
+	if s.session != session {
+		*s = sessionCoins{session: session}
+	}
+	s.coins++
+	return s.coins&(s.coins-1) == 0
+}
+
+// endBlock adds the block to what is known.
+func (of *field) endBlock() {
+	of.watch.Add(of.block)
+	of.block = evidence.Pairs{}
+}
+
+// alpha is a field's part of the error rate.
+func (f *Findings) alpha(of *field) float64 {
+	return f.options.FalseAlarms * evidence.FieldShare(of.number)
+}
+
+// class says what is thought of a field.
+func (f *Findings) class(key fieldKey, of *field) Class {
+	switch {
+	case key.expected > 0:
+		return Expected
+	case key.kind == Undecidable:
+		return Undecided
+	case of.watch.Finding().Certain(f.alpha(of)):
+		return Regression
+	case of.likeNoise():
+		return Noise
+	}
+	return Undecided
+}
+
+// likeNoise tells whether a field is known to be noisy, and the candidate to be
+// that as often, within two standard deviations.
+func (of *field) likeNoise() bool {
+	seen := of.watch.Seen()
+	other := seen.Discordant - seen.Candidate
+	if of.noise == 0 && other == 0 {
+		return false
+	}
+	return float64(seen.Candidate)-float64(other) <= 2*math.Sqrt(float64(seen.Discordant))
+}
