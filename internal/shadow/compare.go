@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Options bound what a [Comparer] does.
-type Options struct {
+// CompareOptions bound what a [Comparer] does.
+type CompareOptions struct {
 	// Hosts are names of the systems that are compared, with ports where they have
 	// one ("127.0.0.1:8301"): where they stand in a value they are taken for the
 	// same.
@@ -16,19 +16,19 @@ type Options struct {
 	MaxDifferences int
 }
 
-// maxDifferences is the default of Options.
+// maxDifferences is the default of CompareOptions.
 const maxDifferences = 64
 
 // Comparer compares answers. It may be used by several goroutines at once.
 type Comparer struct {
 	rules   Rules
-	options Options
+	options CompareOptions
 	headers headerTable
 	routes  routeRules
 }
 
 // NewComparer makes a comparer, or says which rule is wrong.
-func NewComparer(rules Rules, options Options) (*Comparer, error) {
+func NewComparer(rules Rules, options CompareOptions) (*Comparer, error) {
 	if err := rules.check(); err != nil {
 		return nil, err
 	}

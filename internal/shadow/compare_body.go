@@ -27,7 +27,7 @@ func (r *comparison) body(a, b Response) {
 	case len(y.Data) == 0:
 		r.differ(Missing, x.Data, nil)
 	default:
-		r.contents(x.Data, y.Data, isJSON(a) || isJSON(b))
+		r.contents(x.Data, y.Data, comparesJSON(a) || comparesJSON(b))
 	}
 }
 
@@ -79,8 +79,8 @@ func digested(b Body) []byte {
 	return fmt.Appendf(nil, "%d bytes, SHA-256 %.16s", b.size(), b.digest())
 }
 
-// isJSON tells whether an answer says that it is JSON.
-func isJSON(r Response) bool {
+// comparesJSON tells whether an answer says that it is JSON.
+func comparesJSON(r Response) bool {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return kind == "application/json" || kind == "text/json" || kind == "application/x-ndjson" || strings.HasSuffix(kind, "+json")
 }

@@ -31,7 +31,7 @@ func FuzzCompareJSON(f *testing.F) {
 	} {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
-	c, err := NewComparer(Rules{}, Options{})
+	c, err := NewComparer(Rules{}, CompareOptions{})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, a, b []byte) {
 		x, y := jsonAnswer(string(a)), jsonAnswer(string(b))

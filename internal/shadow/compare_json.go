@@ -23,7 +23,7 @@ func (r *comparison) value(x, y int32) {
 	case jsonList:
 		r.list(x, y)
 	case jsonString:
-		if s, t := unescaped(a), unescaped(b); !bytes.Equal(s, t) {
+		if s, t := unescapedJSON(a), unescapedJSON(b); !bytes.Equal(s, t) {
 			r.texts(s, t, a, b)
 		}
 	case jsonNumber:
@@ -86,7 +86,7 @@ func (r *comparison) member(name []byte, table bool, do func()) {
 	r.place = r.place[:length]
 }
 
-// named is a member with its name, as bytes that may have been unescaped.
+// named is a member with its name, as bytes that may have been unescapedJSON.
 type named struct {
 	name []byte
 	node int32

@@ -120,7 +120,7 @@ func keysOf(t *jsonTree, items []int32, fields []string) (keys [][]byte, ok bool
 				return nil, false
 			}
 			if len(fields) == 1 {
-				keys[i] = unquoted(t.raw(m))
+				keys[i] = unquotedValue(t.raw(m))
 				continue
 			}
 			keys[i] = append(append(keys[i], t.raw(m)...), 0)
@@ -292,7 +292,7 @@ func (t *jsonTree) newHash(n int32) uint64 {
 			h = mix(h, t.hash(i))
 		}
 	case jsonString:
-		h = maphash.Bytes(seed, unescaped(t.raw(n)))
+		h = maphash.Bytes(seed, unescapedJSON(t.raw(n)))
 	default:
 		h = mix(h, maphash.Bytes(seed, t.raw(n)))
 	}

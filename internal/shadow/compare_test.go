@@ -25,7 +25,7 @@ func jsonAnswer(body string) Response {
 
 func newComparer(t testing.TB, rules Rules) *Comparer {
 	t.Helper()
-	c, err := NewComparer(rules, Options{})
+	c, err := NewComparer(rules, CompareOptions{})
 	require.NoError(t, err)
 	return c
 }
@@ -172,7 +172,7 @@ func kindsOf(all []Difference) (kinds []Kind) {
 }
 
 func TestHosts(t *testing.T) {
-	c, err := NewComparer(Rules{}, Options{Hosts: []string{"127.0.0.1:1", "127.0.0.1:2"}})
+	c, err := NewComparer(Rules{}, CompareOptions{Hosts: []string{"127.0.0.1:1", "127.0.0.1:2"}})
 	require.NoError(t, err)
 	a := answered(201, `{"self":"http://127.0.0.1:1/orders/7"}`, "Location: http://127.0.0.1:1/orders/7")
 	b := answered(201, `{"self":"http://127.0.0.1:2/orders/7"}`, "Location: http://127.0.0.1:2/orders/7")

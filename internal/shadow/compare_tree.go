@@ -109,11 +109,11 @@ func (t *jsonTree) name(n int32) []byte {
 	if !node.escaped {
 		return t.text[node.name:node.stop]
 	}
-	return unescaped(t.text[node.name-1 : node.stop+1])
+	return unescapedJSON(t.text[node.name-1 : node.stop+1])
 }
 
-// unescaped gives what a JSON string, with its quotes, stands for.
-func unescaped(quoted []byte) []byte {
+// unescapedJSON gives what a JSON string, with its quotes, stands for.
+func unescapedJSON(quoted []byte) []byte {
 	inner := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(inner, '\\') < 0 {
 		return inner

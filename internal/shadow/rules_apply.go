@@ -167,13 +167,13 @@ func (r Rules) expected(numbers []int, a, b []byte) int {
 // meets tells whether a value is the one that was expected, with or without its
 // quotes.
 func meets(want string, value []byte) bool {
-	return want == "" || want == string(value) || want == string(unquoted(value)) || want == excerpt(value)
+	return want == "" || want == string(value) || want == string(unquotedValue(value)) || want == excerpt(value)
 }
 
-// unquoted gives a value without its quotes.
-func unquoted(value []byte) []byte {
+// unquotedValue gives a value without its quotes.
+func unquotedValue(value []byte) []byte {
 	if len(value) >= 2 && value[0] == '"' && value[len(value)-1] == '"' {
-		return unescaped(value)
+		return unescapedJSON(value)
 	}
 	return value
 }
@@ -193,7 +193,7 @@ func (t *Tolerance) allows(kind Kind, a, b []byte) bool {
 	case Order:
 		return t.Order
 	case Changed, Format, Time:
-		a, b = bytes.TrimSpace(unquoted(a)), bytes.TrimSpace(unquoted(b))
+		a, b = bytes.TrimSpace(unquotedValue(a)), bytes.TrimSpace(unquotedValue(b))
 		return t.allowsNumbers(string(a), string(b)) || t.allowsTimes(string(a), string(b))
 	}
 	return false

@@ -71,7 +71,7 @@ func TestRulesThatAreWrong(t *testing.T) {
 		"keys 1: a list needs a place, such as body.items, and the names of its items' fields":            {Keys: []ListKey{{Place: "body"}}},
 		`headers: "a: b" is no name of a header`:                                                          {Headers: HeaderRules{Ignore: []string{"a: b"}}},
 	} {
-		_, err := NewComparer(r, Options{})
+		_, err := NewComparer(r, CompareOptions{})
 		require.ErrorContains(t, err, says)
 	}
 }
