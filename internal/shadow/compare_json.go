@@ -86,7 +86,7 @@ func (r *comparison) member(name []byte, table bool, do func()) {
 	r.place = r.place[:length]
 }
 
-// named is a member with its name, as bytes that may have been unescapedJSON.
+// named is a member with its name, as bytes that may have been unescaped.
 type named struct {
 	name []byte
 	node int32
