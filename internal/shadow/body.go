@@ -48,7 +48,7 @@ func ReadBody(r io.Reader, h http.Header, keep int64) Body {
 		return b
 	}
 	if decoded != io.Reader(source) {
-		decoded = &boundedReader{r: decoded, from: source}
+		decoded = &boundedReader{r: decoded, from: source, free: bombFree, ratio: bombRatio, most: maxDecoded}
 	}
 	b.fill(decoded, keep)
 	return b
@@ -182,12 +182,14 @@ type boundedReader struct {
 	r    io.Reader
 	from *meteredReader
 	n    int64
+
+	free, ratio, most int64 // in bytes; most is 0 for no limit
 }
 
 func (b *boundedReader) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	b.n += int64(n)
-	if b.n > maxDecoded || b.n > bombFree && b.n > bombRatio*b.from.n {
+	if b.most > 0 && b.n > b.most || b.n > b.free && b.n > b.ratio*b.from.n {
 		return 0, errBomb
 	}
 	return n, err

@@ -1,0 +1,284 @@
+package shadow
+
+import (
+	"bufio"
+	"errors"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// logTime is how Apache and nginx write a time.
+const logTime = "02/Jan/2006:15:04:05 -0700"
+
+// mostFields are how many words of a line are looked at.
+const mostFields = 128
+
+// Names of reasons why a line is skipped.
+const (
+	logMalformed = "it is no line of an access log"
+	logRequest   = "its request line is not HTTP"
+	logMoment    = "its time can not be read"
+)
+
+func isAccessLog(start []byte) bool {
+	if !isText(start) {
+		return false
+	}
+	_, reason := parseLog(string(firstLine(start)))
+	return reason == "" || reason == logRequest
+}
+
+// accessLog reads the lines of a log. They say the second, so what came in one
+// second is spread over it: users do not wait for a clock to strike.
+type accessLog struct {
+	i      *importing
+	took   tookField
+	second []logged
+}
+
+type logged struct {
+	Exchange
+	place string
+}
+
+// mostInSecond are spread; with more, some keep their place at its start.
+const mostInSecond = 20_000
+
+func readAccessLog(i *importing, r *bufio.Reader) error {
+	log := &accessLog{i: i}
+	var err error
+	if log.took, err = readTook(i.o.Fields); err != nil {
+		return i.failed("", err)
+	}
+	err = i.eachLine(r, log.line)
+	return errors.Join(log.spread(), err)
+}
+
+func (l *accessLog) line(line []byte, place string) error {
+	entry, reason := parseLog(string(line))
+	if reason == "" {
+		reason = entry.request()
+	}
+	if reason != "" {
+		l.i.skip(reason, place)
+		return nil
+	}
+	entry.x.Took = l.took.of(entry.words)
+	if len(l.second) > 0 && (!l.second[0].At.Equal(entry.x.At) || len(l.second) == mostInSecond) {
+		if err := l.spread(); err != nil {
+			return err
+		}
+	}
+	l.second = append(l.second, logged{entry.x, place})
+	return nil
+}
+
+// spread hands on the exchanges of a second, each a little after the one before.
+// The log has when they ended, where it says how long they took.
+func (l *accessLog) spread() error {
+	step := time.Second / time.Duration(max(len(l.second), 1))
+	for n, x := range l.second {
+		x.At = x.At.Add(time.Duration(n)*step - x.Took)
+		if err := l.i.keep(x.Exchange, x.place); err != nil {
+			return err
+		}
+	}
+	l.second = l.second[:0]
+	return nil
+}
+
+// logEntry is a line that was taken apart.
+type logEntry struct {
+	x     Exchange
+	line  string   // of the request
+	words []string // all of them
+}
+
+// parseLog reads "address identity user [time] "request" status bytes", and what
+// the combined format has after that; a word before it may name the host.
+func parseLog(line string) (e logEntry, reason string) {
+	words, kinds, ok := logWords(line)
+	moment := -1
+	for n, k := range kinds {
+		if k == '[' && n >= 3 { // an address may have brackets, too
+			moment = n
+			break
+		}
+	}
+	if !ok || moment < 0 || len(words) < moment+3 || kinds[moment+1] != '"' {
+		return e, logMalformed
+	}
+	e.words, e.line = words, words[moment+1]
+	at, err := time.Parse(logTime, words[moment])
+	if err != nil {
+		return e, logMoment
+	}
+	e.x.At = at.UTC()
+	e.x.Response.Status, err = strconv.Atoi(words[moment+2])
+	if err != nil || e.x.Response.Status < 0 || e.x.Response.Status > 999 {
+		return e, logMalformed
+	}
+	e.x.Request.Header, e.x.Response.Header = http.Header{}, http.Header{}
+	e.who(words[:moment])
+	e.what(words[moment+3:], kinds[moment+3:])
+	return e, ""
+}
+
+// who reads what stands before the time.
+func (e *logEntry) who(words []string) {
+	if len(words) > 3 && !isAddress(words[0]) && isAddress(words[1]) {
+		e.x.Request.Host, words = words[0], words[1:]
+	}
+	e.x.Session = words[0]
+	if user := strings.Join(words[2:], " "); user != "-" && user != "" {
+		e.x.Session = user
+	}
+}
+
+func isAddress(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil
+}
+
+// what reads what stands after the status: how many bytes, from where, with what.
+func (e *logEntry) what(words []string, kinds []byte) {
+	e.x.Response.Body = Body{Size: -1, Cut: true}
+	if len(words) > 0 {
+		if n, err := strconv.ParseInt(words[0], 10, 64); err == nil && n >= 0 {
+			e.x.Response.Header.Set("Content-Length", words[0]) // as it travelled; nobody knows what it was decoded
+		}
+		if words[0] == "0" || words[0] == "-" {
+			e.x.Response.Body = Body{}
+		}
+	}
+	for n, name := range []string{"Referer", "User-Agent"} {
+		if len(words) > n+1 && kinds[n+1] == '"' && words[n+1] != "-" && words[n+1] != "" {
+			e.x.Request.Header.Set(name, words[n+1])
+		}
+	}
+	if agent := e.x.Request.Header.Get("User-Agent"); isAddress(e.x.Session) {
+		e.x.Session += " " + agent // an address may stand for a whole office
+	}
+}
+
+// request reads the request line.
+func (e *logEntry) request() (reason string) {
+	parts := strings.Split(e.line, " ")
+	switch {
+	case len(parts) == 2 && parts[0] == "GET": // HTTP/0.9
+	case len(parts) != 3 || !strings.HasPrefix(parts[2], "HTTP/"):
+		return logRequest
+	}
+	method, target := parts[0], parts[1]
+	if !isMethod(method) || target == "" || strings.ContainsFunc(target, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return logRequest
+	}
+	e.x.Request.Method, e.x.Request.Target = method, target
+	if target[0] != '/' && strings.Contains(target, "://") {
+		if reason := e.x.Request.setURL(target); reason != "" {
+			return logRequest
+		}
+	}
+	return ""
+}
+
+// logWords splits a line at spaces, but not within quotes and brackets. kinds tell
+// how each word was enclosed: '"', '[' or 0.
+func logWords(line string) (words []string, kinds []byte, ok bool) {
+	for line = strings.TrimLeft(line, " \t"); line != ""; line = strings.TrimLeft(line, " \t") {
+		if len(words) == mostFields {
+			return words, kinds, true
+		}
+		var word string
+		kind := line[0]
+		switch kind {
+		case '"':
+			if word, line, ok = quotedWord(line[1:]); !ok {
+				return nil, nil, false
+			}
+		case '[':
+			if word, line, ok = strings.Cut(line[1:], "]"); !ok {
+				return nil, nil, false
+			}
+		default:
+			kind = 0
+			end := before(line, " \t")
+			word, line = line[:end], line[end:]
+		}
+		words, kinds = append(words, word), append(kinds, kind)
+	}
+	return words, kinds, true
+}
+
+// quotedWord reads up to the closing quote, with the escapes of Apache and nginx.
+func quotedWord(text string) (word, rest string, ok bool) {
+	var b strings.Builder
+	for n := 0; n < len(text); n++ {
+		switch c := text[n]; {
+		case c == '"':
+			return b.String(), text[n+1:], true
+		case c != '\\' || n+1 == len(text):
+			b.WriteByte(c)
+		case text[n+1] == 'x' && n+3 < len(text):
+			if v, err := strconv.ParseUint(text[n+2:n+4], 16, 8); err == nil {
+				b.WriteByte(byte(v))
+				n += 3
+				continue
+			}
+			b.WriteByte(c)
+		default:
+			n++
+			b.WriteByte(logEscape(text[n]))
+		}
+	}
+	return "", "", false
+}
+
+func logEscape(c byte) byte {
+	if i := strings.IndexByte("ntrbvf", c); i >= 0 {
+		return "\n\t\r\b\v\f"[i]
+	}
+	return c
+}
+
+// tookField says which word of a line is how long an exchange took.
+type tookField struct {
+	word int // the first is 1; 0 is none
+	unit time.Duration
+}
+
+// readTook reads the field took, such as 10s: the tenth word, in seconds.
+func readTook(fields map[string]string) (f tookField, err error) {
+	for name, value := range fields {
+		if name != "took" {
+			return f, errors.New("access logs have one field that can be given: took=10s, the tenth word, in seconds; or ms, us")
+		}
+		digits := strings.TrimRight(value, "smu")
+		f.word, err = strconv.Atoi(digits)
+		f.unit = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond}[value[len(digits):]]
+		if err != nil || f.unit == 0 || f.word < 1 {
+			return f, errors.New("the field took=" + value + " wants the number of a word and a unit: 10s, 10ms or 10us")
+		}
+	}
+	return f, nil
+}
+
+func (f tookField) of(words []string) time.Duration {
+	if f.word == 0 || f.word > len(words) {
+		return 0
+	}
+	return durationOf(words[f.word-1], f.unit)
+}
+
+// durationOf reads a number of some unit, 0 where it is none or can not be.
+func durationOf(text string, unit time.Duration) time.Duration {
+	n, err := strconv.ParseFloat(text, 64)
+	took := n * float64(unit)
+	if err != nil || !(took > 0 && took < float64(1000*time.Hour)) {
+		return 0
+	}
+	return time.Duration(took)
+}
