@@ -95,7 +95,7 @@ Exit codes: 0 pass, 99 the system failed a gate, 3 not enough evidence,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		validateCommand(s), runCommand(s), canaryCommand(s), distributeCommand(s), judgeCommand(s), reportCommand(s), runsCommand(s),
-		ackCommand(s), demoCommand(s), schemaCommand(s), shopCommand(s), k6Command(), stressCommand(), proxyCommand(s),
+		ackCommand(s), demoCommand(s), schemaCommand(s), shadowCommand(s), shopCommand(s), k6Command(), stressCommand(), proxyCommand(s),
 		liftCommand(s), watchdogCommand(s), agentCommand(s),
 	)
 	return root

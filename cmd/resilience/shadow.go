@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"resilience/internal/plan"
+)
+
+// shadowCommand is the parent of all that has to do with shadow traffic.
+func shadowCommand(s *streams) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "shadow",
+		Short: "What would a new version have answered? Recordings of what users asked",
+		Long: `shadow makes recordings of what users asked and were answered, without their
+secrets, and shows what is in them.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: noCommand,
+	}
+	cmd.AddCommand(
+		shadowImportCommand(s), shadowShowCommand(s),
+	)
+	return cmd
+}
+
+// bodySize reads the flag --max-body: bytes of a body that are kept.
+func bodySize(text string) (int64, error) {
+	if text == "0" {
+		return -1, nil
+	}
+	var size plan.Size
+	if err := size.UnmarshalText([]byte(text)); err != nil {
+		return 0, &usageError{fmt.Sprintf("--max-body %v", err)}
+	}
+	return int64(size), nil
+}
+
+// pairs reads flags of the form NAME=VALUE.
+func pairs(flag string, given []string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, text := range given {
+		name, value, found := strings.Cut(text, "=")
+		if !found || name == "" {
+			return nil, &usageError{fmt.Sprintf("--%s wants NAME=VALUE; got %q", flag, text)}
+		}
+		all[name] = value
+	}
+	return all, nil
+}
