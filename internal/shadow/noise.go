@@ -43,7 +43,7 @@ const (
 // from the baseline there no more often than the baseline from itself, then of the
 // exchanges in which exactly one of the two differs, the candidate is the one in
 // half of them at most: a fair coin, which [evidence.PairWatch] bets on. The nth
-// field that turns up gets the part [evidence.FieldShare] of the error rate.
+// field that throws one gets the part [evidence.FieldShare] of the error rate.
 //
 // Where nothing was compared with itself, baseline and candidate might as well
 // change places if they are the same; so of the differences that have a direction
@@ -64,7 +64,7 @@ type Findings struct {
 	mu     sync.Mutex
 	routes map[string]*routeFields
 	fields int    // of all routes
-	tested uint64 // of those, how many share the error rate
+	tested uint64 // of those that threw a coin, which share the error rate
 	used   []uint64
 }
 
@@ -87,7 +87,7 @@ func (k fieldKey) tested() bool { return k.expected == 0 && k.kind != Undecidabl
 
 // field is what is known of one.
 type field struct {
-	number           uint64 // of those that are tested, from 1
+	number           uint64 // of those that threw a coin, from 1; 0 before
 	differing, noise uint64
 	both             uint64 // exchanges in which both differ
 	watch            evidence.PairWatch
@@ -216,10 +216,6 @@ func (f *Findings) field(r *routeFields, key fieldKey) (of *field, at fieldKey, 
 		}
 	}
 	of = &field{}
-	if key.tested() {
-		f.tested++
-		of.number = f.tested
-	}
 	f.fields++
 	r.fields[key] = of
 	return of, key, true
@@ -303,6 +299,10 @@ var sessionSeed = maphash.MakeSeed()
 func (f *Findings) coin(of *field, o Observed, candidate bool) {
 	if o.Session != "" && !of.news(maphash.String(sessionSeed, o.Session)) {
 		return
+	}
+	if of.number == 0 { // whichever way the coin falls
+		f.tested++
+		of.number = f.tested
 	}
 	if since := o.At.Sub(of.began); since.Abs() >= f.options.Block {
 		of.endBlock()
