@@ -73,6 +73,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	added := time.Since(start)
 	defer func() {
 		start := time.Now()
+		if !x.returned && !x.abandoned() { // it broke off: what there is of the answer is the user's
+			_ = http.NewResponseController(w).Flush()
+		}
 		x.end()
 		p.added.Observe((added + time.Since(start)).Seconds())
 	}()

@@ -1,0 +1,35 @@
+package shadow
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func nowhere() *log.Logger { return log.New(io.Discard, "", 0) }
+
+// dialPlain dials for HTTP/2 without TLS.
+func dialPlain(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, network, address)
+}
+
+// deadAddress is one where nobody listens.
+func deadAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
+}
+
+// body is what follows the head of an answer.
+func body(answer string) string {
+	_, b, _ := strings.Cut(answer, "\r\n\r\n")
+	return b
+}
