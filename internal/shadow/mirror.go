@@ -258,8 +258,10 @@ func (m *Mirror) redacted(a Answers) Answers {
 	if m.options.Redact == nil {
 		return a
 	}
-	of := func(r Response) Response {
-		return m.options.Redact(Exchange{At: a.At, Route: a.Route, Response: r}).Response
+	of := func(r Response) Response { // with the request, whose secrets an answer may repeat
+		x := a.Exchange
+		x.Response = r
+		return m.options.Redact(x).Response
 	}
 	a.Candidate = of(a.Candidate)
 	if a.Noise != nil {

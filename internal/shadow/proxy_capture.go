@@ -88,6 +88,13 @@ func (c *capture) release() {
 	c.answered.release()
 }
 
+// handOver gives back the room, but not the memory, which is somebody else's now.
+func (c *capture) handOver() {
+	c.asked.handOver()
+	c.answered.handOver()
+	c.release()
+}
+
 // captureTee keeps the beginning of a body that passes by, and the size of all of it; its
 // digest too, where it is longer than what is kept and travels without an encoding.
 type captureTee struct {
@@ -174,6 +181,14 @@ func (t *captureTee) release() {
 func (t *captureTee) drop() {
 	t.budget.give(int64(cap(t.data)))
 	freeCaptureBuffer(t.data)
+	t.data = nil
+}
+
+// handOver leaves the data to somebody else.
+func (t *captureTee) handOver() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.budget.give(int64(cap(t.data)))
 	t.data = nil
 }
 

@@ -129,7 +129,7 @@ func (r *Recorder) write() {
 				r.cut.Add(1)
 			}
 		}
-		c.release()
+		c.handOver()
 	}
 }
 
@@ -144,7 +144,8 @@ func (r *Recorder) fail(err error) {
 	}
 }
 
-// exchange is what was kept, decoded. Its bodies must not outlive the capture.
+// exchange is what was kept, decoded. Its bodies are those of the capture: they must
+// not outlive it, unless they were handed over.
 func (c *capture) exchange(route func(method, target string) string) Exchange {
 	x := Exchange{
 		At: c.at.UTC(), Took: c.took,
