@@ -193,6 +193,10 @@ func (a *mirrorAnswer) get(ctx context.Context, o proxyOrigin, r *http.Request) 
 		return
 	}
 	defer res.Body.Close()
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		a.err = errSwitched
+		return
+	}
 	removeProxyHops(res.Header)
 	a.status, a.header = res.StatusCode, res.Header
 	if a.stream = strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream"); a.stream {
@@ -218,6 +222,8 @@ func (a *mirrorAnswer) get(ctx context.Context, o proxyOrigin, r *http.Request) 
 		}
 	}
 }
+
+var errSwitched = errors.New("it switched protocols without being asked to")
 
 // response is the answer, decoded.
 func (a *mirrorAnswer) response() Response {

@@ -85,13 +85,16 @@ func primary(t testing.TB) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
 	for path, handler := range primaryPaths {
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Date", "Thu, 01 Jan 2026 00:00:00 GMT")
-			handler(w, r)
-		})
+		mux.HandleFunc(path, handler)
 	}
 	mux.HandleFunc("/switch", switching)
-	s := httptest.NewUnstartedServer(mux)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Date", "Thu, 01 Jan 2026 00:00:00 GMT")
+		if r.RequestURI != "*" {
+			mux.ServeHTTP(w, r)
+		}
+	}))
+	s.Config.DisableGeneralOptionsHandler = true
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetHTTP1(true)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
