@@ -13,14 +13,14 @@ import (
 func shadowCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "shadow",
-		Short: "What would a new version have answered? Recordings of what users asked",
+		Short: "What would the new version have answered? Import, record, mirror and compare traffic",
 		Long: `shadow makes recordings of what users asked and were answered, without their
-secrets, and shows what is in them.`,
+secrets, shows what is in them, and compares mirrored traffic as it goes by.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: noCommand,
 	}
 	cmd.AddCommand(
-		shadowImportCommand(s), shadowShowCommand(s),
+		shadowImportCommand(s), shadowShowCommand(s), recordCommand(s), mirrorCommand(s),
 	)
 	return cmd
 }

@@ -52,6 +52,13 @@ func newProxyOrigin(raw string, conns int) (proxyOrigin, error) {
 	return proxyOrigin{base: u, transport: t}, nil
 }
 
+// CheckURL says what is wrong with the address of a service: it is written as
+// http://, https:// or h2c://HOST:PORT, and perhaps a path.
+func CheckURL(raw string) error {
+	_, err := parseProxyOrigin(raw)
+	return err
+}
+
 func parseProxyOrigin(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"resilience/internal/plan"
+	"resilience/internal/shadow"
+)
+
+// mirrorOptions are the flags of the mirror command.
+type mirrorOptions struct {
+	shadowProxyOptions
+	candidate, primary, baseline, noise string
+	ownHost, json                       bool
+	allow, ignore                       []string
+	out                                 string
+	queue, copies                       int
+	timeout                             time.Duration
+	falseAlarms                         string
+}
+
+func mirrorCommand(s *streams) *cobra.Command {
+	var o mirrorOptions
+	cmd := &cobra.Command{
+		Use:   "mirror --candidate URL (--primary URL | --baseline URL)",
+		Short: "Ask a candidate what users ask now, and compare what it answers",
+		Long: `mirror copies what users ask to a candidate and compares the answers. With
+--primary it is a proxy in front of the version that serves users; with
+--baseline it takes what Envoy, Istio or nginx mirror, and asks both versions.
+Whatever the candidate does, users get the primary's answers as it sends them:
+what the candidate can not keep up with is shed and counted.
+
+Only GET, HEAD and OPTIONS are copied, and routes that --allow-route names. A
+difference is a regression when it is found more often than between two answers
+of the same version: --noise names a second instance, or the same one again.
+
+Exit codes: 0 no regression, 99 a regression, 3 not enough evidence, 2 the
+command line is wrong, 130 interrupted.`,
+		Example: `  resilience shadow mirror --listen :8080 --primary http://v1:8301 --candidate http://v2:8301 --noise http://v1:8301 --for 10m
+  resilience shadow mirror --listen :8080 --baseline http://v1:8301 --noise http://v1:8301 --candidate http://v2:8301 --for 10m --json`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runMirror(cmd, s, o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.candidate, "candidate", "", "the `URL` of the version that wants to serve")
+	f.StringVar(&o.primary, "primary", "", "the `URL` of the version that serves users: be a proxy in front of it")
+	f.StringVar(&o.baseline, "baseline", "", "the `URL` of the version to compare with: take what others mirror")
+	f.StringVar(&o.noise, "noise", "", "the `URL` of a second instance of the primary or baseline, or of the same")
+	f.BoolVar(&o.ownHost, "own-host", false, "ask each by the host of its URL, not by the one that users asked for")
+	f.StringArrayVar(&o.allow, "allow-route", nil, "a `ROUTE` that changes nothing though its method might: POST /search")
+	f.StringArrayVar(&o.ignore, "ignore", nil, "a `FIELD` that is not compared: body.items[].price, or header x-request-id of GET /orders")
+	f.StringVar(&o.falseAlarms, "false-alarms", "1%", "how often a candidate that is as good may be said to have a regression")
+	f.IntVar(&o.queue, "queue", 1000, "how many exchanges may wait for the candidate")
+	f.IntVar(&o.copies, "copies", 64, "how many are with the candidate at once")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "for the candidate's whole answer")
+	f.StringVar(&o.out, "out", "", "a `FILE` for a recording of the exchanges that differ")
+	f.BoolVar(&o.json, "json", false, "write the findings as JSON")
+	o.flags(f)
+	return cmd
+}
+
+// judge makes what compares, and the recording of what differs.
+func (o *mirrorOptions) judge(maxBody int64) (*shadow.MirrorJudge, *shadow.Files, error) {
+	var alarms plan.Percent
+	if err := alarms.UnmarshalText([]byte(o.falseAlarms)); err != nil || alarms == 0 || alarms == 1 {
+		return nil, nil, &usageError{fmt.Sprintf("--false-alarms %s: wants a share such as 1%%", o.falseAlarms)}
+	}
+	var rules shadow.Rules
+	for _, field := range o.ignore {
+		place, route, _ := strings.Cut(field, " of ")
+		rules.Ignore = append(rules.Ignore, shadow.Where{Route: strings.TrimSpace(route), Place: strings.TrimSpace(place)})
+	}
+	var files *shadow.Files
+	var sink shadow.Sink
+	if o.out != "" {
+		var err error
+		if files, err = shadow.CreateFiles(o.out, shadow.FileOptions{Options: shadow.Options{MaxBody: maxBody}}); err != nil {
+			return nil, nil, &usageError{fmt.Sprintf("--out: %v", err)}
+		}
+		sink = files
+	}
+	judge, err := shadow.NewMirrorJudge(rules, shadow.CompareOptions{Hosts: o.hosts()}, shadow.FindingOptions{FalseAlarms: float64(alarms)}, sink)
+	if err != nil {
+		return nil, nil, shadowDiscarded(files, &usageError{fmt.Sprintf("--ignore: %v", err)})
+	}
+	return judge, files, nil
+}
+
+// hosts are those of the versions: that each calls itself by its own name is no
+// difference.
+func (o *mirrorOptions) hosts() (hosts []string) {
+	for _, url := range []string{o.candidate, o.primary, o.baseline, o.noise} {
+		if _, host, found := strings.Cut(url, "://"); found {
+			host, _, _ = strings.Cut(host, "/")
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
+// check finds what is missing, or can not be.
+func (o *mirrorOptions) check() error {
+	if o.candidate == "" || (o.primary == "") == (o.baseline == "") {
+		return &usageError{"resilience shadow mirror wants --candidate URL, and --primary URL (to be a proxy) or --baseline URL (to take what others mirror)"}
+	}
+	for flag, url := range map[string]string{"--candidate": o.candidate, "--primary": o.primary, "--baseline": o.baseline, "--noise": o.noise} {
+		if err := shadow.CheckURL(url); url != "" && err != nil {
+			return &usageError{flag + " " + err.Error()}
+		}
+	}
+	for _, route := range o.allow {
+		if method, path, _ := strings.Cut(route, " "); method == "" || !strings.HasPrefix(path, "/") {
+			return &usageError{fmt.Sprintf("--allow-route %q: wants METHOD /PATH, such as POST /search", route)}
+		}
+	}
+	if o.queue < 1 || o.copies < 1 || o.timeout <= 0 {
+		return &usageError{"--queue, --copies and --timeout want more than 0"}
+	}
+	o.routes = slices.Concat(o.allow, o.routes) // an allowed route is one, whatever else is declared
+	return nil
+}
+
+// runMirror mirrors until it is interrupted, or the time is over.
+func runMirror(cmd *cobra.Command, s *streams, o mirrorOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	how, err := o.read()
+	if err != nil {
+		return err
+	}
+	judge, files, err := o.judge(how.maxBody)
+	if err != nil {
+		return err
+	}
+	ctx, interrupted, stop := shadowContext(cmd, o.lasts)
+	defer stop()
+	mirror, err := shadow.NewMirror(ctx, o.mirror(how, judge))
+	if err != nil {
+		return shadowDiscarded(files, err)
+	}
+	stopStatus, err := serveStatus(ctx, s, o.status, mirror)
+	if err != nil {
+		return shadowDiscarded(files, err)
+	}
+	defer stopStatus()
+	fmt.Fprintf(s.err, "mirroring at %s to %s\n", mirror.URL(), o.candidate)
+	liveUntil(ctx, s, mirror)
+	closing, cancel := shadowEnding(ctx)
+	defer cancel()
+	mirror.Close(closing)
+	report := newMirrorReport(mirror.Counts(), judge.Findings(), judge.KnowsNoise())
+	report.Interrupted = interrupted()
+	if files != nil {
+		report.Differing = keptIn(files, judge)
+	}
+	return report.write(s, o.json)
+}
+
+// mirror is how the mirror is made.
+func (o *mirrorOptions) mirror(how shadowing, judge *shadow.MirrorJudge) shadow.MirrorOptions {
+	return shadow.MirrorOptions{
+		Listen: o.listen, Candidate: o.candidate, Primary: o.primary, Baseline: o.baseline, Noise: o.noise, OwnHost: o.ownHost,
+		MaxBody: how.maxBody, Buffer: how.buffer, Queue: o.queue, Copies: o.copies, Timeout: o.timeout, Allow: o.allow, Sample: how.sample,
+		Redact: how.redact, Route: how.route, Compare: judge.Compare,
+	}
+}
+
+// keptIn ends the recording of what differs.
+func keptIn(files *shadow.Files, judge *shadow.MirrorJudge) *keptDiffering {
+	n, err := judge.Kept()
+	kept := &keptDiffering{Recording: strings.Join(files.Paths(), ", "), Exchanges: n}
+	if err = errors.Join(err, files.Close()); err != nil {
+		kept.Error = err.Error()
+	}
+	return kept
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"resilience/gates"
+	"resilience/internal/shadow"
+)
+
+// liveEvery is how often a mirror tells how it goes.
+const liveEvery = 10 * time.Second
+
+// liveUntil tells how it goes until the context ends.
+func liveUntil(ctx context.Context, s *streams, m *shadow.Mirror) {
+	ticks := time.NewTicker(liveEvery)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+			fmt.Fprintln(s.err, mirroredText(m.Counts()))
+		}
+	}
+}
+
+// mirroredText tells what became of the requests.
+func mirroredText(c shadow.Mirrored) string {
+	return fmt.Sprintf("%s: %d compared, %d differ", shadowCount(c.Seen, "request"), c.Compared, c.Differing) + shadowOthers(map[string]uint64{
+		"without an answer of the candidate": c.Failed, "withheld": c.Withheld, "not in the sample": c.NotSampled, "passed on only": c.Streams,
+		"without a whole answer of the baseline": c.Unanswered, "too large to copy": c.TooLarge, "dropped": c.Dropped, "shed": c.Shed,
+		"broken off by a defect of this program": c.Errors,
+	})
+}
+
+// mirrorReport is what a mirror found.
+type mirrorReport struct {
+	Verdict     string          `json:"verdict"`
+	Reason      string          `json:"reason"`
+	Interrupted bool            `json:"interrupted,omitempty"`
+	Counts      shadow.Mirrored `json:"counts"`
+	Findings    []mirrorFinding `json:"findings"`
+	Differing   *keptDiffering  `json:"differing,omitempty"` // the recording of what differs
+
+	code int
+}
+
+// keptDiffering is a recording of exchanges that differ.
+type keptDiffering struct {
+	Recording string `json:"recording"`
+	Exchanges uint64 `json:"exchanges"`
+	Error     string `json:"error,omitempty"`
+}
+
+// mirrorFinding is a finding as it is written.
+type mirrorFinding struct {
+	Class          shadow.Class    `json:"class"`
+	Route          string          `json:"route"`
+	Field          string          `json:"field"`
+	Kind           shadow.Kind     `json:"kind"`
+	Pairs          uint64          `json:"pairs"`
+	Differing      uint64          `json:"differing"`
+	NoisePairs     uint64          `json:"noise_pairs"`
+	NoiseDiffering uint64          `json:"noise_differing"`
+	Examples       []mirrorExample `json:"examples"`
+}
+
+type mirrorExample struct {
+	At        time.Time `json:"at"`
+	Request   string    `json:"request"`
+	Baseline  string    `json:"baseline"`
+	Candidate string    `json:"candidate"`
+	Trace     string    `json:"trace,omitempty"`
+}
+
+// newMirrorReport judges: what can not be told apart from noise for want of evidence
+// is not passed.
+func newMirrorReport(c shadow.Mirrored, findings []shadow.Finding, noise bool) *mirrorReport {
+	r := &mirrorReport{Counts: c, Findings: []mirrorFinding{}}
+	of := map[shadow.Class]uint64{}
+	for _, f := range findings {
+		of[f.Class]++
+		r.Findings = append(r.Findings, writtenFinding(f))
+	}
+	switch {
+	case of[shadow.Regression] > 0:
+		r.Verdict, r.code = "fail", gates.ExitSystem
+		r.Reason = shadowCount(of[shadow.Regression], "regression")
+	case c.Compared == 0:
+		r.Verdict, r.code = "inconclusive", gates.ExitEvidence
+		r.Reason = "nothing was compared"
+	case of[shadow.Undecided] > 0:
+		r.Verdict, r.code = "inconclusive", gates.ExitEvidence
+		r.Reason = fmt.Sprintf("%s may be noise or a regression: mirror for longer", shadowCount(of[shadow.Undecided], "finding"))
+		if !noise {
+			r.Reason = fmt.Sprintf("%s may be noise or a regression: name a second instance of the baseline with --noise", shadowCount(of[shadow.Undecided], "finding"))
+		}
+	default:
+		r.Verdict, r.code = "pass", gates.ExitPass
+		r.Reason = "no regression"
+	}
+	return r
+}
+
+func writtenFinding(f shadow.Finding) mirrorFinding {
+	out := mirrorFinding{
+		Class: f.Class, Route: f.Route, Field: f.Place, Kind: f.Kind, Pairs: f.Pairs, Differing: f.Differing,
+		NoisePairs: f.NoisePairs, NoiseDiffering: f.NoiseDiffering, Examples: []mirrorExample{},
+	}
+	for _, e := range f.Examples {
+		out.Examples = append(out.Examples, mirrorExample{At: e.At, Request: e.Request, Baseline: e.Baseline, Candidate: e.Candidate, Trace: e.Trace})
+	}
+	return out
+}
+
+// write writes the report, and gives the exit code.
+func (r *mirrorReport) write(s *streams, asJSON bool) error {
+	if asJSON {
+		text, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(s.out, "%s\n", text)
+	} else {
+		fmt.Fprint(s.out, r.text())
+	}
+	code := r.code
+	if r.Differing != nil && r.Differing.Error != "" {
+		fmt.Fprintf(s.err, "the recording %s is not whole: %s\n", r.Differing.Recording, r.Differing.Error)
+		code = gates.ExitError
+	}
+	if r.Interrupted && code != gates.ExitError {
+		code = gates.ExitInterrupted
+	}
+	if code == gates.ExitPass {
+		return nil
+	}
+	return &exitError{code}
+}
+
+// text is the report for people: the verdict, and each finding with examples.
+func (r *mirrorReport) text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n%s\n", strings.ToUpper(r.Verdict), r.Reason, mirroredText(r.Counts))
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "\n%s  %s  %s  %s: %d of %d", f.Class, f.Route, f.Field, f.Kind, f.Differing, f.Pairs)
+		if f.NoisePairs > 0 {
+			fmt.Fprintf(&b, ", noise %d of %d", f.NoiseDiffering, f.NoisePairs)
+		}
+		b.WriteByte('\n')
+		for _, e := range f.Examples {
+			fmt.Fprintf(&b, "    %s: %s -> %s\n", e.Request, orNothing(e.Baseline), orNothing(e.Candidate))
+		}
+	}
+	if d := r.Differing; d != nil {
+		fmt.Fprintf(&b, "\n%s that differ in %s\n", shadowCount(d.Exchanges, "exchange"), d.Recording)
+	}
+	return b.String()
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "nothing"
+	}
+	return s
+}
