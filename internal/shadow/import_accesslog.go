@@ -24,7 +24,7 @@ const (
 )
 
 func isAccessLog(start []byte) bool {
-	if !isText(start) {
+	if !beginsAsText(start) {
 		return false
 	}
 	_, reason := parseLog(string(firstLine(start)))

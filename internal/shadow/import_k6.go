@@ -241,9 +241,9 @@ func (k *k6Script) request(arguments []any, place string) error {
 }
 
 func k6Exchange(arguments []any) (x Exchange, reason string) {
-	method, isText := arguments[0].(string)
+	method, beginsAsText := arguments[0].(string)
 	address, isURL := arguments[1].(string)
-	if !isText || !isURL {
+	if !beginsAsText || !isURL {
 		return x, computedReason
 	}
 	if !isMethod(method) {

@@ -71,5 +71,5 @@ func firstLine(start []byte) []byte {
 	return nil
 }
 
-// isText reports whether the first line of a file can be that of a log.
-func isText(start []byte) bool { return utf8.Valid(firstLine(start)) }
+// beginsAsText reports whether the first line of a file can be that of a log.
+func beginsAsText(start []byte) bool { return utf8.Valid(firstLine(start)) }

@@ -34,7 +34,7 @@ type RouteSummary struct {
 const (
 	mostListed  = 10_000 // routes or tenants
 	mostDamage  = 100
-	otherRoutes = "(other routes)"
+	furtherRoutes = "(other routes)"
 )
 
 // counting makes a summary.
@@ -104,8 +104,8 @@ func (c *counting) add(h head, block int64) {
 func (c *counting) route(r routeHead) {
 	to := c.routes[r.route]
 	if to == nil && len(c.routes) >= mostListed {
-		r.route = otherRoutes
-		to = c.routes[otherRoutes]
+		r.route = furtherRoutes
+		to = c.routes[furtherRoutes]
 	}
 	if to == nil {
 		to = &RouteSummary{Route: r.route, Statuses: map[int]uint64{}}
