@@ -395,7 +395,7 @@ func TestStatus(t *testing.T) {
 	defer status.Close()
 	require.Contains(t, rawAnswer(t, status.URL, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "\r\n\r\nok\n")
 	text := rawAnswer(t, status.URL, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	require.Contains(t, text, `resilience_shadow_requests_total{fate="compared"} 1`)
+	require.Contains(t, text, `resilience_shadow_requests_total{fate="same"} 1`)
 	require.Contains(t, text, `resilience_shadow_requests_total{fate="withheld"} 1`)
 	require.Contains(t, text, "resilience_shadow_added_seconds_count 2")
 	for _, of := range []prometheus.Collector{m, startRecorder(t, &kept{}, RecorderOptions{Upstream: web.URL})} {
