@@ -141,6 +141,11 @@ func (d *decoder) fillPhase(phase *Phase, path string, defaults Defaults) {
 			}
 		}
 	}
+	for i := range phase.Tests {
+		if s := phase.Tests[i].Shadow; s != nil {
+			d.fillShadow(s, fmt.Sprintf("%s.tests[%d].shadow", path, i))
+		}
+	}
 	for i := range phase.Disruptions {
 		d.fillDisruption(&phase.Disruptions[i], fmt.Sprintf("%s.disruptions[%d]", path, i), defaults.Disruption)
 	}

@@ -21,7 +21,7 @@ func validTestName(c *checker, _ *Phase, t *Test) {
 }
 
 func oneKind(c *checker, _ *Phase, t *Test) {
-	kinds := append(named(t.kinds()), KindCanary)
+	kinds := append(named(t.kinds()), KindCanary, KindShadow)
 	slices.Sort(kinds)
 	c.oneOf("a test", kinds...)
 }

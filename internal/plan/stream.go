@@ -16,6 +16,10 @@ type Stream struct {
 
 	Schedule []Scheduled // what a canary tries, and when; empty for other tests
 
+	// Of a shadow test, which is one stream for both arms.
+	Beside *Target // the baseline; nil where recorded answers take its place
+	Again  *Target // what tells noise by being asked what the baseline is asked; nil where nothing does
+
 	Run        string   // the id of the run
 	Plan       string   // the plan's name
 	Control    *Control // of the harness's proxies, for what the script injects; nil where there is none

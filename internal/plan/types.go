@@ -243,6 +243,7 @@ type Test struct {
 	Spike  *Profile    `yaml:"spike,omitempty"`            // a sudden peak
 	Soak   *Profile    `yaml:"soak,omitempty"`             // for a long time
 	Canary *CanaryTest `yaml:"canary,omitempty"`           // what the plan's canary does
+	Shadow *Shadow     `yaml:"shadow,omitempty"`           // what users asked, asked again
 }
 
 // Kind names the kind of the test and gives its profile.
@@ -255,11 +256,15 @@ func (t Test) Kind() (string, Profile) {
 	if t.Canary != nil {
 		return KindCanary, t.Canary.Profile()
 	}
+	if t.Shadow != nil {
+		return KindShadow, t.Shadow.Profile()
+	}
 	return "", Profile{}
 }
 
 // kinds gives the profile under each key that is a kind of test, but for that
-// of a canary, which is made of what the plan's canary says.
+// of a canary, which is made of what the plan's canary says, and of a shadow
+// test, which a recording shapes.
 func (t Test) kinds() map[string]*Profile {
 	return map[string]*Profile{"load": t.Load, "stress": t.Stress, "spike": t.Spike, "soak": t.Soak}
 }
