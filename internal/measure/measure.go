@@ -31,6 +31,9 @@ const (
 	// good (completed or, where nobody looks, accepted): Failed are those that did
 	// only after a retry, which users waited for.
 	MetricRetried = "retried"
+	// MetricComparison counts the exchanges of a shadow test of which both answers
+	// were compared: Failed are those that mismatched; Step is their route.
+	MetricComparison = "comparison"
 	// MetricAssertion counts the results of k6's check(); Step is the name
 	// of the check.
 	MetricAssertion = "assertion"
@@ -124,6 +127,9 @@ const (
 	EventAbort      = "abort"      // a condition of abort_if held; Name the disruption, "" for the phase, Attrs condition, detail; watch, where a gate was certain not to hold
 	EventIncident   = "incident"   // of a canary; Name the rule, Attrs state (opened, acknowledged, closed), id, severity, evidence, start, detected, acked and end (RFC 3339)
 	EventChange     = "change"     // the target changed in the middle of a test; Name what, Attrs kind (rollout, restart, scale), detail
+	EventReplay     = "replay"     // how a recording was replayed; Attrs read, sent, not chosen, withheld, held (for an earlier answer), dropped, lag p50 and lag p99 (how late exchanges were sent)
+	EventWithheld   = "withheld"   // what a shadow test did not send; Name the route, Attrs count, reason
+	EventDifference = "difference" // what the answers of candidate and baseline differ in; Name the route, Attrs route, place, kind, class (regression, undecided, expected or noise), pairs, differing, noise pairs, noise differing, baseline, candidate, request, trace
 	EventWarning    = "warning"    // anything a reader of the verdict should know; Attrs detail
 )
 

@@ -57,16 +57,19 @@ type Carry struct {
 type Comparison struct {
 	Ignore      Names             `yaml:"ignore,omitempty"`   // fields that are not compared
 	Expect      []Intended        `yaml:"expect,omitempty"`   // intended changes, which are no regressions
-	Tolerate    map[string]string `yaml:"tolerate,omitempty"` // for a field, by how much numbers may differ: 0.01, or 1%
-	Keys        map[string]string `yaml:"keys,omitempty"`     // for a list, the field by which its items are told apart, or any where their order means nothing
-	Headers     Names             `yaml:"headers,omitempty"`  // of answers, that matter beside Content-Type, Content-Encoding, Cache-Control and Location
+	Tolerate    map[string]string `yaml:"tolerate,omitempty"` // for a field, by how much it may differ: numbers by 0.01 or 1%, times by 5s, lists by any order
+	Keys        map[string]string `yaml:"keys,omitempty"`     // for a list, the field or fields by which its items are told apart: sku, or order line
+	Headers     Names             `yaml:"headers,omitempty"`  // of answers, that are compared although they usually are not
 	FalseAlarms Percent           `yaml:"false_alarms"`       // how many tests of a candidate that is as good may find a regression; default 1%
 }
 
 // Intended is a change that somebody approved.
 type Intended struct {
 	Field  string `yaml:"field" jsonschema:"required"`  // where it is, as above
-	Kind   string `yaml:"kind,omitempty"`               // missing, extra, type, value or order; default any
+	Kind   string `yaml:"kind,omitempty"`               // changed, missing, added, type, format, order, encoding, time or id; default any
+	From   string `yaml:"from,omitempty"`               // what the baseline has there; default anything
+	To     string `yaml:"to,omitempty"`                 // what the candidate has there; default anything
+	By     string `yaml:"by,omitempty"`                 // who approved it
 	Reason string `yaml:"reason" jsonschema:"required"` // why it is wanted
 }
 

@@ -1,0 +1,478 @@
+package shadow
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"resilience/internal/plan"
+)
+
+// Values that an answer produced and later requests need are found by what they
+// look like: a recorded answer holds a name of something (a UUID, a token, an
+// ETag, the id in a field called id), the answer of a target holds another one at
+// the same place, and a later recorded request of the same session holds the
+// recorded one. Words such as "pending" and times are not names. A bare number is
+// one only as the id of what it is the id of: 17 of POST /orders is put into
+// /orders/17 and into fields called order_id, and not into /products/17.
+
+// Bounds of what is looked through.
+const (
+	carryBody   = 256 << 10 // bytes of a body
+	carryValues = 200       // of one answer
+	carryShort  = 6         // bytes of a value that is none of a field called id
+)
+
+// producedValue is a value of an answer at its place.
+type producedValue struct {
+	value string
+	scope string // for a bare number, what it is the id of
+}
+
+// producedBy finds the names in an answer, by their places.
+func producedBy(r Request, a Response) map[string]producedValue {
+	out := map[string]producedValue{}
+	for _, name := range []string{"Etag", "Location", "X-Request-Token", "X-Csrf-Token", "X-Auth-Token"} {
+		value := a.Header.Get(name)
+		if name == "Location" {
+			value = lastSegment(value)
+		}
+		if value != "" {
+			out["header "+name] = producedValue{value: value, scope: scopeIfNumber(value, collectionOf(r.Target))}
+		}
+	}
+	if value, ok := jsonOf(a.Body); ok {
+		walkProduced(value, "body", "", collectionOf(r.Target), out)
+	}
+	return out
+}
+
+// replaced pairs the recorded values with those of another answer.
+func replaced(recorded, own map[string]producedValue) map[string]string {
+	out := map[string]string{}
+	for place, was := range recorded {
+		if is, ok := own[place]; ok && is.value != was.value {
+			out[carryKey(was.scope, was.value)] = is.value
+		}
+	}
+	return out
+}
+
+// carryKey is what a recorded value is remembered by.
+func carryKey(scope, value string) string {
+	if scope == "" {
+		return value
+	}
+	return scope + "/" + value
+}
+
+// walkProduced looks for names in a decoded body.
+func walkProduced(v any, place, field, collection string, out map[string]producedValue) {
+	if len(out) >= carryValues {
+		return
+	}
+	switch is := v.(type) {
+	case map[string]any:
+		for name, inside := range is {
+			walkProduced(inside, place+"."+name, name, collection, out)
+		}
+	case []any:
+		for i, inside := range is {
+			walkProduced(inside, place+"["+strconv.Itoa(i)+"]", field, collection, out)
+		}
+	case string:
+		if namesSomething(field, is) {
+			out[place] = producedValue{is, scopeIfNumber(is, scopeOfField(field, collection))}
+		}
+	case json.Number:
+		if scope := scopeOfField(field, collection); scope != "" && isBareNumber(is.String()) {
+			out[place] = producedValue{is.String(), scope}
+		}
+	}
+}
+
+var (
+	idField   = regexp.MustCompile(`(?i)(^|[_-])(id|uuid|guid|token|etag|key|ref|reference|cursor|handle|nonce|csrf)$|[a-z](Id|ID|Uuid|UUID|Token|Key|Ref|Cursor)$`)
+	timeShape = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}([T ]|$)`)
+	nameShape = regexp.MustCompile(`^[A-Za-z0-9_.~+/=:"-]+$`)
+)
+
+// namesSomething reports whether a text in a field looks like the name of
+// something that was made.
+func namesSomething(field, value string) bool {
+	switch {
+	case value == "" || len(value) > 4096 || timeShape.MatchString(value) || !nameShape.MatchString(value):
+		return false
+	case idField.MatchString(field):
+		return true
+	}
+	// Elsewhere it must look like one: long, with letters and digits.
+	digits := strings.ContainsAny(value, "0123456789")
+	letters := strings.ContainsAny(strings.ToLower(value), "abcdefghijklmnopqrstuvwxyz")
+	return len(value) >= carryShort && digits && letters && !strings.ContainsAny(value, "/:")
+}
+
+func isBareNumber(text string) bool {
+	return text != "" && len(text) <= 20 && strings.Trim(text, "0123456789") == ""
+}
+
+// scopeIfNumber confines a bare number that is shorter than others could be by
+// chance.
+func scopeIfNumber(value, scope string) string {
+	if isBareNumber(value) {
+		return scope
+	}
+	return ""
+}
+
+// scopeOfField is what the ids in a field are ids of: for id itself what the
+// request was about, for order_id orders; "" for a field of no ids.
+func scopeOfField(field, collection string) string {
+	lower := strings.ToLower(field)
+	switch base, is := strings.CutSuffix(lower, "id"); {
+	case lower == "id":
+		return collection
+	case is && base != "" && (strings.HasSuffix(base, "_") || strings.HasSuffix(base, "-") || strings.HasSuffix(field, "Id") || strings.HasSuffix(field, "ID")):
+		return plural(strings.Trim(base, "_-"))
+	}
+	return ""
+}
+
+func plural(word string) string {
+	if strings.HasSuffix(word, "s") {
+		return word
+	}
+	return word + "s"
+}
+
+// collectionOf is what a path is about: its last part that is no name of one.
+func collectionOf(target string) string {
+	path, _, _ := strings.Cut(target, "?")
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	for i := len(parts) - 1; i >= 0; i-- {
+		if !strings.ContainsAny(parts[i], "0123456789") {
+			return plural(strings.ToLower(parts[i]))
+		}
+	}
+	return ""
+}
+
+func lastSegment(location string) string {
+	u, err := url.Parse(location)
+	if err != nil {
+		return ""
+	}
+	return u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+}
+
+// jsonOf decodes a body that is JSON, whole and not too long.
+func jsonOf(b Body) (any, bool) {
+	if b.Cut || len(b.Data) == 0 || len(b.Data) > carryBody {
+		return nil, false
+	}
+	if first := bytes.TrimLeft(b.Data, " \t\r\n"); len(first) == 0 || first[0] != '{' && first[0] != '[' {
+		return nil, false
+	}
+	d := json.NewDecoder(bytes.NewReader(b.Data))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return nil, false
+	}
+	return v, true
+}
+
+// sameBody reports whether nothing in an answer can differ that is carried.
+func sameBody(a, b Response) bool {
+	return bytes.Equal(a.Body.Data, b.Body.Data) && a.Header.Get("Etag") == b.Header.Get("Etag") && a.Header.Get("Location") == b.Header.Get("Location")
+}
+
+// substitute puts a lane's values into a request.
+func (c *carried) substitute(r *Request, secrets http.Header) {
+	path, query, has := strings.Cut(r.Target, "?")
+	r.Target = c.path(path)
+	if has {
+		r.Target += "?" + c.query(query)
+	}
+	for name, values := range r.Header {
+		for i, value := range values {
+			if own, ok := c.word(value); ok {
+				r.Header[name][i] = own
+			}
+		}
+	}
+	for name, values := range secrets {
+		for _, value := range values {
+			if own, ok := c.word(value); ok {
+				r.Header.Add(name, own)
+			}
+		}
+	}
+	if own, ok := c.body(r.Body); ok {
+		r.Body.Data, r.Body.Size = own, int64(len(own))
+	}
+}
+
+func (c *carried) path(path string) string {
+	parts := strings.Split(path, "/")
+	before := ""
+	for i, part := range parts {
+		plain, err := url.PathUnescape(part)
+		if err != nil {
+			plain = part
+		}
+		own, ok := c.values[plain]
+		if isBareNumber(plain) {
+			own, ok = c.values[carryKey(before, plain)]
+		}
+		before = plural(strings.ToLower(plain))
+		if ok {
+			parts[i] = url.PathEscape(own)
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+func (c *carried) query(query string) string {
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		name, value, has := strings.Cut(pair, "=")
+		plain, err := url.QueryUnescape(value)
+		if !has || err != nil {
+			continue
+		}
+		if own, ok := c.values[carryKey(scopeIfNumber(plain, scopeOfField(name, "")), plain)]; ok {
+			pairs[i] = name + "=" + url.QueryEscape(own)
+		}
+	}
+	return strings.Join(pairs, "&")
+}
+
+// word replaces the value of a header: all of it, or what follows the name of a
+// scheme such as Bearer.
+func (c *carried) word(value string) (string, bool) {
+	if own, ok := c.values[value]; ok {
+		return own, true
+	}
+	if scheme, rest, ok := strings.Cut(value, " "); ok {
+		if own, ok := c.values[rest]; ok {
+			return scheme + " " + own, true
+		}
+	}
+	return value, false
+}
+
+// body replaces whole values of a JSON body, and leaves every other byte.
+func (c *carried) body(b Body) ([]byte, bool) {
+	if _, ok := jsonOf(b); !ok {
+		return nil, false
+	}
+	var out bytes.Buffer
+	d := json.NewDecoder(bytes.NewReader(b.Data))
+	d.UseNumber()
+	copied, field, changed := int64(0), "", false
+	for {
+		token, err := d.Token()
+		if err != nil {
+			break
+		}
+		end := d.InputOffset()
+		switch is := token.(type) {
+		case string:
+			if isKey(b.Data, end) {
+				field = is
+				continue
+			}
+			if own, ok := c.values[carryKey(scopeIfNumber(is, scopeOfField(field, "")), is)]; ok {
+				quoted, _ := json.Marshal(own) // a string can always be written
+				copied, changed = splice(&out, b.Data, copied, end, quoted), true
+			}
+		case json.Number:
+			if own, ok := c.values[carryKey(scopeOfField(field, ""), is.String())]; ok && isBareNumber(own) {
+				copied, changed = splice(&out, b.Data, copied, end, []byte(own)), true
+			}
+		}
+	}
+	if !changed {
+		return nil, false
+	}
+	out.Write(b.Data[copied:])
+	return out.Bytes(), true
+}
+
+// isKey reports whether the string that ended there is the name of a field.
+func isKey(data []byte, end int64) bool {
+	rest := bytes.TrimLeft(data[end:], " \t\r\n")
+	return len(rest) > 0 && rest[0] == ':'
+}
+
+// splice copies up to a scalar that ends somewhere, and writes another one.
+func splice(out *bytes.Buffer, data []byte, copied, end int64, own []byte) int64 {
+	begin := end - 1
+	if data[begin] == '"' {
+		for begin--; data[begin] != '"' || escaped(data, begin); begin-- { //nolint:revive // looks for the opening quote
+		}
+	} else {
+		for begin > copied && strings.IndexByte("0123456789+-.eE", data[begin-1]) >= 0 {
+			begin--
+		}
+	}
+	out.Write(data[copied:begin])
+	out.Write(own)
+	return end
+}
+
+// escaped reports whether a quote stands behind an odd number of backslashes.
+func escaped(data []byte, at int64) bool {
+	n := 0
+	for at > 0 && data[at-1] == '\\' {
+		at--
+		n++
+	}
+	return n%2 == 1
+}
+
+// carryRule is a rule of the plan.
+type carryRule struct {
+	from, to carryPlace
+	as       string
+}
+
+// carryPlace is a place in the requests or answers of a route.
+type carryPlace plan.CarryPlace
+
+func carryRules(all []plan.Carry) ([]carryRule, error) {
+	rules := make([]carryRule, len(all))
+	for i, c := range all {
+		from, err := plan.ParseCarryPlace(c.From, "body", "header")
+		if err != nil {
+			return nil, fmt.Errorf("carry %d: from: %w", i+1, err)
+		}
+		to, err := plan.ParseCarryPlace(c.To, "body", "header", "path", "query")
+		if err != nil {
+			return nil, fmt.Errorf("carry %d: to: %w", i+1, err)
+		}
+		rules[i] = carryRule{carryPlace(from), carryPlace(to), c.As}
+	}
+	return rules, nil
+}
+
+// ruledBy gives the values that the rules find in an answer.
+func ruledBy(rules []carryRule, route string, a Response) map[int]string {
+	var out map[int]string
+	for i, rule := range rules {
+		if rule.from.Route != "*" && !isReplayRoute(route, rule.from.Route) {
+			continue
+		}
+		if value, ok := rule.from.read(a); ok {
+			if out == nil {
+				out = map[int]string{}
+			}
+			out[i] = value
+		}
+	}
+	return out
+}
+
+// read gives the value at a place of an answer.
+func (p carryPlace) read(a Response) (string, bool) {
+	if p.Kind == "header" {
+		value := a.Header.Get(p.Name)
+		return value, value != ""
+	}
+	v, ok := jsonOf(a.Body)
+	if !ok {
+		return "", false
+	}
+	return scalarAt(v, p.Name)
+}
+
+// scalarAt follows a dotted path, in which a number is an index.
+func scalarAt(v any, path string) (string, bool) {
+	for name := range strings.SplitSeq(path, ".") {
+		switch is := v.(type) {
+		case map[string]any:
+			v = is[name]
+		case []any:
+			i, err := strconv.Atoi(name)
+			if err != nil || i < 0 || i >= len(is) {
+				return "", false
+			}
+			v = is[i]
+		default:
+			return "", false
+		}
+	}
+	switch is := v.(type) {
+	case string:
+		return is, true
+	case json.Number:
+		return is.String(), true
+	}
+	return "", false
+}
+
+// write puts a value at a place of a request, if there is one.
+func (p carryPlace) write(r *Request, value string) {
+	path, query, has := strings.Cut(r.Target, "?")
+	switch p.Kind {
+	case "header":
+		r.Header.Set(p.Name, value)
+	case "path":
+		parts := strings.Split(path, "/")
+		if p.Part < len(parts) {
+			parts[p.Part] = url.PathEscape(value)
+		}
+		r.Target = strings.Join(parts, "/")
+		if has {
+			r.Target += "?" + query
+		}
+	case "query":
+		pairs := strings.Split(query, "&")
+		for i, pair := range pairs {
+			if name, _, _ := strings.Cut(pair, "="); name == p.Name {
+				pairs[i] = name + "=" + url.QueryEscape(value)
+			}
+		}
+		if has {
+			r.Target = path + "?" + strings.Join(pairs, "&")
+		}
+	case "body":
+		if v, ok := jsonOf(r.Body); ok && setScalar(v, p.Name, value) {
+			if data, err := json.Marshal(v); err == nil {
+				r.Body.Data, r.Body.Size = data, int64(len(data))
+			}
+		}
+	}
+}
+
+// setScalar replaces what is at a dotted path; false when there is nothing.
+func setScalar(v any, path, value string) bool {
+	name, rest, deeper := strings.Cut(path, ".")
+	put := func(old any) (any, bool) {
+		if deeper {
+			return old, setScalar(old, rest, value)
+		}
+		if _, number := old.(json.Number); number && isBareNumber(value) {
+			return json.Number(value), true
+		}
+		return value, true
+	}
+	ok := false
+	switch is := v.(type) {
+	case map[string]any:
+		if old, there := is[name]; there {
+			is[name], ok = put(old)
+		}
+	case []any:
+		if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(is) {
+			is[i], ok = put(is[i])
+		}
+	}
+	return ok
+}

@@ -1,0 +1,124 @@
+package shadow
+
+import (
+	"cmp"
+	"errors"
+	"hash/fnv"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"resilience/internal/plan"
+)
+
+// read takes exchanges off the recording and lets them go when they are due. It
+// reads no further than the next one: a recording is never held in memory.
+func (p *replaying) read() {
+	when := &pace{speed: p.test.Speed, rate: p.test.Rate}
+	for p.sending.Err() == nil {
+		e, err := p.source.Next()
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				p.tally.damaged = err.Error()
+			}
+			return
+		}
+		p.tally.read.Add(1)
+		if !chosen(p.test, e) {
+			p.tally.other.Add(1)
+			continue
+		}
+		e.Route = routeName(e)
+		rung, ok := p.ladder.allows(e)
+		if !ok {
+			continue
+		}
+		due := when.due(e.At)
+		if p.over(due) || !p.let(e, rung, due) {
+			return
+		}
+	}
+}
+
+// over reports whether an exchange lies behind the end of the test.
+func (p *replaying) over(due time.Duration) bool {
+	s := p.test
+	return s.Limit > 0 && p.seq >= s.Limit || s.Duration > 0 && due >= time.Duration(s.Warmup+s.Duration)
+}
+
+// let sends an exchange when it is due; false when the sending ended before.
+func (p *replaying) let(e Exchange, rung rung, due time.Duration) bool {
+	at := p.began.Add(due)
+	if p.test.Speed.Max() {
+		if !p.line.free(p.sending) {
+			return false
+		}
+		at = time.Now()
+		if p.test.Duration > 0 && at.Sub(p.began) >= time.Duration(p.test.Warmup+p.test.Duration) {
+			return false
+		}
+	} else if !awaitMoment(p.sending, at) {
+		return false
+	}
+	p.seq++
+	j := newJob(p, e, rung, at)
+	switch p.line.enter(j) {
+	case lineFull:
+		p.drop(j)
+	case lineHeld:
+		p.tally.held.Add(1)
+	}
+	return true
+}
+
+// chosen reports whether a test replays an exchange.
+func chosen(s plan.Shadow, e Exchange) bool {
+	switch {
+	case s.From != nil && e.At.Before(time.Time(*s.From)), s.To != nil && !e.At.Before(time.Time(*s.To)):
+		return false
+	case len(s.Tenants) > 0 && !slices.Contains(s.Tenants, e.Tenant):
+		return false
+	case len(s.Routes) > 0 && !slices.ContainsFunc(s.Routes, func(route string) bool { return isReplayRoute(routeName(e), route) }):
+		return false
+	}
+	return sampled(e, float64(s.Sample))
+}
+
+// sampled reports whether an exchange is in a sample of the sessions: always the
+// same ones, and those of a smaller sample in a larger one.
+func sampled(e Exchange, share float64) bool {
+	if share >= 1 {
+		return true
+	}
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, cmp.Or(e.Session, e.Request.Method+" "+e.Request.Target+e.At.String()))
+	// The upper bits of FNV differ too little for short keys: they are mixed
+	// (finalizer of MurmurHash3, Appleby 2011).
+	x := h.Sum64()
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	x ^= x >> 33
+	return float64(x) < share*math.MaxUint64
+}
+
+// routeName is the route of an exchange, or what stands for it.
+func routeName(e Exchange) string {
+	if e.Route != "" {
+		return e.Route
+	}
+	path, _, _ := strings.Cut(e.Request.Target, "?")
+	return e.Request.Method + " " + path
+}
+
+// isReplayRoute reports whether a name is the route, with or without a method.
+func isReplayRoute(name, route string) bool {
+	if name == route {
+		return true
+	}
+	_, path, ok := strings.Cut(name, " ")
+	return ok && path == route
+}

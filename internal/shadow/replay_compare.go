@@ -1,0 +1,240 @@
+package shadow
+
+import (
+	"cmp"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"resilience/internal/measure"
+)
+
+// Bounds of what comparing remembers.
+const (
+	comparedCells = 100_000 // seconds times routes times sets of differences
+	comparedSets  = 10_000
+	findingsTold  = 50
+)
+
+// comparing compares the answers of a replay. Whether a difference is noise is
+// learnt as the replay goes on, so that what each pair of answers differed in is
+// kept, in counts for each second, until it is told how many mismatched.
+type comparing struct {
+	p        *replaying
+	comparer *Comparer
+	findings *Findings
+
+	mu    sync.Mutex
+	cells map[comparedCell]uint64
+	sets  map[string]*comparedSet
+	pairs uint64
+}
+
+// comparedCell is one second of a route, and what its answers differed in.
+type comparedCell struct {
+	second int64
+	route  string
+	set    *comparedSet // nil for nothing
+}
+
+// comparedSet are differences that answers have together.
+type comparedSet struct {
+	route string
+	all   []comparedAt
+}
+
+type comparedAt struct {
+	place string
+	kind  Kind
+}
+
+func newComparing(p *replaying) (*comparing, error) {
+	var hosts []string
+	for _, l := range p.lanes {
+		hosts = append(hosts, l.base.Host)
+	}
+	comparer, err := NewComparer(p.rules, Options{Hosts: hosts})
+	if err != nil {
+		return nil, err
+	}
+	findings, err := NewFindings(p.rules, FindingOptions{FalseAlarms: float64(p.test.Compare.FalseAlarms)})
+	if err != nil {
+		return nil, err
+	}
+	return &comparing{p: p, comparer: comparer, findings: findings, cells: map[comparedCell]uint64{}, sets: map[string]*comparedSet{}}, nil
+}
+
+// add compares the answers to a job.
+func (c *comparing) add(j *job) {
+	baseline, ok := c.baseline(j)
+	if !ok || j.due.Before(c.p.judged) || j.answers[0].err == measure.StatusGenerator {
+		return
+	}
+	candidate := &j.answers[0]
+	o := Observed{At: j.due, Route: j.Route, Session: j.Session, Request: j.Request, Trace: candidate.trace}
+	o.Candidate = c.comparer.Compare(j.Route, baseline, candidate.Response)
+	if second, ok := c.second(j); ok {
+		o.Noise, o.Paired = c.comparer.Compare(j.Route, baseline, second), true
+	}
+	c.findings.Add(o)
+	c.count(j, o.Candidate)
+}
+
+// baseline gives the answer that the candidate's is compared with.
+func (c *comparing) baseline(j *job) (Response, bool) {
+	if c.p.stream.Beside == nil {
+		return j.Response, j.Response.Status != 0
+	}
+	return usable(&j.answers[1])
+}
+
+// second gives another answer of the baseline, which tells what differs anyway.
+func (c *comparing) second(j *job) (Response, bool) {
+	switch {
+	case c.p.second != nil:
+		return usable(&j.answers[c.p.second.number])
+	case c.p.stream.Beside != nil && c.p.test.Noise == "recorded":
+		return j.Response, j.Response.Status != 0
+	}
+	return Response{}, false
+}
+
+// usable gives an answer unless there is none for reasons of ours.
+func usable(a *answer) (Response, bool) {
+	return a.Response, a.err != measure.StatusGenerator && a.err != "unfinished"
+}
+
+// count remembers what a pair of answers differed in.
+func (c *comparing) count(j *job, differences []Difference) {
+	const second = int64(time.Second)
+	at := j.due.UnixNano()
+	cell := comparedCell{second: at - at%second, route: j.Route}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(differences) > 0 {
+		cell.set = c.set(j.Route, differences)
+	}
+	c.pairs++
+	c.cells[cell]++
+}
+
+// set finds the set of some differences; the first one stands for all where there
+// are too many sets.
+func (c *comparing) set(route string, differences []Difference) *comparedSet {
+	if len(c.sets) >= comparedSets {
+		differences = differences[:1]
+	}
+	var key strings.Builder
+	key.WriteString(route)
+	for _, d := range differences {
+		key.WriteString("\x00" + d.Place + "\x00" + string(d.Kind))
+	}
+	if known := c.sets[key.String()]; known != nil {
+		return known
+	}
+	s := &comparedSet{route: route}
+	for _, d := range differences {
+		s.all = append(s.all, comparedAt{d.Place, d.Kind})
+	}
+	c.sets[key.String()] = s
+	return s
+}
+
+// settle tells how many pairs mismatched: at the end, or of the older half when
+// there is no room for more.
+func (c *comparing) settle(end bool) {
+	c.mu.Lock()
+	if !end && len(c.cells) < comparedCells {
+		c.mu.Unlock()
+		return
+	}
+	cells := slices.SortedFunc(maps.Keys(c.cells), func(a, b comparedCell) int {
+		return cmp.Or(cmp.Compare(a.second, b.second), cmp.Compare(a.route, b.route))
+	})
+	if !end {
+		cells = cells[:len(cells)/2]
+	}
+	counts := make([]uint64, len(cells))
+	for i, cell := range cells {
+		counts[i] = c.cells[cell]
+		delete(c.cells, cell)
+	}
+	c.mu.Unlock()
+	known := map[*comparedSet]bool{nil: false}
+	for i, cell := range cells {
+		bad, seen := known[cell.set]
+		if !seen {
+			bad = c.mismatched(cell.set)
+			known[cell.set] = bad
+		}
+		c.p.record.compared(cell.route, cell.second, counts[i], bad)
+	}
+}
+
+// mismatched reports whether answers with such differences mismatch: one of them
+// is a regression or, where nothing tells noise, may be one. Times and made-up
+// ids then are taken for noise.
+func (c *comparing) mismatched(s *comparedSet) bool {
+	return slices.ContainsFunc(s.all, func(d comparedAt) bool {
+		switch c.findings.ClassOf(s.route, d.place, d.kind) {
+		case Regression:
+			return true
+		case Undecided:
+			return !c.learns() && d.kind != Time && d.kind != ID && d.kind != Undecidable
+		}
+		return false
+	})
+}
+
+// learns reports whether anything tells noise.
+func (c *comparing) learns() bool { return c.p.second != nil || c.p.test.Noise == "recorded" }
+
+// tell records the findings, the gravest first.
+func (c *comparing) tell(end time.Time) {
+	all := c.findings.List()
+	for i, f := range all {
+		if i == findingsTold {
+			c.p.record.warn("%d more differences were found; these are the gravest", len(all)-i)
+			break
+		}
+		c.p.record.event(end, measure.EventDifference, f.Route, findingAttrs(f))
+	}
+	for _, e := range c.findings.Unused() {
+		c.p.record.warn("nothing met the expectation of %s %s (%s): take it out if the change is done", e.Place, e.Route, e.Why)
+	}
+}
+
+// findingAttrs tells a finding in words.
+func findingAttrs(f Finding) map[string]string {
+	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
+	attrs := map[string]string{
+		"route": f.Route, "place": f.Place, "kind": string(f.Kind), "class": string(f.Class),
+		"pairs": number(f.Pairs), "differing": number(f.Differing), "noise pairs": number(f.NoisePairs), "noise differing": number(f.NoiseDiffering),
+	}
+	if len(f.Examples) > 0 {
+		e := f.Examples[0]
+		attrs["baseline"], attrs["candidate"] = shownValue(f.Place, e.Baseline), shownValue(f.Place, e.Candidate)
+		attrs["request"], attrs["trace"] = e.Request, e.Trace
+	}
+	return attrs
+}
+
+// secretPlace are places whose values nobody but their owner may see.
+var secretPlace = regexp.MustCompile(`(?i)authorization|cookie|passw|secret|token|api[-_]?key|credential|session|csrf|signature|card|cvv|iban|ssn`)
+
+// shownValue is a value as reports may show it.
+func shownValue(place, value string) string {
+	if value != "" && secretPlace.MatchString(place) {
+		return "(redacted)"
+	}
+	if u, err := url.Parse(strings.Trim(value, `"`)); err == nil && u.Host != "" && (u.User != nil || u.RawQuery != "") {
+		u.User, u.RawQuery = nil, ""
+		return u.String()
+	}
+	return value
+}

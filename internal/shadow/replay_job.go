@@ -1,0 +1,116 @@
+package shadow
+
+import (
+	"time"
+
+	"resilience/internal/measure"
+)
+
+// job is one exchange on its way to all lanes.
+type job struct {
+	Exchange
+	replaying *replaying
+	rung      rung
+	due       time.Time // when it was to be sent
+	readied   time.Time // when the last answer came that it waited for; zero if it waited for none
+	session   *session  // nil where nobody knows whose it is
+
+	waits      int // for so many answers; see line
+	successors []*job
+	delayed    bool    // there was no worker for it
+	blamed     []*lane // that held the workers then
+
+	left    countdown
+	answers []answer // by lane
+}
+
+// answer is what one lane got.
+type answer struct {
+	Response
+	at    time.Time // when it was sent
+	trace string
+	err   string // the word for why there is none; "" when there is one
+}
+
+func newJob(p *replaying, e Exchange, rung rung, due time.Time) *job {
+	j := &job{Exchange: e, replaying: p, rung: rung, due: due, answers: make([]answer, len(p.lanes))}
+	j.left.left = len(p.lanes)
+	if e.Session != "" {
+		j.session = p.sessions.of(e.Session)
+	}
+	return j
+}
+
+// recordedEnd is when the answer was known in the recording.
+func (j *job) recordedEnd() time.Time { return j.At.Add(j.Took) }
+
+// size is what the job holds of memory, nearly.
+func (j *job) size() int { return len(j.Request.Body.Data) + len(j.Response.Body.Data) + 1024 }
+
+// from is when it could have been asked: what waits for an answer of its session
+// could not be asked before, and that is not its own latency.
+func (j *job) from() time.Time {
+	if j.readied.After(j.due) {
+		return j.readied
+	}
+	return j.due
+}
+
+// send hands the job to all lanes at the same moment. Which comes first is
+// random: the one behind would find caches warm. The line is locked.
+func (j *job) send() {
+	p := j.replaying
+	p.tally.sent.Add(1)
+	first := p.shift()
+	for i := range p.lanes {
+		p.lanes[(i+first)%len(p.lanes)].take(j)
+	}
+}
+
+// answered is called by a lane that has its answer; the last one goes on.
+func (j *job) answered() {
+	if !j.left.done() {
+		return
+	}
+	p := j.replaying
+	if j.session != nil {
+		p.sessions.learn(j)
+	}
+	p.ladder.keep(j)
+	p.compared.add(j)
+	p.line.done(j)
+}
+
+// shift gives which lane is the first; the line is locked.
+func (p *replaying) shift() int { return p.random.IntN(len(p.lanes)) }
+
+// waitedFor are the lanes that hold up the others: those with at least half of
+// the requests that the slowest one has under way. They are the ones of which an
+// exchange that could not be sent is the failure.
+func (p *replaying) waitedFor() (slow []*lane) {
+	var most int64
+	for _, l := range p.lanes {
+		most = max(most, l.underway.Load())
+	}
+	for _, l := range p.lanes {
+		if l.arm != "" && 2*l.underway.Load() >= most {
+			slow = append(slow, l)
+		}
+	}
+	return slow
+}
+
+// drop counts an exchange that could not be sent.
+func (p *replaying) drop(j *job) {
+	p.tally.dropped.Add(1)
+	blamed := j.blamed
+	if blamed == nil {
+		blamed = p.waitedFor()
+	}
+	for _, l := range blamed {
+		p.record.add(measure.MetricIteration, l.arm, "", "", j.due, 0, measure.Dropped)
+		p.record.example(measure.Example{
+			At: j.due.UnixNano(), Arm: l.arm, Kind: "dropped", Message: "could not start: as many exchanges as may be (max_vus) were waiting for their answers",
+		}, func() string { return shownRequest(j.Request) })
+	}
+}

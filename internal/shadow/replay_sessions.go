@@ -1,0 +1,203 @@
+package shadow
+
+import (
+	"container/list"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Bounds of what is remembered of sessions.
+const (
+	sessionsMost = 20_000
+	valuesMost   = 500 // of one session and lane
+)
+
+// sessions remember what the answers of each session gave, for each lane its own.
+// Those that were not heard of for the longest time are forgotten first.
+type sessions struct {
+	rules []carryRule
+
+	mu     sync.Mutex
+	byName map[string]*session
+	recent *list.List // of *session, the latest first
+}
+
+// session is what is known of one.
+type session struct {
+	name  string
+	place *list.Element
+
+	mu      sync.Mutex
+	lanes   []carried // what stands for recorded values, by lane
+	written bool      // a tenant has written in its name, who goes on with it
+}
+
+// carried are the values of one lane.
+type carried struct {
+	values  map[string]string // by the recorded value; see carryKey
+	order   []string          // of their keys, the oldest first
+	ruled   map[int]string    // by the number of the rule
+	cookies map[string]string
+}
+
+func newSessions(rules []carryRule) *sessions {
+	return &sessions{rules: rules, byName: map[string]*session{}, recent: list.New()}
+}
+
+// of gives a session by its name.
+func (s *sessions) of(name string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.byName[name]; known != nil {
+		s.recent.MoveToFront(known.place)
+		return known
+	}
+	if len(s.byName) >= sessionsMost {
+		last := s.recent.Back()
+		delete(s.byName, s.recent.Remove(last).(*session).name)
+	}
+	known := &session{name: name}
+	known.place = s.recent.PushFront(known)
+	s.byName[name] = known
+	return known
+}
+
+// lane gives the values of a lane.
+func (s *session) lane(number int) *carried {
+	for len(s.lanes) <= number {
+		s.lanes = append(s.lanes, carried{values: map[string]string{}, ruled: map[int]string{}, cookies: map[string]string{}})
+	}
+	return &s.lanes[number]
+}
+
+// set remembers what stands for a recorded value.
+func (c *carried) set(key, value string) {
+	if _, known := c.values[key]; !known {
+		if len(c.order) >= valuesMost {
+			delete(c.values, c.order[0])
+			c.order = c.order[1:]
+		}
+		c.order = append(c.order, key)
+	}
+	c.values[key] = value
+}
+
+// learn takes from the answers to a job what later requests of its session may
+// need.
+func (s *sessions) learn(j *job) {
+	var recorded map[string]producedValue
+	type found struct {
+		values  map[string]string
+		cookies []*http.Cookie
+		ruled   map[int]string
+	}
+	all := make([]found, len(j.answers))
+	for i := range j.answers {
+		a := &j.answers[i]
+		if a.err != "" {
+			continue
+		}
+		all[i].cookies = (&http.Response{Header: a.Header}).Cookies()
+		all[i].ruled = ruledBy(s.rules, j.Route, a.Response)
+		if !sameBody(j.Response, a.Response) {
+			if recorded == nil {
+				recorded = producedBy(j.Request, j.Response)
+			}
+			all[i].values = replaced(recorded, producedBy(j.Request, a.Response))
+		}
+	}
+	j.session.mu.Lock()
+	defer j.session.mu.Unlock()
+	for i, f := range all {
+		c := j.session.lane(i)
+		for key, value := range f.values {
+			c.set(key, value)
+		}
+		maps.Copy(c.ruled, f.ruled)
+		for _, cookie := range f.cookies {
+			if len(c.cookies) < valuesMost {
+				c.cookies[cookie.Name] = cookie.Value
+			}
+		}
+	}
+	if j.rung == rungTenant {
+		j.session.written = true
+	}
+}
+
+// put makes the request that a lane sends for a recorded one: with this lane's
+// values in place of the recorded ones. The result shares no header with it.
+func (s *sessions) put(j *job, lane int) Request {
+	r := j.Request
+	headers, secrets := sendable(j.Request.Header)
+	r.Header = headers
+	if j.session == nil {
+		return r
+	}
+	j.session.mu.Lock()
+	defer j.session.mu.Unlock()
+	c := j.session.lane(lane)
+	if len(c.values) > 0 {
+		c.substitute(&r, secrets)
+	}
+	if len(c.cookies) > 0 && j.Request.Header.Get("Cookie") != "" {
+		names := slices.Sorted(maps.Keys(c.cookies))
+		for i, name := range names {
+			names[i] = name + "=" + c.cookies[name]
+		}
+		r.Header.Set("Cookie", strings.Join(names, "; "))
+	}
+	for i, rule := range s.rules {
+		if value, ok := c.ruled[i]; ok && (rule.to.Route == "*" || isReplayRoute(j.Route, rule.to.Route)) {
+			rule.to.write(&r, strings.ReplaceAll(rule.as, "{}", value))
+		}
+	}
+	return r
+}
+
+// wrote reports whether a tenant writes in the name of a session.
+func (s *sessions) wrote(known *session) bool {
+	if known == nil {
+		return false
+	}
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	return known.written
+}
+
+// notSent are headers of a request that belong to the connection it came by.
+var notSent = []string{
+	"Host", "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Content-Length", "Expect",
+	"Http2-Settings", "Baggage", ShadowHeader,
+}
+
+// secretHeaders hold credentials, which no recording has: they are sent only with
+// values of this replay.
+var secretHeaders = []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Auth-Token", "X-Csrf-Token", "X-Xsrf-Token"}
+
+// sendable gives the recorded headers that can be sent as they are, and those that
+// can with values of this replay only.
+func sendable(recorded http.Header) (headers, secrets http.Header) {
+	headers, secrets = make(http.Header, len(recorded)+4), http.Header{}
+	for name, values := range recorded {
+		switch key := http.CanonicalHeaderKey(name); {
+		case strings.HasPrefix(key, ":"), slices.Contains(notSent, key):
+		case slices.Contains(secretHeaders, key):
+			secrets[key] = values
+		default:
+			headers[key] = slices.Clone(values)
+		}
+	}
+	encodings := acceptable(recorded.Get("Accept-Encoding"))
+	if encodings == "" {
+		encodings = "identity"
+	}
+	headers.Set("Accept-Encoding", encodings)
+	if headers.Get("User-Agent") == "" {
+		headers.Set("User-Agent", "resilience")
+	}
+	return headers, secrets
+}

@@ -1,0 +1,174 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+)
+
+// offsets are the moments of requests after the first, in milliseconds.
+func (s *standIn) offsets() (all []int64) {
+	for _, r := range s.seen {
+		all = append(all, r.at.Sub(s.seen[0].at).Milliseconds())
+	}
+	return all
+}
+
+func TestReplayKeepsRecordedTimes(t *testing.T) {
+	exchanges := []Exchange{get(0, "a", "/1"), get(300*time.Millisecond, "b", "/2"), get(200*time.Millisecond, "c", "/early"), get(2*time.Second, "a", "/3")}
+	for name, c := range map[string]struct {
+		change func(*plan.Shadow)
+		want   []int64
+	}{
+		"as recorded":     {func(*plan.Shadow) {}, []int64{0, 300, 300, 2000}},
+		"twice as fast":   {func(s *plan.Shadow) { s.Speed = 2 }, []int64{0, 150, 150, 1000}},
+		"half as fast":    {func(s *plan.Shadow) { s.Speed = 0.5 }, []int64{0, 600, 600, 4000}},
+		"at a rate":       {func(s *plan.Shadow) { s.Speed, s.Rate = 0, 4 }, []int64{0, 250, 500, 750}},
+		"a limit":         {func(s *plan.Shadow) { s.Limit = 2 }, []int64{0, 300}},
+		"a duration":      {func(s *plan.Shadow) { s.Warmup, s.Duration = plan.Duration(time.Second), plan.Duration(time.Second) }, []int64{0, 300, 300}},
+		"some routes":     {func(s *plan.Shadow) { s.Routes = plan.Names{"/2", "GET /3"} }, []int64{0, 1700}},
+		"from a moment":   {func(s *plan.Shadow) { at := plan.Instant(taped.Add(time.Second)); s.From = &at }, []int64{0}},
+		"before a moment": {func(s *plan.Shadow) { at := plan.Instant(taped.Add(250 * time.Millisecond)); s.To = &at }, []int64{0, 200}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: answering(`{"ok":true}`, 10*time.Millisecond), baseline: answering(`{"ok":true}`, time.Millisecond)}
+				c.change(&s.test)
+				all := s.run(t, t.Context())
+				require.Equal(t, c.want, s.candidate.(*standIn).offsets())
+				require.Equal(t, c.want, s.baseline.(*standIn).offsets(), "both are asked at the same moments")
+				sums := summed(all, measure.MetricRequest)
+				require.EqualValues(t, len(c.want), sums[measure.Candidate].Count)
+				require.EqualValues(t, 10, sums[measure.Candidate].Max)
+				require.EqualValues(t, 1, sums[measure.Baseline].Max)
+				require.Equal(t, "true", told(all, measure.EventTestEnd)[0].Attrs["complete"])
+				require.Len(t, told(all, measure.EventTestEnd), 2)
+			})
+		})
+	}
+}
+
+func TestReplayAsFastAsItGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := staged{test: shadowTest(), tape: tape{exchanges: many(100, time.Hour)}, candidate: answering("{}", 10*time.Millisecond), baseline: answering("{}", time.Millisecond)}
+		require.NoError(t, s.test.Speed.UnmarshalText([]byte("max")))
+		s.test.MaxVUs = 10
+		began := time.Now()
+		all := s.run(t, t.Context())
+		require.Equal(t, 100*time.Millisecond, time.Since(began), "ten at a time")
+		require.EqualValues(t, 100, summed(all, measure.MetricRequest)[measure.Candidate].Count)
+		require.Zero(t, summed(all, measure.MetricIteration)[measure.Candidate].Dropped)
+	})
+}
+
+// TestReplayKeepsOrder wants what waited for an answer when it was recorded to
+// wait for it again, and what did not wait not to.
+func TestReplayKeepsOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := get(0, "a", "/1")
+		first.Took = 50 * time.Millisecond
+		exchanges := []Exchange{first, get(20*time.Millisecond, "a", "/beside"), get(100*time.Millisecond, "b", "/other"), get(100*time.Millisecond, "a", "/2"), get(150*time.Millisecond, "", "/nobody")}
+		slow := &standIn{answer: func(r asked) (int, map[string]string, string, time.Duration) {
+			if r.target == "/1" {
+				return 200, nil, "{}", time.Second
+			}
+			return 200, nil, "{}", 10 * time.Millisecond
+		}}
+		s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: slow, baseline: answering("{}", 0)}
+		all := s.run(t, t.Context())
+		require.Equal(t, []int64{0, 20, 100, 150, 1000}, slow.offsets())
+		require.Equal(t, "/2", slow.seen[4].target)
+		require.Equal(t, "1", told(all, measure.EventReplay)[0].Attrs["held"])
+		require.EqualValues(t, 10+10+10+10+1000, summed(all, measure.MetricRequest)[measure.Candidate].Sum, "what waits for its session is not slow itself")
+	})
+}
+
+// TestReplayIsOpen wants a target that does not keep up to be slow and to drop,
+// and not to slow down what is asked of it, nor to spoil the other arm.
+func TestReplayIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := staged{test: shadowTest(), tape: tape{exchanges: many(100, 10*time.Millisecond)}, candidate: answering("{}", time.Hour), baseline: answering("{}", time.Millisecond)}
+		s.test.MaxVUs = 10
+		all := s.run(t, t.Context())
+		requests, arrivals := summed(all, measure.MetricRequest), summed(all, measure.MetricIteration)
+		require.EqualValues(t, 10, requests[measure.Candidate].Unfinished)
+		require.EqualValues(t, 100, arrivals[measure.Candidate].Count)
+		require.EqualValues(t, 90, arrivals[measure.Candidate].Dropped)
+		require.Zero(t, arrivals[measure.Baseline].Dropped, "the baseline held nobody up")
+		require.EqualValues(t, 10, requests[measure.Baseline].Count)
+		require.InDelta(t, 6000, requests[measure.Candidate].Max, 100, "until the grace was over")
+	})
+}
+
+func TestReplayEnds(t *testing.T) {
+	broken := errors.New("block 7 is corrupt")
+	for name, c := range map[string]struct {
+		end    error
+		after  time.Duration // until it is interrupted
+		reason string
+		sent   uint64
+	}{
+		"with the recording":     {reason: "", sent: 100},
+		"where it is damaged":    {end: broken, reason: "the recording could not be read to its end: block 7 is corrupt", sent: 100},
+		"when it is interrupted": {after: 505 * time.Millisecond, reason: "interrupted", sent: 51},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if c.after > 0 {
+					time.AfterFunc(c.after, cancel)
+				}
+				s := staged{test: shadowTest(), tape: tape{exchanges: many(100, 10*time.Millisecond), end: c.end}, candidate: answering("{}", time.Millisecond), baseline: answering("{}", time.Millisecond)}
+				all := s.run(t, ctx)
+				end := told(all, measure.EventTestEnd)[0]
+				require.Equal(t, c.reason, end.Attrs["reason"])
+				require.Equal(t, c.sent, summed(all, measure.MetricRequest)[measure.Candidate].Count)
+			})
+		})
+	}
+}
+
+func TestReplaySamplesBySession(t *testing.T) {
+	kept := map[float64][]string{}
+	for _, share := range []float64{0.1, 0.5} {
+		for i := range 4000 {
+			session := string(rune('a'+i%26)) + time.Duration(i).String()
+			if sampled(get(0, session, "/"), share) {
+				kept[share] = append(kept[share], session)
+				require.True(t, sampled(get(time.Hour, session, "/other"), share), "all of a session or nothing")
+			}
+		}
+		require.InDelta(t, 4000*share, len(kept[share]), 120)
+	}
+	for _, session := range kept[0.1] {
+		require.True(t, slices.Contains(kept[0.5], session), "a smaller sample is part of a larger one")
+	}
+}
+
+// TestReplayMarks wants every copy to be marked, no credentials of users to be
+// sent, and nothing that belongs to another connection.
+func TestReplayMarks(t *testing.T) {
+	e := get(0, "a", "/a%2Fb?q=1&q=%20")
+	e.Request.Header = http.Header{
+		"Authorization": {"Bearer pseudonym"}, "Cookie": {"sid=pseudonym"}, "X-Api-Key": {"pseudonym"}, "Connection": {"close"}, "Host": {"shop.example"},
+		"Accept-Encoding": {"br, gzip;q=0.5"}, "Accept-Language": {"de"}, "Baggage": {"user=1"},
+	}
+	candidate := answering("{}", 0)
+	s := staged{test: shadowTest(), tape: tape{exchanges: []Exchange{e}}, candidate: candidate, baseline: answering("{}", 0)}
+	s.run(t, t.Context())
+	require.Equal(t, http.Header{
+		"X-Resilience-Shadow": {"1"}, "Baggage": {"synthetic=true,synthetic.shadow=run-1"}, "Accept-Encoding": {"gzip;q=0.5"}, "Accept-Language": {"de"},
+		"User-Agent": {"resilience"},
+	}, candidate.seen[0].header)
+	require.Equal(t, "/a%2Fb?q=1&q=%20", candidate.seen[0].target)
+}

@@ -1,0 +1,115 @@
+package shadow
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// How long undoing may take: a pipeline that cancels waits for five seconds.
+const (
+	undoTime        = time.Minute
+	undoInterrupted = 4 * time.Second
+	undoSide        = 16 // requests at a time
+	undoTold        = 5  // failures that are told of one by one
+)
+
+// undo takes back what writes have made, the last first, and sees that it is gone.
+// It does so however the replay ended, and what it could not undo is a warning.
+func (p *replaying) undo(ctx context.Context) {
+	p.ladder.mu.Lock()
+	all, unknown := p.ladder.made, p.ladder.failed
+	p.ladder.made = nil
+	p.ladder.mu.Unlock()
+	limit := undoTime
+	if ctx.Err() != nil {
+		limit = undoInterrupted
+	}
+	within, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	var mu sync.Mutex
+	failures := 0
+	fail := func(m made, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if failures++; failures <= undoTold {
+			p.record.warn("what %s made on the %s may still be there: %s: %v", m.route, p.lanes[m.lane].title(), m.undo, err)
+		}
+	}
+	slots := make(chan struct{}, undoSide)
+	var working sync.WaitGroup
+	for i := len(all) - 1; i >= 0; i-- {
+		slots <- struct{}{}
+		working.Go(func() {
+			defer func() { <-slots }()
+			if err := p.lanes[all[i].lane].undo(within, all[i].undo); err != nil {
+				fail(all[i], err)
+			}
+		})
+	}
+	working.Wait()
+	if failures > undoTold {
+		p.record.warn("%d of %d writes could not be undone", failures, len(all))
+	}
+	if unknown > 0 {
+		p.record.warn("%d writes may have made something that can not be undone: their answers do not say what", unknown)
+	}
+}
+
+// title names a lane for people.
+func (l *lane) title() string {
+	if l.arm == "" {
+		return "second baseline"
+	}
+	return l.arm
+}
+
+// undo sends what takes something back, and looks whether it is gone.
+func (l *lane) undo(ctx context.Context, what string) error {
+	method, path, _ := strings.Cut(what, " ")
+	status, err := l.plainly(ctx, method, path)
+	switch {
+	case err != nil:
+		return err
+	case status >= 300 && status != http.StatusNotFound && status != http.StatusGone:
+		return fmt.Errorf("it was answered %d", status)
+	case method != http.MethodDelete:
+		return nil // what it leaves behind nobody knows
+	}
+	status, err = l.plainly(ctx, http.MethodGet, path)
+	if err != nil {
+		return fmt.Errorf("whether it is gone could not be seen: %w", err)
+	}
+	if status < 300 {
+		return fmt.Errorf("it was deleted, and is still answered %d", status)
+	}
+	return nil
+}
+
+// plainly sends a request as the tenant and gives its status.
+func (l *lane) plainly(ctx context.Context, method, path string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(l.test.Timeout))
+	defer cancel()
+	u, err := targetURL(l.base, path)
+	if err != nil {
+		return 0, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("User-Agent", "resilience")
+	req.Header.Set(ShadowHeader, "1")
+	l.ladder.sign(req)
+	resp, err := l.sender.Transport.RoundTrip(req)
+	if err != nil {
+		return 0, replayCause(ctx, err)
+	}
+	defer resp.Body.Close()
+	_, _ = io.CopyN(io.Discard, resp.Body, replayKept) // so that the connection can be used again
+	return resp.StatusCode, nil
+}

@@ -1,0 +1,209 @@
+package shadow
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"resilience/internal/plan"
+)
+
+// rung is how far up the ladder of write safety a request stands. Each rung must
+// be asked for in the plan.
+type rung int
+
+const (
+	rungSafe   rung = iota // its method changes nothing (RFC 9110, section 9.2.1)
+	rungNamed              // its route is said to change nothing that matters
+	rungTenant             // a canary tenant writes in place of the user, and it is undone
+)
+
+// undoMost is how many writes may wait for being undone, on all lanes together.
+const undoMost = 50_000
+
+// ladder decides which requests are sent, and remembers what has to be undone.
+type ladder struct {
+	writes plan.Writes
+	tenant *plan.Identity
+
+	mu     sync.Mutex
+	held   map[withheldKey]uint64
+	made   []made
+	failed int // writes that can not be undone because nobody knows what they made
+}
+
+type withheldKey struct{ route, reason string }
+
+// withheldCount is how many requests of a route were not sent, and why.
+type withheldCount struct {
+	withheldKey
+	count uint64
+}
+
+// made is what a write made on one lane.
+type made struct {
+	lane  int
+	route string // that made it
+	undo  string // method and path
+}
+
+// maxWithheld bounds how many routes are told of.
+const maxWithheld = 100
+
+func newLadder(w *plan.Writes, tenants []plan.Identity) (*ladder, error) {
+	l := &ladder{held: map[withheldKey]uint64{}}
+	if w == nil {
+		return l, nil
+	}
+	l.writes = *w
+	if w.Tenant == "" {
+		return l, nil
+	}
+	if len(tenants) != 1 {
+		return nil, fmt.Errorf("writes: there is no tenant %q", w.Tenant)
+	}
+	l.tenant = &tenants[0]
+	return l, nil
+}
+
+// safe reports whether a method is meant to change nothing.
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// allows reports whether an exchange may be replayed. What may not is counted.
+func (l *ladder) allows(e Exchange) (rung, bool) {
+	switch named := slices.ContainsFunc(l.writes.Routes, func(route string) bool { return e.Route == route }); {
+	case e.Request.Body.Cut || e.Request.Body.Damage != "":
+		return l.withhold(e.Route, "its body was not recorded whole")
+	case safe(e.Request.Method):
+		return rungSafe, true
+	case !named:
+		return l.withhold(e.Route, "it may change data, and writes: does not name its route")
+	case l.tenant == nil:
+		return rungNamed, true
+	case l.full():
+		return l.withhold(e.Route, "as many writes as can be undone were sent")
+	}
+	return rungTenant, true
+}
+
+func (l *ladder) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.made) >= undoMost
+}
+
+func (l *ladder) withhold(route, reason string) (rung, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := withheldKey{route, reason}
+	if _, known := l.held[key]; !known && len(l.held) >= maxWithheld {
+		key.route = "(other routes)"
+	}
+	l.held[key]++
+	return rungSafe, false
+}
+
+// withheld tells what was not sent, the most frequent first.
+func (l *ladder) withheld() []withheldCount {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []withheldCount
+	for key, n := range l.held {
+		all = append(all, withheldCount{key, n})
+	}
+	slices.SortFunc(all, func(a, b withheldCount) int {
+		return cmp.Or(cmp.Compare(b.count, a.count), cmp.Compare(a.route, b.route), cmp.Compare(a.reason, b.reason))
+	})
+	return all
+}
+
+func (l *ladder) total() (n uint64) {
+	for _, w := range l.withheld() {
+		n += w.count
+	}
+	return n
+}
+
+// mark makes a write one of its lane: with a key of its own, so that it happens
+// on each target, and as the tenant. What a session asks after its first write is
+// asked as the tenant, too.
+func (l *ladder) mark(j *job, lane int, req *http.Request) {
+	if j.rung != rungSafe && l.writes.Idempotency != "" {
+		if key := req.Header.Get(l.writes.Idempotency); key != "" {
+			req.Header.Set(l.writes.Idempotency, laneKey(j.replaying.stream.Run, lane, key))
+		}
+	}
+	if l.tenant == nil || j.rung != rungTenant && !j.replaying.sessions.wrote(j.session) {
+		return
+	}
+	l.sign(req)
+}
+
+// sign makes a request one of the tenant.
+func (l *ladder) sign(req *http.Request) {
+	if l.tenant == nil {
+		return
+	}
+	for name, value := range l.tenant.Marks {
+		if name == "Baggage" {
+			value += ",synthetic.shadow=true"
+		}
+		req.Header.Set(name, value)
+	}
+	for name, value := range l.tenant.Headers {
+		req.Header.Set(name, value)
+	}
+}
+
+// keep remembers what a write made, to be undone.
+func (l *ladder) keep(j *job) {
+	if j.rung != rungTenant {
+		return
+	}
+	undo := l.writes.Compensate[j.Route]
+	if undo == plan.NoUndo || undo == "" {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for lane := range j.answers {
+		a := &j.answers[lane]
+		switch request, ok := undoOf(undo, a.Response); {
+		case ok:
+			l.made = append(l.made, made{lane, j.Route, request})
+		case a.err != "" || a.Status < 400: // something may have been made
+			l.failed++
+		}
+	}
+}
+
+// undoOf fills in the request that undoes what an answer tells of: {NAME} is the
+// field of that name or, for {id}, the end of the Location.
+func undoOf(template string, a Response) (string, bool) {
+	if a.Status == 0 || a.Status >= 400 {
+		return "", false
+	}
+	body, _ := jsonOf(a.Body)
+	out := template
+	for {
+		before, rest, open := strings.Cut(out, "{")
+		if !open {
+			return out, true
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		value, ok := scalarAt(body, name)
+		if !ok && name == "id" {
+			value = lastSegment(a.Header.Get("Location"))
+			ok = value != ""
+		}
+		if !closed || !ok || strings.ContainsAny(value, "/?#{}% ") {
+			return "", false
+		}
+		out = before + value + after
+	}
+}
