@@ -1,0 +1,181 @@
+package shadow
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"resilience/internal/plan"
+)
+
+// carriedTo replays a session of two exchanges against a candidate that answers
+// the first one otherwise than was recorded, and gives what it was asked then.
+func carriedTo(t *testing.T, rules []plan.Carry, first, second Exchange, header map[string]string, body string) asked {
+	t.Helper()
+	var got asked
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		candidate := &standIn{answer: func(asked) (int, map[string]string, string, time.Duration) {
+			if n++; n == 1 {
+				return 200, header, body, 0
+			}
+			return 200, nil, "{}", 0
+		}}
+		s := staged{test: shadowTest(), tape: tape{exchanges: []Exchange{first, second}}, candidate: candidate, baseline: answering(string(first.Response.Body.Data), 0)}
+		s.test.Carry = rules
+		s.test.Writes = &plan.Writes{Routes: plan.Names{"POST /orders", "POST /login", "PUT /orders", "POST /pay"}}
+		s.run(t, t.Context())
+		require.Len(t, candidate.seen, 2)
+		got = candidate.seen[1]
+		baseline := s.baseline.(*standIn)
+		require.Equal(t, second.Request.Target, baseline.seen[1].target, "who answers as was recorded is asked as was recorded")
+		require.Equal(t, string(second.Request.Body.Data), baseline.seen[1].body)
+	})
+	return got
+}
+
+const (
+	wasID = "9f1c2d34-0000-4000-8000-000000000001"
+	isID  = "11111111-2222-4333-8444-555555555555"
+)
+
+func TestCarryIntoTargets(t *testing.T) {
+	for name, c := range map[string]struct {
+		recorded, answered string // bodies of POST /orders
+		then, want         string
+	}{
+		"a uuid in the path":           {`{"id":"` + wasID + `"}`, `{"id":"` + isID + `"}`, "/orders/" + wasID + "/items", "/orders/" + isID + "/items"},
+		"a uuid in the query":          {`{"id":"` + wasID + `"}`, `{"id":"` + isID + `"}`, "/items?order=" + wasID + "&x=1", "/items?order=" + isID + "&x=1"},
+		"deep inside":                  {`{"data":[{"order":{"id":"` + wasID + `"}}]}`, `{"data":[{"order":{"id":"` + isID + `"}}]}`, "/orders/" + wasID, "/orders/" + isID},
+		"a number":                     {`{"id":17}`, `{"id":42}`, "/orders/17", "/orders/42"},
+		"a number as text":             {`{"id":"17"}`, `{"id":"42"}`, "/orders/17", "/orders/42"},
+		"the number of something else": {`{"id":17}`, `{"id":42}`, "/products/17", "/products/17"},
+		"a number in a query":          {`{"id":17}`, `{"id":42}`, "/items?order_id=17&page=17", "/items?order_id=42&page=17"},
+		"the id of another kind":       {`{"id":1,"customer_id":17}`, `{"id":1,"customer_id":42}`, "/customers/17", "/customers/42"},
+		"a word is no name":            {`{"state":"pending"}`, `{"state":"shipped"}`, "/orders?state=pending", "/orders?state=pending"},
+		"a time is no name":            {`{"at":"2026-01-02T03:04:05Z"}`, `{"at":"2026-05-05T05:05:05Z"}`, "/orders?since=2026-01-02T03:04:05Z", "/orders?since=2026-01-02T03:04:05Z"},
+		"a price is no name":           {`{"total":1999}`, `{"total":2100}`, "/orders?total=1999", "/orders?total=1999"},
+		"escaped":                      {`{"token":"a+b/1=="}`, `{"token":"c+d/2=="}`, "/orders?token=a%2Bb%2F1%3D%3D", "/orders?token=c%2Bd%2F2%3D%3D"},
+		"nothing answered":             {`{"id":"` + wasID + `"}`, `oops`, "/orders/" + wasID, "/orders/" + wasID},
+		"no JSON":                      {`id=` + wasID, `id=` + isID, "/orders/" + wasID, "/orders/" + wasID},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := write(0, "a", "POST", "/orders", `{}`, c.recorded)
+			got := carriedTo(t, nil, first, get(time.Second, "a", c.then), nil, c.answered)
+			require.Equal(t, c.want, got.target)
+		})
+	}
+}
+
+func TestCarryIntoHeadersAndBodies(t *testing.T) {
+	first := write(0, "a", "POST", "/orders", `{}`, `{"id":"`+wasID+`","token":"tok-1"}`)
+	first.Response.Header.Set("ETag", `"v1"`)
+	second := write(time.Second, "a", "PUT", "/orders", "{ \"ref\" : \""+wasID+"\", \"order_id\":17,\n\"note\":\"of "+wasID+"\" }", "{}")
+	second.Request.Header.Set("If-Match", `"v1"`)
+	second.Request.Header.Set("Authorization", "Bearer tok-1")
+	got := carriedTo(t, nil, first, second, map[string]string{"ETag": `"v9"`}, `{"id":"`+isID+`","token":"tok-2"}`)
+	require.Equal(t, `"v9"`, got.header.Get("If-Match"))
+	require.Equal(t, "Bearer tok-2", got.header.Get("Authorization"), "a credential of this replay may be sent")
+	require.Equal(t, "{ \"ref\" : \""+isID+"\", \"order_id\":17,\n\"note\":\"of "+wasID+"\" }", got.body, "whole values only, and no other byte")
+}
+
+func TestCarryCookies(t *testing.T) {
+	first, second := get(0, "a", "/login"), get(time.Second, "a", "/cart")
+	second.Request.Header.Set("Cookie", "sid=pseudonym")
+	got := carriedTo(t, nil, first, second, map[string]string{"Set-Cookie": "sid=mine; Path=/; HttpOnly"}, `{"ok":true}`)
+	require.Equal(t, "sid=mine", got.header.Get("Cookie"))
+}
+
+func TestCarryByRule(t *testing.T) {
+	for name, c := range map[string]struct {
+		rule plan.Carry
+		want func(t *testing.T, got asked)
+	}{
+		"into a header": {plan.Carry{From: "body.auth.0.jwt of POST /login", To: "header Authorization of *", As: "Bearer {}"}, func(t *testing.T, got asked) {
+			require.Equal(t, "Bearer live one", got.header.Get("Authorization"))
+		}},
+		"into a path": {plan.Carry{From: "header X-Where of *", To: "path 2 of POST /pay/last/{x}", As: "{}"}, func(t *testing.T, got asked) {
+			require.Equal(t, "/pay/here%2Fnow/x?how=card", got.target)
+		}},
+		"into a query": {plan.Carry{From: "body.auth.0.jwt of /login", To: "query how of /pay/last/{x}", As: "{}-1"}, func(t *testing.T, got asked) {
+			require.Equal(t, "/pay/last/x?how=live+one-1", got.target)
+		}},
+		"into a body": {plan.Carry{From: "body.number of POST /login", To: "body.lines.0.no of *", As: "{}"}, func(t *testing.T, got asked) {
+			require.JSONEq(t, `{"lines":[{"no":5}]}`, got.body)
+		}},
+		"of another route": {plan.Carry{From: "body.number of POST /other", To: "query how of *", As: "{}"}, func(t *testing.T, got asked) {
+			require.Equal(t, "/pay/last/x?how=card", got.target)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first := write(0, "a", "POST", "/login", `{}`, `{}`)
+			second := write(time.Second, "a", "POST", "/pay/last/x?how=card", `{"lines":[{"no":1}]}`, "{}")
+			second.Route = "POST /pay/last/{x}"
+			n := 0
+			candidate := &standIn{answer: func(asked) (int, map[string]string, string, time.Duration) {
+				n++
+				return 200, map[string]string{"X-Where": "here/now"}, `{"auth":[{"jwt":"live one"}],"number":5}`, 0
+			}}
+			s := staged{test: shadowTest(), tape: tape{exchanges: []Exchange{first, second}}, candidate: candidate, baseline: answering("{}", 0)}
+			s.test.Speed = 1000
+			s.test.Carry = []plan.Carry{c.rule}
+			s.test.Writes = &plan.Writes{Routes: plan.Names{"POST /login", second.Route}}
+			s.run(t, t.Context())
+			require.Len(t, candidate.seen, 2)
+			c.want(t, candidate.seen[1])
+		})
+	}
+}
+
+// TestCarryRefuses names what is wrong with a rule.
+func TestCarryRefuses(t *testing.T) {
+	for from, message := range map[string]string{
+		"body.id":                   "wants the route of the place as well",
+		"cookie sid of GET /":       "wants a place such as body.id of POST /orders or header ETag of GET /cart",
+		"header of GET /":           "does not say which header",
+		"path 2 of GET /orders/{x}": "wants a place such as",
+	} {
+		_, err := carryRules([]plan.Carry{{From: from, To: "query a of *"}})
+		require.ErrorContains(t, err, message, from)
+	}
+	_, err := carryRules([]plan.Carry{{From: "body.id of *", To: "path x of *"}})
+	require.ErrorContains(t, err, "wants the number of a part of the path")
+}
+
+// TestCarryLeavesOtherBytes replaces values in bodies of any shape: what comes out
+// is what went in with the one value replaced.
+func TestCarryLeavesOtherBytes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`[a-z"\\ é]{0,12}`).Draw(t, "text")
+		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text)
+		space := rapid.StringMatching(`[ \n\t]{0,3}`).Draw(t, "space")
+		before := `{"k` + quoted + `":` + space + `"` + quoted + `",` + space + `"n":[1.5e3,true,null],"ref"` + space + `:` + space
+		c := carried{values: map[string]string{wasID: isID}}
+		out, changed := c.body(jsonBody(before + `"` + wasID + `"` + space + `}`))
+		require.True(t, changed)
+		require.Equal(t, before+`"`+isID+`"`+space+`}`, string(out))
+	})
+}
+
+// FuzzCarry looks through answers and requests of any kind.
+func FuzzCarry(f *testing.F) {
+	f.Add(`{"id":17}`, `{"id":42}`, "/orders/17?order_id=17", `{"order_id":17}`)
+	f.Add(`{"id":"a1b2c3"}`, `[1`, "/%zz?&=&a", `"x`)
+	f.Fuzz(func(_ *testing.T, recorded, answered, target, body string) {
+		r := Request{Method: "POST", Target: target, Header: http.Header{}, Body: jsonBody(body)}
+		was := producedBy(r, Response{Status: 200, Body: jsonBody(recorded)})
+		c := carried{values: map[string]string{}}
+		for key, value := range replaced(was, producedBy(r, Response{Status: 200, Body: jsonBody(answered)})) {
+			c.set(key, value)
+		}
+		c.substitute(&r, http.Header{"Cookie": {"x"}})
+		carryPlace{Kind: "body", Name: "a.0"}.write(&r, "v")
+		carryPlace{Kind: "query", Name: "a"}.write(&r, "v")
+		carryPlace{Kind: "path", Part: 1}.write(&r, "v")
+	})
+}

@@ -1,0 +1,186 @@
+package shadow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+)
+
+// orders is a target that keeps orders.
+type orders struct {
+	standIn
+	mu      sync.Mutex
+	next    int
+	there   map[string]bool
+	stays   bool // what is deleted is still there
+	refuses bool // to delete
+}
+
+func newOrders(first int) *orders {
+	o := &orders{next: first, there: map[string]bool{}}
+	o.answer = func(r asked) (int, map[string]string, string, time.Duration) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		path := strings.TrimPrefix(r.target, "/orders/")
+		switch {
+		case r.method == "POST" && r.target == "/orders":
+			o.next++
+			id := fmt.Sprint(o.next)
+			o.there[id] = true
+			return 201, nil, `{"id":` + id + `}`, time.Millisecond
+		case r.method == "DELETE" && o.refuses:
+			return 403, nil, "{}", 0
+		case r.method == "DELETE":
+			if !o.stays {
+				delete(o.there, path)
+			}
+			return 204, nil, "", 0
+		case strings.HasPrefix(r.target, "/orders/") && !o.there[path]:
+			return 404, nil, "{}", 0
+		}
+		return 200, nil, "{}", time.Millisecond
+	}
+	return o
+}
+
+func shopping() []Exchange {
+	first := write(0, "a", "POST", "/orders", `{"sku":"x"}`, `{"id":17}`)
+	first.Request.Header.Set("Idempotency-Key", "key-of-a-user")
+	return []Exchange{
+		first, get(100*time.Millisecond, "a", "/orders/17"), get(150*time.Millisecond, "b", "/orders/1"),
+		write(200*time.Millisecond, "a", "DELETE", "/orders/17", "", "{}"), write(300*time.Millisecond, "a", "POST", "/search", "{}", "{}"),
+	}
+}
+
+// TestWritesAreDeniedByDefault climbs the ladder rung by rung.
+func TestWritesAreDeniedByDefault(t *testing.T) {
+	for name, c := range map[string]struct {
+		writes   *plan.Writes
+		want     []string
+		withheld []string
+	}{
+		"nothing": {nil, []string{"GET /orders/1", "GET /orders/17"}, []string{"DELETE /orders/17", "POST /orders", "POST /search"}},
+		"a route": {&plan.Writes{Routes: plan.Names{"POST /search"}}, []string{"GET /orders/1", "GET /orders/17", "POST /search {}"}, []string{"DELETE /orders/17", "POST /orders"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := staged{test: shadowTest(), tape: tape{exchanges: shopping()}, candidate: answering("{}", 0), baseline: answering("{}", 0)}
+				s.test.Writes = c.writes
+				all := s.run(t, t.Context())
+				require.ElementsMatch(t, c.want, s.candidate.(*standIn).targets())
+				require.ElementsMatch(t, c.want, s.baseline.(*standIn).targets())
+				var withheld []string
+				for _, e := range told(all, measure.EventWithheld) {
+					require.Equal(t, "it may change data, and writes: does not name its route", e.Attrs["reason"])
+					require.Equal(t, "1", e.Attrs["count"])
+					withheld = append(withheld, e.Name)
+				}
+				slices.Sort(withheld)
+				require.Equal(t, c.withheld, withheld)
+			})
+		})
+	}
+}
+
+func canaryTenant() *plan.Identity {
+	return &plan.Identity{
+		Name: "canary-1", Marks: map[string]string{"X-Synthetic-Tenant": "canary-1", "Baggage": "synthetic=true,synthetic.tenant=canary-1"},
+		Headers: map[string]string{"Authorization": "Bearer of-the-tenant"}, Token: "of-the-tenant",
+	}
+}
+
+func tenantWrites() *plan.Writes {
+	return &plan.Writes{Routes: plan.Names{"POST /orders"}, Tenant: "canary-1", Idempotency: "Idempotency-Key", Compensate: map[string]string{"POST /orders": "DELETE /orders/{id}"}}
+}
+
+// TestTenantWritesAndUndoes wants writes to be the tenant's, to happen once on each
+// target, and to be gone after the test.
+func TestTenantWritesAndUndoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		candidate, baseline := newOrders(100), newOrders(200)
+		s := staged{test: shadowTest(), tape: tape{exchanges: shopping()}, candidate: candidate, baseline: baseline, tenant: canaryTenant()}
+		s.test.Writes = tenantWrites()
+		all := s.run(t, t.Context())
+		require.Equal(t, []string{
+			`POST /orders {"sku":"x"}`, "GET /orders/101", "GET /orders/1", "DELETE /orders/101", "GET /orders/101",
+		}, candidate.targets(), "the order of its own, and its end")
+		require.Contains(t, baseline.targets(), "DELETE /orders/201")
+		require.Empty(t, candidate.there)
+		require.Empty(t, baseline.there)
+		require.Empty(t, told(all, measure.EventWarning))
+		keys := map[string]bool{}
+		for _, o := range []*orders{candidate, baseline} {
+			for i, r := range o.seen {
+				own := r.header.Get("X-Synthetic-Tenant") == "canary-1" && r.header.Get("Authorization") == "Bearer of-the-tenant"
+				require.Equal(t, r.target != "/orders/1", own, "%d: only what a session asks from its first write on", i)
+				require.Equal(t, "1", r.header.Get(ShadowHeader))
+			}
+			keys[o.seen[0].header.Get("Idempotency-Key")] = true
+		}
+		require.Len(t, keys, 2, "each its own")
+		require.NotContains(t, keys, "key-of-a-user")
+		require.EqualValues(t, 3, summed(all, measure.MetricRequest)[measure.Candidate].Count, "what undoes is no attempt")
+	})
+}
+
+// TestUndoesWhenInterrupted wants what was written to be undone however it ends.
+func TestUndoesWhenInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Millisecond, cancel)
+		candidate := newOrders(1)
+		s := staged{test: shadowTest(), tape: tape{exchanges: shopping()}, candidate: candidate, baseline: newOrders(1), tenant: canaryTenant()}
+		s.test.Writes = tenantWrites()
+		s.run(t, ctx)
+		require.Contains(t, candidate.targets(), "DELETE /orders/2")
+		require.Empty(t, candidate.there)
+	})
+}
+
+// TestWarnsOfWhatStays wants what could not be undone to be told.
+func TestWarnsOfWhatStays(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*orders)
+		writes func(*plan.Writes)
+		want   string
+	}{
+		"refused":     {func(o *orders) { o.refuses = true }, func(*plan.Writes) {}, "what POST /orders made on the candidate may still be there: DELETE /orders/6: it was answered 403"},
+		"still there": {func(o *orders) { o.stays = true }, func(*plan.Writes) {}, "what POST /orders made on the candidate may still be there: DELETE /orders/6: it was deleted, and is still answered 200"},
+		"not named":   {func(*orders) {}, func(w *plan.Writes) { w.Compensate = map[string]string{"POST /orders": "DELETE /orders/{number}"} }, "2 writes may have made something that can not be undone: their answers do not say what"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				candidate := newOrders(5)
+				c.change(candidate)
+				s := staged{test: shadowTest(), tape: tape{exchanges: shopping()[:1]}, candidate: candidate, baseline: newOrders(5), tenant: canaryTenant()}
+				s.test.Writes = tenantWrites()
+				c.writes(s.test.Writes)
+				all := s.run(t, t.Context())
+				warnings := told(all, measure.EventWarning)
+				require.Len(t, warnings, 1)
+				require.Equal(t, c.want, warnings[0].Attrs["detail"])
+			})
+		})
+	}
+}
+
+// TestWithholdsHalfABody wants a request that was not recorded whole not to be sent.
+func TestWithholdsHalfABody(t *testing.T) {
+	e := write(0, "", "POST", "/search", `{"q"`, "{}")
+	e.Request.Body.Cut = true
+	l, err := newLadder(&plan.Writes{Routes: plan.Names{"POST /search"}}, nil)
+	require.NoError(t, err)
+	_, ok := l.allows(e)
+	require.False(t, ok)
+	require.Equal(t, "its body was not recorded whole", l.withheld()[0].reason)
+}
