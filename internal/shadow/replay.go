@@ -76,7 +76,7 @@ func (r *Replay) prepare() (err error) {
 	if r.rules, err = rulesOf(r.test.Compare); err != nil {
 		return fmt.Errorf("compare: %w", err)
 	}
-	if _, err := NewComparer(r.rules, Options{}); err != nil {
+	if _, err := NewComparer(r.rules, CompareOptions{}); err != nil {
 		return fmt.Errorf("compare: %w", err)
 	}
 	if r.carry, err = carryRules(r.test.Carry); err != nil {
@@ -116,7 +116,7 @@ type replaying struct {
 	second   *lane // of lanes, the one that tells noise; nil without
 	compared *comparing
 	record   *replayRecord
-	line     *line
+	line     *replayLine
 	sessions *sessions
 	random   *rand.Rand
 	began    time.Time
@@ -135,7 +135,8 @@ type replaying struct {
 // replayTally counts what became of the exchanges of a recording.
 type replayTally struct {
 	read, sent, other, held, dropped atomic.Uint64
-	damaged                          string
+	damages                          int    // parts of the recording that were passed over
+	broken                           string // why it could not be read to its end
 }
 
 func newReplaying(ctx context.Context, r *Replay) (p *replaying, err error) {
@@ -144,7 +145,7 @@ func newReplaying(ctx context.Context, r *Replay) (p *replaying, err error) {
 	p.flight, p.cut = context.WithCancel(context.Background())
 	p.record = newReplayRecord(r.stream)
 	p.sessions = newSessions(r.carry)
-	p.line = newLine(r.test.MaxVUs)
+	p.line = newReplayLine(r.test.MaxVUs)
 	defer func() {
 		if err != nil {
 			p.close()
@@ -152,6 +153,9 @@ func newReplaying(ctx context.Context, r *Replay) (p *replaying, err error) {
 	}()
 	if p.source, err = r.outside.Open(plan.Locate(r.stream.Dir, r.test.Recording)); err != nil {
 		return nil, err
+	}
+	if chooser, ok := p.source.(interface{ Select(Selection) }); ok {
+		chooser.Select(selectionOf(r.test))
 	}
 	if err = p.openLanes(ctx); err != nil {
 		return nil, err
@@ -264,8 +268,8 @@ func (p *replaying) finish(ctx context.Context, reason string) {
 	p.compared.settle(true)
 	p.compared.tell(end)
 	p.tell(end)
-	if reason == "" && p.tally.damaged != "" {
-		reason = "the recording could not be read to its end: " + p.tally.damaged
+	if reason == "" && p.tally.broken != "" {
+		reason = "the recording could not be read to its end: " + p.tally.broken
 	}
 	p.record.end(end, reason)
 }
@@ -305,7 +309,7 @@ func targetURL(base *url.URL, target string) (*url.URL, error) {
 	return &u, nil
 }
 
-// guardedJob is used by lanes that end together.
+// countdown tells the last of several that it is the last.
 type countdown struct {
 	mu   sync.Mutex
 	left int

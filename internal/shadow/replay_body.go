@@ -1,55 +1,23 @@
 package shadow
 
 import (
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 )
 
-// Bounds of an answer.
-const (
-	replayKept = 1 << 20   // bytes of a body that are kept
-	replayMost = 512 << 20 // bytes of a body that are read, decoded
-)
-
-// replayEncodings are those that an answer may come in.
-var replayEncodings = []string{"gzip", "deflate", "identity"}
-
-// acceptable leaves of a recorded Accept-Encoding what can be decoded.
-func acceptable(header string) string {
-	var some []string
-	for part := range strings.SplitSeq(header, ",") {
-		name, _, _ := strings.Cut(part, ";")
-		if slices.Contains(replayEncodings, strings.ToLower(strings.TrimSpace(name))) {
-			some = append(some, strings.TrimSpace(part))
-		}
-	}
-	return strings.Join(some, ", ")
-}
+// replayKept is how many bytes of a body are kept; of the rest only the digest is.
+const replayKept = 1 << 20
 
 // readReplayed reads the body of an answer, decoded. The error is one of the
 // connection; what is wrong with the body itself is its damage.
 func readReplayed(resp *http.Response) (Body, error) {
-	b := Body{Encoding: strings.ToLower(resp.Header.Get("Content-Encoding"))}
 	raw := &rawBody{r: resp.Body}
-	r, free, err := decoded(b.Encoding, raw)
-	if err == nil {
-		defer free()
-		err = b.fill(r, resp.ContentLength)
-	}
-	if err != nil && raw.err == nil {
-		b.Damage = err.Error()
+	b := ReadBody(raw, resp.Header, replayKept)
+	if b.Damage != "" && raw.err == nil {
 		_, _ = io.CopyN(io.Discard, raw, replayKept) // so that the connection can be used again
-		return b, nil
 	}
 	return b, raw.err
 }
@@ -69,81 +37,61 @@ func (r *rawBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-var gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
-
-// decoded undoes the encoding of a content. One that is not known is left.
-func decoded(encoding string, r io.Reader) (out io.Reader, free func(), err error) {
-	none := func() {}
-	switch encoding {
-	case "gzip", "x-gzip":
-		z := gzipReaders.Get().(*gzip.Reader)
-		if err := z.Reset(r); err != nil {
-			if errors.Is(err, io.EOF) { // no body at all
-				return strings.NewReader(""), none, nil
-			}
-			return nil, none, fmt.Errorf("it says gzip, but is not: %w", err)
-		}
-		return z, func() { gzipReaders.Put(z) }, nil
-	case "deflate":
-		return deflated(r), none, nil
-	}
-	return r, none, nil
+// notSent are headers of a request that belong to the connection it came by.
+var notSent = []string{
+	"Host", "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Content-Length", "Content-Encoding", "Expect",
+	"Http2-Settings", "Baggage", ShadowHeader,
 }
 
-// deflated reads zlib, which deflate means (RFC 9110, section 8.4.1.2), or the bare
-// stream that some send.
-func deflated(r io.Reader) io.Reader {
-	head := make([]byte, 2)
-	n, _ := io.ReadFull(r, head)
-	whole := io.MultiReader(strings.NewReader(string(head[:n])), r)
-	if n == 2 && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
-		if z, err := zlib.NewReader(whole); err == nil {
-			return z
+// sendable gives the recorded headers that can be sent as they are, and those that
+// hold secrets, in whose place a recording has pseudonyms: they are sent only with
+// values of this replay. The key of a write is one of its own in any case.
+func sendable(recorded http.Header, key string) (headers, secrets http.Header) {
+	headers, secrets = make(http.Header, len(recorded)+4), http.Header{}
+	for name, values := range recorded {
+		switch canonical := http.CanonicalHeaderKey(name); {
+		case strings.HasPrefix(canonical, ":"), slices.Contains(notSent, canonical):
+		case !strings.EqualFold(name, key) && (replaySecret(canonical) || slices.ContainsFunc(values, hasPseudonym)):
+			secrets[canonical] = values
+		default:
+			headers[canonical] = slices.Clone(values)
 		}
 	}
-	return flate.NewReader(whole)
+	headers.Set("Accept-Encoding", acceptable(recorded.Get("Accept-Encoding")))
+	if headers.Get("User-Agent") == "" {
+		headers.Set("User-Agent", "resilience")
+	}
+	return headers, secrets
 }
 
-// fill reads a body: its beginning is kept, and a digest of all of it if it is
-// longer.
-func (b *Body) fill(r io.Reader, length int64) error {
-	if length < 0 || length > replayKept {
-		length = 4096
+// replaySecret reports whether a header holds credentials.
+func replaySecret(name string) bool {
+	switch name {
+	case "Accept", "Accept-Encoding", "Accept-Language", "Content-Type", "User-Agent", "If-Match", "If-None-Match", "Referer", "Origin":
+		return false
+	case "Authorization", "Proxy-Authorization", "Cookie":
+		return true
 	}
-	data := make([]byte, 0, length+1)
-	for len(data) < replayKept {
-		if len(data) == cap(data) {
-			data = append(data, 0)[:len(data)]
-		}
-		n, err := r.Read(data[len(data):min(cap(data), replayKept)])
-		data = data[:len(data)+n]
-		b.Data, b.Size = data, int64(len(data))
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			b.Cut, b.Size = true, -1
-			return err
-		}
-	}
-	return b.digest(r)
+	return isSecretName(name)
 }
 
-// digest reads what is not kept.
-func (b *Body) digest(r io.Reader) error {
-	sum := sha256.New()
-	sum.Write(b.Data)
-	n, err := io.Copy(sum, io.LimitReader(r, replayMost-replayKept+1))
-	switch {
-	case err != nil:
-		b.Cut, b.Size = true, -1
-		return err
-	case n == 0:
-		return nil
-	case b.Size+n > replayMost:
-		b.Cut, b.Size = true, -1
-		return fmt.Errorf("it is longer than %d MiB, and was read no further", replayMost>>20)
+// hasPseudonym reports whether a value holds what stands in the place of a secret.
+func hasPseudonym(value string) bool {
+	_, rest, found := strings.Cut(value, pseudonymMark)
+	return found && len(rest) >= 32 && strings.Trim(rest[:32], "0123456789abcdef") == ""
+}
+
+// acceptable leaves of a recorded Accept-Encoding what can be decoded.
+func acceptable(header string) string {
+	var some []string
+	for part := range strings.SplitSeq(header, ",") {
+		name, _, _ := strings.Cut(part, ";")
+		if _, known := encodingsKnown[strings.ToLower(strings.TrimSpace(name))]; known {
+			some = append(some, strings.TrimSpace(part))
+		}
 	}
-	b.Cut, b.Size, b.Digest = true, b.Size+n, hex.EncodeToString(sum.Sum(nil))
-	return nil
+	if len(some) == 0 {
+		return "identity"
+	}
+	return strings.Join(some, ", ")
 }

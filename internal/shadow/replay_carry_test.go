@@ -40,8 +40,8 @@ func carriedTo(t *testing.T, rules []plan.Carry, first, second Exchange, header 
 }
 
 const (
-	wasID = "9f1c2d34-0000-4000-8000-000000000001"
-	isID  = "11111111-2222-4333-8444-555555555555"
+	recordedID = "9f1c2d34-0000-4000-8000-000000000001"
+	carriedID  = "11111111-2222-4333-8444-555555555555"
 )
 
 func TestCarryIntoTargets(t *testing.T) {
@@ -49,9 +49,9 @@ func TestCarryIntoTargets(t *testing.T) {
 		recorded, answered string // bodies of POST /orders
 		then, want         string
 	}{
-		"a uuid in the path":           {`{"id":"` + wasID + `"}`, `{"id":"` + isID + `"}`, "/orders/" + wasID + "/items", "/orders/" + isID + "/items"},
-		"a uuid in the query":          {`{"id":"` + wasID + `"}`, `{"id":"` + isID + `"}`, "/items?order=" + wasID + "&x=1", "/items?order=" + isID + "&x=1"},
-		"deep inside":                  {`{"data":[{"order":{"id":"` + wasID + `"}}]}`, `{"data":[{"order":{"id":"` + isID + `"}}]}`, "/orders/" + wasID, "/orders/" + isID},
+		"a uuid in the path":           {`{"id":"` + recordedID + `"}`, `{"id":"` + carriedID + `"}`, "/orders/" + recordedID + "/items", "/orders/" + carriedID + "/items"},
+		"a uuid in the query":          {`{"id":"` + recordedID + `"}`, `{"id":"` + carriedID + `"}`, "/items?order=" + recordedID + "&x=1", "/items?order=" + carriedID + "&x=1"},
+		"deep inside":                  {`{"data":[{"order":{"id":"` + recordedID + `"}}]}`, `{"data":[{"order":{"id":"` + carriedID + `"}}]}`, "/orders/" + recordedID, "/orders/" + carriedID},
 		"a number":                     {`{"id":17}`, `{"id":42}`, "/orders/17", "/orders/42"},
 		"a number as text":             {`{"id":"17"}`, `{"id":"42"}`, "/orders/17", "/orders/42"},
 		"the number of something else": {`{"id":17}`, `{"id":42}`, "/products/17", "/products/17"},
@@ -61,31 +61,31 @@ func TestCarryIntoTargets(t *testing.T) {
 		"a time is no name":            {`{"at":"2026-01-02T03:04:05Z"}`, `{"at":"2026-05-05T05:05:05Z"}`, "/orders?since=2026-01-02T03:04:05Z", "/orders?since=2026-01-02T03:04:05Z"},
 		"a price is no name":           {`{"total":1999}`, `{"total":2100}`, "/orders?total=1999", "/orders?total=1999"},
 		"escaped":                      {`{"token":"a+b/1=="}`, `{"token":"c+d/2=="}`, "/orders?token=a%2Bb%2F1%3D%3D", "/orders?token=c%2Bd%2F2%3D%3D"},
-		"nothing answered":             {`{"id":"` + wasID + `"}`, `oops`, "/orders/" + wasID, "/orders/" + wasID},
-		"no JSON":                      {`id=` + wasID, `id=` + isID, "/orders/" + wasID, "/orders/" + wasID},
+		"nothing answered":             {`{"id":"` + recordedID + `"}`, `oops`, "/orders/" + recordedID, "/orders/" + recordedID},
+		"no JSON":                      {`id=` + recordedID, `id=` + carriedID, "/orders/" + recordedID, "/orders/" + recordedID},
 	} {
 		t.Run(name, func(t *testing.T) {
-			first := write(0, "a", "POST", "/orders", `{}`, c.recorded)
-			got := carriedTo(t, nil, first, get(time.Second, "a", c.then), nil, c.answered)
+			first := recordedWrite(0, "a", "POST", "/orders", `{}`, c.recorded)
+			got := carriedTo(t, nil, first, recordedGet(time.Second, "a", c.then), nil, c.answered)
 			require.Equal(t, c.want, got.target)
 		})
 	}
 }
 
 func TestCarryIntoHeadersAndBodies(t *testing.T) {
-	first := write(0, "a", "POST", "/orders", `{}`, `{"id":"`+wasID+`","token":"tok-1"}`)
+	first := recordedWrite(0, "a", "POST", "/orders", `{}`, `{"id":"`+recordedID+`","token":"tok-1"}`)
 	first.Response.Header.Set("ETag", `"v1"`)
-	second := write(time.Second, "a", "PUT", "/orders", "{ \"ref\" : \""+wasID+"\", \"order_id\":17,\n\"note\":\"of "+wasID+"\" }", "{}")
+	second := recordedWrite(time.Second, "a", "PUT", "/orders", "{ \"ref\" : \""+recordedID+"\", \"order_id\":17,\n\"note\":\"of "+recordedID+"\" }", "{}")
 	second.Request.Header.Set("If-Match", `"v1"`)
 	second.Request.Header.Set("Authorization", "Bearer tok-1")
-	got := carriedTo(t, nil, first, second, map[string]string{"ETag": `"v9"`}, `{"id":"`+isID+`","token":"tok-2"}`)
+	got := carriedTo(t, nil, first, second, map[string]string{"ETag": `"v9"`}, `{"id":"`+carriedID+`","token":"tok-2"}`)
 	require.Equal(t, `"v9"`, got.header.Get("If-Match"))
 	require.Equal(t, "Bearer tok-2", got.header.Get("Authorization"), "a credential of this replay may be sent")
-	require.Equal(t, "{ \"ref\" : \""+isID+"\", \"order_id\":17,\n\"note\":\"of "+wasID+"\" }", got.body, "whole values only, and no other byte")
+	require.Equal(t, "{ \"ref\" : \""+carriedID+"\", \"order_id\":17,\n\"note\":\"of "+recordedID+"\" }", got.body, "whole values only, and no other byte")
 }
 
 func TestCarryCookies(t *testing.T) {
-	first, second := get(0, "a", "/login"), get(time.Second, "a", "/cart")
+	first, second := recordedGet(0, "a", "/login"), recordedGet(time.Second, "a", "/cart")
 	second.Request.Header.Set("Cookie", "sid=pseudonym")
 	got := carriedTo(t, nil, first, second, map[string]string{"Set-Cookie": "sid=mine; Path=/; HttpOnly"}, `{"ok":true}`)
 	require.Equal(t, "sid=mine", got.header.Get("Cookie"))
@@ -113,8 +113,8 @@ func TestCarryByRule(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			first := write(0, "a", "POST", "/login", `{}`, `{}`)
-			second := write(time.Second, "a", "POST", "/pay/last/x?how=card", `{"lines":[{"no":1}]}`, "{}")
+			first := recordedWrite(0, "a", "POST", "/login", `{}`, `{}`)
+			second := recordedWrite(time.Second, "a", "POST", "/pay/last/x?how=card", `{"lines":[{"no":1}]}`, "{}")
 			second.Route = "POST /pay/last/{x}"
 			n := 0
 			candidate := &standIn{answer: func(asked) (int, map[string]string, string, time.Duration) {
@@ -155,10 +155,10 @@ func TestCarryLeavesOtherBytes(t *testing.T) {
 		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text)
 		space := rapid.StringMatching(`[ \n\t]{0,3}`).Draw(t, "space")
 		before := `{"k` + quoted + `":` + space + `"` + quoted + `",` + space + `"n":[1.5e3,true,null],"ref"` + space + `:` + space
-		c := carried{values: map[string]string{wasID: isID}}
-		out, changed := c.body(jsonBody(before + `"` + wasID + `"` + space + `}`))
+		c := carried{values: map[string]string{recordedID: carriedID}}
+		out, changed := c.body(jsonBody(before + `"` + recordedID + `"` + space + `}`))
 		require.True(t, changed)
-		require.Equal(t, before+`"`+isID+`"`+space+`}`, string(out))
+		require.Equal(t, before+`"`+carriedID+`"`+space+`}`, string(out))
 	})
 }
 

@@ -19,9 +19,12 @@ func (p *replaying) read() {
 	when := &pace{speed: p.test.Speed, rate: p.test.Rate}
 	for p.sending.Err() == nil {
 		e, err := p.source.Next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
 		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				p.tally.damaged = err.Error()
+			if p.damaged(err) {
+				continue
 			}
 			return
 		}
@@ -40,6 +43,20 @@ func (p *replaying) read() {
 			return
 		}
 	}
+}
+
+// damaged notes that a part of the recording can not be read, and reports whether
+// what follows it can.
+func (p *replaying) damaged(err error) bool {
+	var damage *DamageError
+	if !errors.As(err, &damage) {
+		p.tally.broken = err.Error()
+		return false
+	}
+	if p.tally.damages++; p.tally.damages <= undoTold {
+		p.record.warn("a part of the recording is left out: %v", err)
+	}
+	return true
 }
 
 // over reports whether an exchange lies behind the end of the test.
@@ -71,6 +88,19 @@ func (p *replaying) let(e Exchange, rung rung, due time.Duration) bool {
 		p.tally.held.Add(1)
 	}
 	return true
+}
+
+// selectionOf lets a recording leave out what a test does not replay: whole blocks
+// of it need not be unpacked then.
+func selectionOf(s plan.Shadow) (chosen Selection) {
+	if s.From != nil {
+		chosen.From = time.Time(*s.From)
+	}
+	if s.To != nil {
+		chosen.To = time.Time(*s.To)
+	}
+	chosen.Tenants = s.Tenants
+	return chosen
 }
 
 // chosen reports whether a test replays an exchange.

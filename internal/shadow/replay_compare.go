@@ -58,7 +58,7 @@ func newComparing(p *replaying) (*comparing, error) {
 	for _, l := range p.lanes {
 		hosts = append(hosts, l.base.Host)
 	}
-	comparer, err := NewComparer(p.rules, Options{Hosts: hosts})
+	comparer, err := NewComparer(p.rules, CompareOptions{Hosts: hosts})
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ type job struct {
 	readied   time.Time // when the last answer came that it waited for; zero if it waited for none
 	session   *session  // nil where nobody knows whose it is
 
-	waits      int // for so many answers; see line
+	waits      int // for so many answers; see replayLine
 	successors []*job
 	delayed    bool    // there was no worker for it
 	blamed     []*lane // that held the workers then

@@ -20,10 +20,10 @@ const (
 	lineFull        // it did not enter
 )
 
-// line keeps the order within sessions, and bounds how many exchanges are under
+// replayLine keeps the order within sessions, and bounds how many exchanges are under
 // way. An exchange waits for those of its session that had been answered when it
 // was recorded: what a browser asked at the same time is asked at the same time.
-type line struct {
+type replayLine struct {
 	mu       sync.Mutex
 	workers  int
 	underway int
@@ -36,12 +36,12 @@ type line struct {
 	freed    chan struct{} // has room for one note that a worker is free
 }
 
-func newLine(workers int) *line {
-	return &line{workers: workers, sessions: map[string][]*job{}, freed: make(chan struct{}, 1)}
+func newReplayLine(workers int) *replayLine {
+	return &replayLine{workers: workers, sessions: map[string][]*job{}, freed: make(chan struct{}, 1)}
 }
 
 // enter sends a job, or lets it wait.
-func (l *line) enter(j *job) int {
+func (l *replayLine) enter(j *job) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	size := j.size()
@@ -66,7 +66,7 @@ func (l *line) enter(j *job) int {
 }
 
 // start sends a job if a worker is free; the line is locked.
-func (l *line) start(j *job) int {
+func (l *replayLine) start(j *job) int {
 	if l.underway >= l.workers {
 		j.delayed, j.blamed = true, j.replaying.waitedFor()
 		l.ready = append(l.ready, j)
@@ -78,7 +78,7 @@ func (l *line) start(j *job) int {
 }
 
 // done lets go what waited for a job, which has ended.
-func (l *line) done(j *job) {
+func (l *replayLine) done(j *job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.underway--
@@ -94,7 +94,7 @@ func (l *line) done(j *job) {
 }
 
 // leave takes a job out of its session, and readies those that waited for it.
-func (l *line) leave(j *job) {
+func (l *replayLine) leave(j *job) {
 	if j.Session == "" {
 		return
 	}
@@ -121,7 +121,7 @@ func (l *line) leave(j *job) {
 }
 
 // tell notes that a worker is free, or that nothing is under way any more.
-func (l *line) tell() {
+func (l *replayLine) tell() {
 	select {
 	case l.freed <- struct{}{}:
 	default:
@@ -133,7 +133,7 @@ func (l *line) tell() {
 }
 
 // free waits until a worker is free; false when the context ended before.
-func (l *line) free(ctx context.Context) bool {
+func (l *replayLine) free(ctx context.Context) bool {
 	for {
 		l.mu.Lock()
 		free := l.underway < l.workers && l.held < l.workers
@@ -150,7 +150,7 @@ func (l *line) free(ctx context.Context) bool {
 }
 
 // idle gives what is closed when nothing is under way and nothing waits.
-func (l *line) idle() <-chan struct{} {
+func (l *replayLine) idle() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	idle := make(chan struct{})
@@ -160,7 +160,7 @@ func (l *line) idle() <-chan struct{} {
 }
 
 // abandon drops what waits. What is under way goes on.
-func (l *line) abandon() {
+func (l *replayLine) abandon() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {

@@ -130,9 +130,9 @@ func (s *sessions) learn(j *job) {
 
 // put makes the request that a lane sends for a recorded one: with this lane's
 // values in place of the recorded ones. The result shares no header with it.
-func (s *sessions) put(j *job, lane int) Request {
+func (s *sessions) put(j *job, lane int, key string) Request {
 	r := j.Request
-	headers, secrets := sendable(j.Request.Header)
+	headers, secrets := sendable(j.Request.Header, key)
 	r.Header = headers
 	if j.session == nil {
 		return r
@@ -166,38 +166,4 @@ func (s *sessions) wrote(known *session) bool {
 	known.mu.Lock()
 	defer known.mu.Unlock()
 	return known.written
-}
-
-// notSent are headers of a request that belong to the connection it came by.
-var notSent = []string{
-	"Host", "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Content-Length", "Expect",
-	"Http2-Settings", "Baggage", ShadowHeader,
-}
-
-// secretHeaders hold credentials, which no recording has: they are sent only with
-// values of this replay.
-var secretHeaders = []string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Auth-Token", "X-Csrf-Token", "X-Xsrf-Token"}
-
-// sendable gives the recorded headers that can be sent as they are, and those that
-// can with values of this replay only.
-func sendable(recorded http.Header) (headers, secrets http.Header) {
-	headers, secrets = make(http.Header, len(recorded)+4), http.Header{}
-	for name, values := range recorded {
-		switch key := http.CanonicalHeaderKey(name); {
-		case strings.HasPrefix(key, ":"), slices.Contains(notSent, key):
-		case slices.Contains(secretHeaders, key):
-			secrets[key] = values
-		default:
-			headers[key] = slices.Clone(values)
-		}
-	}
-	encodings := acceptable(recorded.Get("Accept-Encoding"))
-	if encodings == "" {
-		encodings = "identity"
-	}
-	headers.Set("Accept-Encoding", encodings)
-	if headers.Get("User-Agent") == "" {
-		headers.Set("User-Agent", "resilience")
-	}
-	return headers, secrets
 }

@@ -168,8 +168,8 @@ func (s staged) run(t *testing.T, ctx context.Context) measure.Batch {
 	return all
 }
 
-// summed adds up the windows of a metric, by arm.
-func summed(b measure.Batch, metric string) map[string]measure.Window {
+// replaySummed adds up the windows of a metric, by arm.
+func replaySummed(b measure.Batch, metric string) map[string]measure.Window {
 	sums := map[string]measure.Window{}
 	for _, w := range b.Windows {
 		if w.Series.Metric == metric {
@@ -181,24 +181,24 @@ func summed(b measure.Batch, metric string) map[string]measure.Window {
 	return sums
 }
 
-// told gives the events of a kind.
-func told(b measure.Batch, kind string) []measure.Event {
+// happened gives the events of a kind.
+func happened(b measure.Batch, kind string) []measure.Event {
 	return slices.DeleteFunc(slices.Clone(b.Events), func(e measure.Event) bool { return e.Kind != kind })
 }
 
 var taped = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// get is a recorded request, so long after the first.
-func get(after time.Duration, session, target string) Exchange {
+// recordedGet is a recorded request, so long after the first.
+func recordedGet(after time.Duration, session, target string) Exchange {
 	return Exchange{
 		At: taped.Add(after), Session: session, Request: Request{Method: "GET", Target: target, Header: http.Header{}},
 		Response: Response{Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: jsonBody(`{"ok":true}`)},
 	}
 }
 
-// write is a recorded request with a body, and what it was answered.
-func write(after time.Duration, session, method, target, body, answer string) Exchange {
-	e := get(after, session, target)
+// recordedWrite is a recorded request with a body, and what it was answered.
+func recordedWrite(after time.Duration, session, method, target, body, answer string) Exchange {
+	e := recordedGet(after, session, target)
 	e.Request.Method, e.Request.Body = method, jsonBody(body)
 	e.Request.Header.Set("Content-Type", "application/json")
 	e.Response.Status, e.Response.Body = 201, jsonBody(answer)
@@ -208,9 +208,9 @@ func write(after time.Duration, session, method, target, body, answer string) Ex
 
 func jsonBody(text string) Body { return Body{Data: []byte(text), Size: int64(len(text))} }
 
-func many(n int, every time.Duration) (all []Exchange) {
+func recordedMany(n int, every time.Duration) (all []Exchange) {
 	for i := range n {
-		all = append(all, get(time.Duration(i)*every, fmt.Sprintf("s%d", i), "/items"))
+		all = append(all, recordedGet(time.Duration(i)*every, fmt.Sprintf("s%d", i), "/items"))
 	}
 	return all
 }

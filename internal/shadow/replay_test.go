@@ -24,7 +24,7 @@ func (s *standIn) offsets() (all []int64) {
 }
 
 func TestReplayKeepsRecordedTimes(t *testing.T) {
-	exchanges := []Exchange{get(0, "a", "/1"), get(300*time.Millisecond, "b", "/2"), get(200*time.Millisecond, "c", "/early"), get(2*time.Second, "a", "/3")}
+	exchanges := []Exchange{recordedGet(0, "a", "/1"), recordedGet(300*time.Millisecond, "b", "/2"), recordedGet(200*time.Millisecond, "c", "/early"), recordedGet(2*time.Second, "a", "/3")}
 	for name, c := range map[string]struct {
 		change func(*plan.Shadow)
 		want   []int64
@@ -46,12 +46,12 @@ func TestReplayKeepsRecordedTimes(t *testing.T) {
 				all := s.run(t, t.Context())
 				require.Equal(t, c.want, s.candidate.(*standIn).offsets())
 				require.Equal(t, c.want, s.baseline.(*standIn).offsets(), "both are asked at the same moments")
-				sums := summed(all, measure.MetricRequest)
+				sums := replaySummed(all, measure.MetricRequest)
 				require.EqualValues(t, len(c.want), sums[measure.Candidate].Count)
 				require.EqualValues(t, 10, sums[measure.Candidate].Max)
 				require.EqualValues(t, 1, sums[measure.Baseline].Max)
-				require.Equal(t, "true", told(all, measure.EventTestEnd)[0].Attrs["complete"])
-				require.Len(t, told(all, measure.EventTestEnd), 2)
+				require.Equal(t, "true", happened(all, measure.EventTestEnd)[0].Attrs["complete"])
+				require.Len(t, happened(all, measure.EventTestEnd), 2)
 			})
 		})
 	}
@@ -59,14 +59,14 @@ func TestReplayKeepsRecordedTimes(t *testing.T) {
 
 func TestReplayAsFastAsItGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := staged{test: shadowTest(), tape: tape{exchanges: many(100, time.Hour)}, candidate: answering("{}", 10*time.Millisecond), baseline: answering("{}", time.Millisecond)}
+		s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(100, time.Hour)}, candidate: answering("{}", 10*time.Millisecond), baseline: answering("{}", time.Millisecond)}
 		require.NoError(t, s.test.Speed.UnmarshalText([]byte("max")))
 		s.test.MaxVUs = 10
 		began := time.Now()
 		all := s.run(t, t.Context())
 		require.Equal(t, 100*time.Millisecond, time.Since(began), "ten at a time")
-		require.EqualValues(t, 100, summed(all, measure.MetricRequest)[measure.Candidate].Count)
-		require.Zero(t, summed(all, measure.MetricIteration)[measure.Candidate].Dropped)
+		require.EqualValues(t, 100, replaySummed(all, measure.MetricRequest)[measure.Candidate].Count)
+		require.Zero(t, replaySummed(all, measure.MetricIteration)[measure.Candidate].Dropped)
 	})
 }
 
@@ -74,9 +74,9 @@ func TestReplayAsFastAsItGoes(t *testing.T) {
 // wait for it again, and what did not wait not to.
 func TestReplayKeepsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		first := get(0, "a", "/1")
+		first := recordedGet(0, "a", "/1")
 		first.Took = 50 * time.Millisecond
-		exchanges := []Exchange{first, get(20*time.Millisecond, "a", "/beside"), get(100*time.Millisecond, "b", "/other"), get(100*time.Millisecond, "a", "/2"), get(150*time.Millisecond, "", "/nobody")}
+		exchanges := []Exchange{first, recordedGet(20*time.Millisecond, "a", "/beside"), recordedGet(100*time.Millisecond, "b", "/other"), recordedGet(100*time.Millisecond, "a", "/2"), recordedGet(150*time.Millisecond, "", "/nobody")}
 		slow := &standIn{answer: func(r asked) (int, map[string]string, string, time.Duration) {
 			if r.target == "/1" {
 				return 200, nil, "{}", time.Second
@@ -87,8 +87,8 @@ func TestReplayKeepsOrder(t *testing.T) {
 		all := s.run(t, t.Context())
 		require.Equal(t, []int64{0, 20, 100, 150, 1000}, slow.offsets())
 		require.Equal(t, "/2", slow.seen[4].target)
-		require.Equal(t, "1", told(all, measure.EventReplay)[0].Attrs["held"])
-		require.EqualValues(t, 10+10+10+10+1000, summed(all, measure.MetricRequest)[measure.Candidate].Sum, "what waits for its session is not slow itself")
+		require.Equal(t, "1", happened(all, measure.EventReplay)[0].Attrs["held"])
+		require.EqualValues(t, 10+10+10+10+1000, replaySummed(all, measure.MetricRequest)[measure.Candidate].Sum, "what waits for its session is not slow itself")
 	})
 }
 
@@ -96,10 +96,10 @@ func TestReplayKeepsOrder(t *testing.T) {
 // and not to slow down what is asked of it, nor to spoil the other arm.
 func TestReplayIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := staged{test: shadowTest(), tape: tape{exchanges: many(100, 10*time.Millisecond)}, candidate: answering("{}", time.Hour), baseline: answering("{}", time.Millisecond)}
+		s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(100, 10*time.Millisecond)}, candidate: answering("{}", time.Hour), baseline: answering("{}", time.Millisecond)}
 		s.test.MaxVUs = 10
 		all := s.run(t, t.Context())
-		requests, arrivals := summed(all, measure.MetricRequest), summed(all, measure.MetricIteration)
+		requests, arrivals := replaySummed(all, measure.MetricRequest), replaySummed(all, measure.MetricIteration)
 		require.EqualValues(t, 10, requests[measure.Candidate].Unfinished)
 		require.EqualValues(t, 100, arrivals[measure.Candidate].Count)
 		require.EqualValues(t, 90, arrivals[measure.Candidate].Dropped)
@@ -128,11 +128,11 @@ func TestReplayEnds(t *testing.T) {
 				if c.after > 0 {
 					time.AfterFunc(c.after, cancel)
 				}
-				s := staged{test: shadowTest(), tape: tape{exchanges: many(100, 10*time.Millisecond), end: c.end}, candidate: answering("{}", time.Millisecond), baseline: answering("{}", time.Millisecond)}
+				s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(100, 10*time.Millisecond), end: c.end}, candidate: answering("{}", time.Millisecond), baseline: answering("{}", time.Millisecond)}
 				all := s.run(t, ctx)
-				end := told(all, measure.EventTestEnd)[0]
+				end := happened(all, measure.EventTestEnd)[0]
 				require.Equal(t, c.reason, end.Attrs["reason"])
-				require.Equal(t, c.sent, summed(all, measure.MetricRequest)[measure.Candidate].Count)
+				require.Equal(t, c.sent, replaySummed(all, measure.MetricRequest)[measure.Candidate].Count)
 			})
 		})
 	}
@@ -143,9 +143,9 @@ func TestReplaySamplesBySession(t *testing.T) {
 	for _, share := range []float64{0.1, 0.5} {
 		for i := range 4000 {
 			session := string(rune('a'+i%26)) + time.Duration(i).String()
-			if sampled(get(0, session, "/"), share) {
+			if sampled(recordedGet(0, session, "/"), share) {
 				kept[share] = append(kept[share], session)
-				require.True(t, sampled(get(time.Hour, session, "/other"), share), "all of a session or nothing")
+				require.True(t, sampled(recordedGet(time.Hour, session, "/other"), share), "all of a session or nothing")
 			}
 		}
 		require.InDelta(t, 4000*share, len(kept[share]), 120)
@@ -158,10 +158,10 @@ func TestReplaySamplesBySession(t *testing.T) {
 // TestReplayMarks wants every copy to be marked, no credentials of users to be
 // sent, and nothing that belongs to another connection.
 func TestReplayMarks(t *testing.T) {
-	e := get(0, "a", "/a%2Fb?q=1&q=%20")
+	e := recordedGet(0, "a", "/a%2Fb?q=1&q=%20")
 	e.Request.Header = http.Header{
 		"Authorization": {"Bearer pseudonym"}, "Cookie": {"sid=pseudonym"}, "X-Api-Key": {"pseudonym"}, "Connection": {"close"}, "Host": {"shop.example"},
-		"Accept-Encoding": {"br, gzip;q=0.5"}, "Accept-Language": {"de"}, "Baggage": {"user=1"},
+		"Accept-Encoding": {"compress, gzip;q=0.5"}, "Accept-Language": {"de"}, "Baggage": {"user=1"},
 	}
 	candidate := answering("{}", 0)
 	s := staged{test: shadowTest(), tape: tape{exchanges: []Exchange{e}}, candidate: candidate, baseline: answering("{}", 0)}

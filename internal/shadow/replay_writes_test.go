@@ -54,11 +54,11 @@ func newOrders(first int) *orders {
 }
 
 func shopping() []Exchange {
-	first := write(0, "a", "POST", "/orders", `{"sku":"x"}`, `{"id":17}`)
+	first := recordedWrite(0, "a", "POST", "/orders", `{"sku":"x"}`, `{"id":17}`)
 	first.Request.Header.Set("Idempotency-Key", "key-of-a-user")
 	return []Exchange{
-		first, get(100*time.Millisecond, "a", "/orders/17"), get(150*time.Millisecond, "b", "/orders/1"),
-		write(200*time.Millisecond, "a", "DELETE", "/orders/17", "", "{}"), write(300*time.Millisecond, "a", "POST", "/search", "{}", "{}"),
+		first, recordedGet(100*time.Millisecond, "a", "/orders/17"), recordedGet(150*time.Millisecond, "b", "/orders/1"),
+		recordedWrite(200*time.Millisecond, "a", "DELETE", "/orders/17", "", "{}"), recordedWrite(300*time.Millisecond, "a", "POST", "/search", "{}", "{}"),
 	}
 }
 
@@ -80,7 +80,7 @@ func TestWritesAreDeniedByDefault(t *testing.T) {
 				require.ElementsMatch(t, c.want, s.candidate.(*standIn).targets())
 				require.ElementsMatch(t, c.want, s.baseline.(*standIn).targets())
 				var withheld []string
-				for _, e := range told(all, measure.EventWithheld) {
+				for _, e := range happened(all, measure.EventWithheld) {
 					require.Equal(t, "it may change data, and writes: does not name its route", e.Attrs["reason"])
 					require.Equal(t, "1", e.Attrs["count"])
 					withheld = append(withheld, e.Name)
@@ -117,7 +117,7 @@ func TestTenantWritesAndUndoes(t *testing.T) {
 		require.Contains(t, baseline.targets(), "DELETE /orders/201")
 		require.Empty(t, candidate.there)
 		require.Empty(t, baseline.there)
-		require.Empty(t, told(all, measure.EventWarning))
+		require.Empty(t, happened(all, measure.EventWarning))
 		keys := map[string]bool{}
 		for _, o := range []*orders{candidate, baseline} {
 			for i, r := range o.seen {
@@ -129,7 +129,7 @@ func TestTenantWritesAndUndoes(t *testing.T) {
 		}
 		require.Len(t, keys, 2, "each its own")
 		require.NotContains(t, keys, "key-of-a-user")
-		require.EqualValues(t, 3, summed(all, measure.MetricRequest)[measure.Candidate].Count, "what undoes is no attempt")
+		require.EqualValues(t, 3, replaySummed(all, measure.MetricRequest)[measure.Candidate].Count, "what undoes is no attempt")
 	})
 }
 
@@ -166,7 +166,7 @@ func TestWarnsOfWhatStays(t *testing.T) {
 				s.test.Writes = tenantWrites()
 				c.writes(s.test.Writes)
 				all := s.run(t, t.Context())
-				warnings := told(all, measure.EventWarning)
+				warnings := happened(all, measure.EventWarning)
 				require.Len(t, warnings, 1)
 				require.Equal(t, c.want, warnings[0].Attrs["detail"])
 			})
@@ -176,7 +176,7 @@ func TestWarnsOfWhatStays(t *testing.T) {
 
 // TestWithholdsHalfABody wants a request that was not recorded whole not to be sent.
 func TestWithholdsHalfABody(t *testing.T) {
-	e := write(0, "", "POST", "/search", `{"q"`, "{}")
+	e := recordedWrite(0, "", "POST", "/search", `{"q"`, "{}")
 	e.Request.Body.Cut = true
 	l, err := newLadder(&plan.Writes{Routes: plan.Names{"POST /search"}}, nil)
 	require.NoError(t, err)
