@@ -211,7 +211,7 @@ func (o *observer) brokenText() string {
 
 // namesSeen gives the names that an SLI could be asked of, for hints.
 func (o *observer) namesSeen(kind source) []string {
-	if kind == fromOutcomes || kind == fromRequests {
+	if kind == fromOutcomes || kind == fromRequests || kind == fromCompared || kind == fromStatuses {
 		kind = fromAttempts
 	}
 	return slices.Sorted(maps.Keys(o.names[kind]))

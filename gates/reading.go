@@ -103,11 +103,7 @@ func (o *observer) readStream(r *reading, a *accumulator, each string, key testK
 		r.drops(lost, a.plain() && s.allAre(requests, a.of))
 		found = c != nil || a.of == "" && lost != nil
 	default:
-		class := others
-		if a.source == fromRetries {
-			class = retries
-		}
-		c := a.cells[cellKey{each: each, test: key.test, class: class}]
+		c := a.cells[cellKey{each: each, test: key.test, class: plainClass(a.source)}]
 		r.merge(c)
 		found = c != nil
 	}
@@ -115,6 +111,19 @@ func (o *observer) readStream(r *reading, a *accumulator, each string, key testK
 		r.matched = true
 		r.running = union(append(r.running, o.ran(key, s)...)...)
 	}
+}
+
+// plainClass is the class of a source that is made of one.
+func plainClass(src source) class {
+	switch src {
+	case fromRetries:
+		return retries
+	case fromCompared:
+		return comparisons
+	case fromStatuses:
+		return statuses
+	}
+	return others
 }
 
 // ran is when a test sent what is judged.

@@ -58,6 +58,10 @@ func (a *accumulator) reads(s measure.Series, c class) bool {
 		return c == retries && a.named(s.Transaction)
 	case fromArrivals:
 		return c == drops || c == arrivals
+	case fromCompared:
+		return c == comparisons && a.routed(s)
+	case fromStatuses:
+		return c == statuses && a.routed(s)
 	case fromDependency:
 		return c == calls && a.named(s.Step) || c == requests
 	case fromQuery:

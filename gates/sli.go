@@ -33,6 +33,8 @@ const (
 	fromChecks     source = "assertions"
 	fromRetries    source = "retries"
 	fromArrivals   source = "arrivals"
+	fromCompared   source = "comparisons"
+	fromStatuses   source = "statuses"   // of comparisons
 	fromDependency source = "dependency" // calls and requests
 	fromMetric     source = "metric"     // of k6
 	fromQuery      source = "query"      // of the monitoring, by a query of the plan
@@ -71,6 +73,9 @@ const (
 	scoreKind                 // of the other checks
 	metricKind                // known only when the record has been seen
 )
+
+// Mismatch is the SLI of shadow tests.
+const Mismatch = "mismatch"
 
 // slis is the table: a new SLI is one row here. One that reads windows of its
 // own wants a source too, chosen in select.go and put together in reading.go.
@@ -118,6 +123,20 @@ var slis = map[string]SLI{
 		kind: shareKind, from: fromRetries, bad: failed, noun: "came after a retry",
 		Doc:     "The share of completed transactions that came only after a retry, which users waited for.",
 		nothing: "no transaction of the scripts may be tried again: write transaction(name, fn, {tries})",
+	},
+	Mismatch: {
+		Numerator: "exchanges whose answers mismatch", Denominator: "exchanges of which both answers were compared",
+		Reads: []string{measure.MetricComparison}, Unit: UnitShare, Also: []string{UnitCount}, Better: "<=",
+		kind: shareKind, from: fromCompared, bad: failed, noun: "mismatched",
+		Doc:     "The share of a shadow test's exchanges in whose answers a regression was found or, where nothing tells noise, any difference.",
+		nothing: nothingCompared,
+	},
+	"status-changes": {
+		Numerator: "exchanges whose answers mismatch in their status", Denominator: "exchanges of which both answers were compared",
+		Reads: []string{measure.MetricStatusChange}, Unit: UnitShare, Also: []string{UnitCount}, Better: "<=",
+		kind: shareKind, from: fromStatuses, bad: failed, noun: "were answered with another status",
+		Doc:     "The share of a shadow test's exchanges that the candidate answers with another status than the baseline, noise aside.",
+		nothing: nothingCompared,
 	},
 	"delivered": {
 		Numerator: "arrivals that started", Denominator: "arrivals asked for",
@@ -173,6 +192,8 @@ var slis = map[string]SLI{
 		nothing: "no proxy of a dependency saw a request",
 	},
 }
+
+const nothingCompared = "no two answers were compared: only a shadow test compares"
 
 // SLIs gives the table, for references and reports. The result is a copy.
 func SLIs() map[string]SLI {

@@ -101,6 +101,10 @@ func classOf(s measure.Series) class {
 		return drops
 	case measure.MetricDependency:
 		return calls
+	case measure.MetricComparison:
+		return comparisons
+	case measure.MetricStatusChange:
+		return statuses
 	}
 	return others
 }

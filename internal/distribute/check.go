@@ -22,6 +22,8 @@ func Check(p plan.Plan, phase plan.Phase) error {
 		switch {
 		case t.Canary != nil:
 			wrong("test %s is a canary, whose schedule is kept by one process: send it with resilience run", t.Name)
+		case t.Shadow != nil:
+			wrong("test %s replays a recording, whose sessions are kept in order by one process: send it with resilience run", t.Name)
 		case profile.Script == "":
 			wrong("test %s has no script, and runners on a cluster are k6: write script: instead of requests:, or send it with resilience run", t.Name)
 		case len(profile.Injects) > 0:

@@ -34,6 +34,9 @@ const (
 	// MetricComparison counts the exchanges of a shadow test of which both answers
 	// were compared: Failed are those that mismatched; Step is their route.
 	MetricComparison = "comparison"
+	// MetricStatusChange counts the same exchanges: Failed are those whose answers
+	// mismatched in their status.
+	MetricStatusChange = "status-change"
 	// MetricAssertion counts the results of k6's check(); Step is the name
 	// of the check.
 	MetricAssertion = "assertion"

@@ -238,7 +238,7 @@ func label(path string) string {
 }
 
 // called are the words for kinds whose types are named by more than one.
-var called = map[string]string{"failuremode": "failure mode", "canarytask": "transaction", "canaryrule": "rule", "canarytest": "canary"}
+var called = map[string]string{"failuremode": "failure mode", "canarytask": "transaction", "canaryrule": "rule", "canarytest": "canary", "intended": "change"}
 
 // thing names what a mapping is: load, or for those in lists and maps "a test".
 func thing(path string, t reflect.Type) string {
@@ -248,10 +248,10 @@ func thing(path string, t reflect.Type) string {
 		return "a plan"
 	case !strings.HasSuffix(last, "]"):
 		return last
-	case strings.ContainsAny(kind[:1], "aeio"):
-		return "an " + kind
 	case called[kind] != "":
 		return "a " + called[kind]
+	case strings.ContainsAny(kind[:1], "aeio"):
+		return "an " + kind
 	default:
 		return "a " + kind
 	}

@@ -61,7 +61,10 @@ func documented() map[string]string {
 		"CanaryRule.close": Trigger{Row: defaultRow}.String(), "CanaryRule.severity": defaultSeverity, "PagerDuty.url": defaultPagerDuty,
 		"Webhook.type": defaultWebhookType, "CanaryKeep.attempts": defaultKeepAttempts.String(), "CanaryKeep.minutes": defaultKeepMinutes.String(),
 		"CanaryKeep.hours": defaultKeepHours.String(),
-		"Parallel.common":  Percent(0).String(), "Objective.over": fmt.Sprintf("%gd", time.Duration(defaultOver).Hours()/24),
+		"Shadow.speed":     defaultSpeed.String(), "Shadow.sample": Percent(1).String(), "Shadow.max_vus": fmt.Sprint(defaultShadowVUs),
+		"Shadow.grace": defaultGrace.String(), "Shadow.timeout": defaultTimeout.String(), "Writes.idempotency": defaultIdempotency,
+		"Carry.as": defaultCarried, "Comparison.false_alarms": defaultAlarms.String(),
+		"Parallel.common": Percent(0).String(), "Objective.over": fmt.Sprintf("%gd", time.Duration(defaultOver).Hours()/24),
 	}
 }
 
@@ -215,6 +218,8 @@ func (p *docs) kind(typ reflect.Type) string {
 		return "evidence"
 	case reflect.TypeFor[Triggers]():
 		return "evidence or list of evidence"
+	case reflect.TypeFor[Speed]():
+		return "speed"
 	case reflect.TypeFor[Gate]():
 		return "sentence or " + p.kind(reflect.TypeFor[longGate]())
 	}
@@ -243,6 +248,7 @@ func heading(typ reflect.Type) string {
 		"longGate": "Gate in long form", "longBaseline": "Baseline in long form", "AuthHeader": "Header of auth", "DefaultDisruption": "Defaults of disruptions",
 		"DefaultGate": "Defaults of gates", "OAuth2": "OAuth2 of auth",
 		"CanaryTask": "Transaction", "CanaryHealth": "Health", "CanaryRule": "Rule", "CanaryServe": "Serving", "CanaryKeep": "Keeping", "CanaryTest": "Canary as a test",
+		"Intended": "Intended change",
 	}
 	if w := words[typ.Name()]; w != "" {
 		return w

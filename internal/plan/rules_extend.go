@@ -18,6 +18,8 @@ func validExtend(c *checker, p *Phase) {
 	}
 	for _, t := range p.Tests {
 		switch _, profile := t.Kind(); {
+		case t.Shadow != nil:
+			c.wrong("extend", "leave extend out", "the test %s can not go on: its recording ends", t.Name)
 		case !profile.Shaped():
 			c.wrong("extend", "give it a rate and a duration in the plan", "the test %s can not go on: only its script knows how much it sends", t.Name)
 		case len(profile.Stages) > 0:

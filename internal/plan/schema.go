@@ -42,13 +42,15 @@ var (
 	canarySource string
 	//go:embed canary_traffic.go
 	canaryTrafficSource string
+	//go:embed shadow.go
+	shadowSource string
 )
 
 // sources are all of them.
 func sources() []string {
 	return []string{
 		typesSource, disruptionSource, faultsSource, gateSource, objectiveSource, modelSource, telemetrySource,
-		influxSource, otlpSource, tenantsSource, distributeSource, canarySource, canaryTrafficSource,
+		influxSource, otlpSource, tenantsSource, distributeSource, canarySource, canaryTrafficSource, shadowSource,
 	}
 }
 

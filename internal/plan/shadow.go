@@ -79,6 +79,7 @@ const (
 	defaultShadowVUs   = 200
 	defaultIdempotency = "Idempotency-Key"
 	defaultCarried     = "{}"
+	defaultAlarms      = Percent(0.01)
 	maxShadowVUs       = 10_000
 )
 
@@ -160,7 +161,7 @@ func (d *decoder) fillShadow(s *Shadow, path string) {
 	fill(d, path+".max_vus", &s.MaxVUs, defaultShadowVUs)
 	fill(d, path+".grace", &s.Grace, defaultGrace)
 	fill(d, path+".timeout", &s.Timeout, defaultTimeout)
-	fill(d, path+".compare.false_alarms", &s.Compare.FalseAlarms, Percent(0.01))
+	fill(d, path+".compare.false_alarms", &s.Compare.FalseAlarms, defaultAlarms)
 	if s.Writes != nil {
 		fill(d, path+".writes.idempotency", &s.Writes.Idempotency, defaultIdempotency)
 	}

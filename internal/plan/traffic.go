@@ -35,6 +35,9 @@ func Traffic(p Phase, dir string) string {
 	}
 	seen := map[string]bool{}
 	for _, t := range p.Tests {
+		if t.Shadow != nil {
+			hashRecording(h, Locate(dir, t.Shadow.Recording))
+		}
 		_, profile := t.Kind()
 		for _, name := range []string{profile.Script, profile.Data} {
 			if name != "" {
@@ -43,6 +46,22 @@ func Traffic(p Phase, dir string) string {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// recordingHead is how much of a recording tells it from others, in bytes. All of
+// it may be gigabytes.
+const recordingHead = 1 << 20
+
+func hashRecording(h hash.Hash, path string) {
+	f, err := os.Open(path)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	_, _ = io.Copy(h, io.LimitReader(f, recordingHead))
+	if info, err := f.Stat(); err == nil {
+		fmt.Fprintf(h, ":%d", info.Size())
+	}
 }
 
 // relative finds what a script imports or opens beside itself.

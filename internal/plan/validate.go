@@ -35,7 +35,7 @@ var (
 		knownServices, validKubernetes, validDrop, validPodLife, validProcess, validContainer, validKill, validRestart, validCPU, validMemory, validDisk, validExec, validHTTP,
 	}
 	gateRules = []func(*checker, *Phase, *Gate){
-		knownDisruption, longEnough, knownTest, knownObjective, knownModel, validOptions, fitsQuery,
+		knownDisruption, longEnough, knownTest, knownObjective, knownModel, validOptions, fitsQuery, comparesAnswers,
 	}
 )
 
@@ -91,6 +91,9 @@ func (c *checker) test(phase *Phase, t *Test) {
 	}
 	if t.Canary != nil {
 		validCanaryTest(c.under(".canary"), t.Canary)
+	}
+	if t.Shadow != nil {
+		c.under(".shadow").shadow(phase, t.Shadow)
 	}
 	for kind, profile := range t.kinds() {
 		if profile == nil {
