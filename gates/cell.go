@@ -19,6 +19,7 @@ const (
 	arrivals    // asked for
 	comparisons // of the answers of both arms
 	statuses    // of those
+	undecideds  // of those, the ones that may mismatch
 	calls       // seen by a dependency
 	others      // checks, k6 metrics and queries
 )

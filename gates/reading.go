@@ -16,6 +16,7 @@ type reading struct {
 	warnings []string // what a reader should know
 	doubt    string   // why it can not be true; "" when it can
 
+	undecided    uint64 // answers of which it is not known whether they mismatch
 	overFailed   uint64 // seconds with more failures than samples
 	overVerified uint64 // attempts fewer than those whose outcome was verified
 }
@@ -40,6 +41,9 @@ func (o *observer) reading(a *accumulator, each string) reading {
 		r.matched, r.running = c != nil, union(r.looks...)
 	}
 	r.contradict()
+	if r.undecided > 0 {
+		r.warnings = append(r.warnings, fmt.Sprintf("%s answers differ in what may be noise or a regression; it was seen too seldom to tell", countText(r.undecided)))
+	}
 	if r.unplaced > 0 {
 		r.warnings = append(r.warnings, fmt.Sprintf("%s arrivals could not start; which of them would have counted here is not known", countText(r.unplaced)))
 	}
@@ -106,6 +110,9 @@ func (o *observer) readStream(r *reading, a *accumulator, each string, key testK
 		c := a.cells[cellKey{each: each, test: key.test, class: plainClass(a.source)}]
 		r.merge(c)
 		found = c != nil
+		if open := a.cells[cellKey{each: each, test: key.test, class: undecideds}]; open != nil {
+			r.undecided += open.count
+		}
 	}
 	if found {
 		r.matched = true
@@ -215,6 +222,12 @@ func (r *reading) place(lost uint64) {
 func (r reading) worst() reading {
 	r.place(r.unplaced)
 	r.unplaced = 0
+	return r
+}
+
+// mismatching is the reading in which all answers mismatch that may.
+func (r reading) mismatching() reading {
+	r.failed = min(r.failed+r.undecided, r.count)
 	return r
 }
 

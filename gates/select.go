@@ -59,7 +59,7 @@ func (a *accumulator) reads(s measure.Series, c class) bool {
 	case fromArrivals:
 		return c == drops || c == arrivals
 	case fromCompared:
-		return c == comparisons && a.routed(s)
+		return (c == comparisons || c == undecideds) && a.routed(s)
 	case fromStatuses:
 		return c == statuses && a.routed(s)
 	case fromDependency:

@@ -105,6 +105,8 @@ func classOf(s measure.Series) class {
 		return comparisons
 	case measure.MetricStatusChange:
 		return statuses
+	case measure.MetricUndecided:
+		return undecideds
 	}
 	return others
 }

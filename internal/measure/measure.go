@@ -37,6 +37,9 @@ const (
 	// MetricStatusChange counts the same exchanges: Failed are those whose answers
 	// mismatched in their status.
 	MetricStatusChange = "status-change"
+	// MetricUndecided counts those of which it is not known whether they mismatch,
+	// and which [MetricComparison] counts as matching.
+	MetricUndecided = "undecided"
 	// MetricAssertion counts the results of k6's check(); Step is the name
 	// of the check.
 	MetricAssertion = "assertion"

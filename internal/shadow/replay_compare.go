@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"resilience/internal/measure"
+	"resilience/internal/plan"
 )
 
 // Bounds of what comparing remembers.
@@ -77,12 +78,15 @@ func (c *comparing) add(j *job) {
 	}
 	candidate := &j.answers[0]
 	o := Observed{At: j.due, Route: j.Route, Session: j.Session, Request: j.Request, Trace: candidate.trace}
+	if c.p.test.Writes == nil { // no answer depends on an earlier one
+		o.Session = ""
+	}
 	o.Candidate = c.comparer.Compare(j.Route, baseline, candidate.Response)
 	if second, ok := c.second(j); ok {
 		o.Noise, o.Paired = c.comparer.Compare(j.Route, baseline, second), true
 	}
 	c.findings.Add(o)
-	c.count(j, o.Candidate)
+	c.count(j, slices.DeleteFunc(slices.Clone(o.Candidate), Difference.Expected))
 }
 
 // baseline gives the answer that the candidate's is compared with.
@@ -98,7 +102,7 @@ func (c *comparing) second(j *job) (Response, bool) {
 	switch {
 	case c.p.second != nil:
 		return usable(&j.answers[c.p.second.number])
-	case c.p.stream.Beside != nil && c.p.test.Noise == "recorded":
+	case c.p.stream.Beside != nil && c.p.test.Noise == plan.Recorded:
 		return j.Response, j.Response.Status != 0
 	}
 	return Response{}, false
@@ -106,7 +110,7 @@ func (c *comparing) second(j *job) (Response, bool) {
 
 // usable gives an answer unless there is none for reasons of ours.
 func usable(a *answer) (Response, bool) {
-	return a.Response, a.err != measure.StatusGenerator && a.err != "unfinished"
+	return a.Response, a.err != measure.StatusGenerator && a.err != unfinishedWord
 }
 
 // count remembers what a pair of answers differed in.
@@ -165,34 +169,72 @@ func (c *comparing) settle(end bool) {
 		delete(c.cells, cell)
 	}
 	c.mu.Unlock()
-	known := map[*comparedSet]bool{nil: false}
+	verdicts := c.verdicts()
+	known := map[*comparedSet]comparedVerdict{nil: {}}
 	for i, cell := range cells {
-		bad, seen := known[cell.set]
+		v, seen := known[cell.set]
 		if !seen {
-			bad = c.mismatched(cell.set)
-			known[cell.set] = bad
+			v = cell.set.judge(verdicts)
+			known[cell.set] = v
 		}
-		c.p.record.compared(cell.route, cell.second, counts[i], bad)
+		c.p.record.compared(cell.route, cell.second, counts[i], v)
 	}
 }
 
-// mismatched reports whether answers with such differences mismatch: one of them
-// is a regression or, where nothing tells noise, may be one. Times and made-up
-// ids then are taken for noise.
-func (c *comparing) mismatched(s *comparedSet) bool {
-	return slices.ContainsFunc(s.all, func(d comparedAt) bool {
-		switch c.findings.ClassOf(s.route, d.place, d.kind) {
-		case Regression:
-			return true
-		case Undecided:
-			return !c.learns() && d.kind != Time && d.kind != ID && d.kind != Undecidable
+// comparedVerdict is what is thought of answers that differ.
+type comparedVerdict struct {
+	mismatched bool // there is a regression in them
+	status     bool // which is another status
+	undecided  bool // they may mismatch, and nobody knows
+}
+
+// comparedField is a difference on a route.
+type comparedField struct {
+	route string
+	comparedAt
+}
+
+// verdicts tell of each difference what is thought of it now. Where nothing tells
+// noise, one of which nothing is known is taken for a regression, unless it is one
+// of times or made-up ids; where something does, one that noise has never shown is
+// undecided, and one that noise has shown too is noise until more is known.
+func (c *comparing) verdicts() map[comparedField]comparedVerdict {
+	all := map[comparedField]comparedVerdict{}
+	for _, f := range c.findings.List() {
+		open := f.Class == Undecided && f.Kind != Time && f.Kind != ID && f.Kind != Undecidable
+		var v comparedVerdict
+		v.mismatched = f.Class == Regression || open && !c.learns()
+		v.status = v.mismatched && f.Place == "status"
+		v.undecided = open && c.learns() && f.NoiseDiffering == 0
+		key := comparedField{f.Route, comparedAt{f.Place, f.Kind}}
+		all[key] = all[key].with(v)
+	}
+	return all
+}
+
+// with takes two verdicts together.
+func (v comparedVerdict) with(o comparedVerdict) comparedVerdict {
+	return comparedVerdict{v.mismatched || o.mismatched, v.status || o.status, v.undecided || o.undecided}
+}
+
+// judge takes together what is thought of the differences of a set. One that is
+// not known by its name is among the others.
+func (s *comparedSet) judge(verdicts map[comparedField]comparedVerdict) (v comparedVerdict) {
+	for _, d := range s.all {
+		found, known := verdicts[comparedField{s.route, d}]
+		for _, route := range []string{s.route, otherRoutes} {
+			if !known {
+				found, known = verdicts[comparedField{route, comparedAt{otherPlaces, d.kind}}]
+			}
 		}
-		return false
-	})
+		v = v.with(found)
+	}
+	v.undecided = v.undecided && !v.mismatched
+	return v
 }
 
 // learns reports whether anything tells noise.
-func (c *comparing) learns() bool { return c.p.second != nil || c.p.test.Noise == "recorded" }
+func (c *comparing) learns() bool { return c.p.second != nil || c.p.test.Noise == plan.Recorded }
 
 // tell records the findings, the gravest first.
 func (c *comparing) tell(end time.Time) {

@@ -82,11 +82,26 @@ func (l *lane) do(j *job) {
 		l.settle(j, a, err)
 	}
 	if err != nil {
-		a.err = l.sender.Status(err)
+		a.err = l.word(err)
 		a.Failure = a.err
 	}
 	l.underway.Add(-1)
 	j.answered()
+}
+
+// unfinishedWord is why there is no answer when a request was given up because the
+// test ended.
+const unfinishedWord = "unfinished"
+
+// word is why there is no answer.
+func (l *lane) word(err error) string {
+	if err == nil {
+		return ""
+	}
+	if errors.Is(err, context.Canceled) && l.flight.Err() != nil {
+		return unfinishedWord
+	}
+	return l.sender.Status(err)
 }
 
 // exchange sends the request and reads the answer.
@@ -146,7 +161,7 @@ func (l *lane) request(ctx context.Context, j *job) (*http.Request, error) {
 func (l *lane) settle(j *job, a *answer, err error) {
 	from := j.from()
 	value := milliseconds(time.Since(from))
-	switch {
+	switch word := l.word(err); {
 	case err == nil:
 		status, fate := strconv.Itoa(a.Status), measure.OK
 		if !plan.Accepts(l.target, a.Status) {
@@ -154,19 +169,16 @@ func (l *lane) settle(j *job, a *answer, err error) {
 			l.example(j, a, "status "+status, status, http.StatusText(a.Status))
 		}
 		l.count(j, status, value, fate)
-	case errors.Is(err, context.Canceled) && l.flight.Err() != nil:
+	case word == unfinishedWord:
 		value = milliseconds(time.Unix(0, l.cutAt.Load()).Sub(from))
-		l.count(j, "unfinished", max(value, 0), measure.Failed|measure.Unfinished)
-		l.example(j, a, "unfinished", "unfinished", "no answer until the test ended")
+		l.count(j, word, max(value, 0), measure.Failed|measure.Unfinished)
+		l.example(j, a, word, word, "no answer until the test ended")
+	case word == measure.StatusGenerator: // it never left, and says nothing of the target
+		l.record.add(measure.MetricIteration, l.arm, "", "", j.due, value, measure.Failed)
+		l.record.blame("files", "requests could not be sent: "+replayMessage(err))
 	default:
-		status := l.sender.Status(err)
-		if status == measure.StatusGenerator { // it never left, and says nothing of the target
-			l.record.add(measure.MetricIteration, l.arm, "", "", j.due, value, measure.Failed)
-			l.record.blame("files", "requests could not be sent: "+err.Error())
-			return
-		}
-		l.count(j, status, value, measure.Failed)
-		l.example(j, a, status, status, replayMessage(err))
+		l.count(j, word, value, measure.Failed)
+		l.example(j, a, word, word, replayMessage(err))
 	}
 }
 

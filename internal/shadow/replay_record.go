@@ -75,17 +75,23 @@ func (r *replayRecord) add(metric, arm, step, status string, at time.Time, value
 }
 
 // compared counts pairs of answers of one second and route.
-func (r *replayRecord) compared(route string, second int64, n uint64, mismatched bool) {
-	series := measure.Series{Metric: measure.MetricComparison, Phase: r.phase, Test: r.test, Arm: measure.Candidate, Step: route}
-	fate := measure.OK
-	if mismatched {
-		fate = measure.Failed
-	}
+func (r *replayRecord) compared(route string, second int64, n uint64, v comparedVerdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	ref := r.aggregator.Ref(series)
-	for range n {
-		ref.Count(second, fate)
+	count := func(metric string, failed bool) {
+		fate := measure.OK
+		if failed {
+			fate = measure.Failed
+		}
+		ref := r.aggregator.Ref(measure.Series{Metric: metric, Phase: r.phase, Test: r.test, Arm: measure.Candidate, Step: route})
+		for range n {
+			ref.Count(second, fate)
+		}
+	}
+	count(measure.MetricComparison, v.mismatched)
+	count(measure.MetricStatusChange, v.status)
+	if v.undecided {
+		count(measure.MetricUndecided, false)
 	}
 }
 
