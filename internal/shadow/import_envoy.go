@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -183,15 +182,29 @@ func momentOf(text string) (time.Time, bool) {
 			return at.UTC(), at.Year() >= 1678 && at.Year() < 2262 // what Unix nanoseconds can say
 		}
 	}
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(n > 0 && n < math.MaxInt64) {
+	return unixMoment(text)
+}
+
+// unixMoment reads decimal digits exactly, which a float could not.
+func unixMoment(text string) (time.Time, bool) {
+	whole, part, _ := strings.Cut(text, ".")
+	var digits int // of nanoseconds since 1970
+	switch n := len(whole); {
+	case n < 9 || n > 19:
+		return time.Time{}, false
+	case n <= 11:
+		digits = n + 9
+	case n <= 14:
+		digits = n + 6
+	case n <= 17:
+		digits = n + 3
+	default:
+		digits = n
+	}
+	all := whole + part + "000000000"
+	nanos, err := strconv.ParseUint(all[:min(digits, len(all))], 10, 63)
+	if err != nil || len(all) < digits {
 		return time.Time{}, false
 	}
-	if whole, err := strconv.ParseInt(text, 10, 64); err == nil && whole > 1e16 {
-		return time.Unix(0, whole).UTC(), true
-	}
-	for n < 1e16 { // nanoseconds of 1970
-		n *= 1000
-	}
-	return time.Unix(0, int64(n)).UTC(), true
+	return time.Unix(0, int64(nanos)).UTC(), true
 }
