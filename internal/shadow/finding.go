@@ -18,9 +18,10 @@ type Observed struct {
 	// [FindingOptions]) is taken to have one cause.
 	At    time.Time
 	Route string
-	// Session is who asked: of what one session shows at a field, each further
-	// answer tells less. "" where nobody knows, or where nothing is written, so that
-	// no answer depends on an earlier one: then each counts for itself.
+	// Session is who asked: of what one session shows at a field, one answer counts,
+	// because those after it may differ for the same reason. "" where nobody knows,
+	// or where nothing is written, so that no answer depends on an earlier one: then
+	// each counts for itself.
 	Session string
 	Request Request
 	Trace   string // the id of a trace, if there is one

@@ -31,6 +31,7 @@ const (
 	maxFields   = 500  // of a route
 	allFields   = 5000 // of all routes
 	maxExamples = 3
+	maxThrown   = 1 << 19
 	otherRoutes = "(other)"
 	otherPlaces = "(other)"
 )
@@ -52,8 +53,7 @@ const (
 // are just others, nothing can be said then: they stay undecided.
 //
 // What goes on in one session often has one cause (a cart that differs once differs
-// in all answers after that): of its coins at a field only the first, the second,
-// the fourth and so on count.
+// in all answers after that): of its coins at a field the first counts.
 //
 // Out of scope: a field whose values are noisy in the baseline, too, and in the
 // candidate as often, but other values.
@@ -66,6 +66,7 @@ type Findings struct {
 	fields int    // of all routes
 	tested uint64 // of those that threw a coin, which share the error rate
 	used   []uint64
+	thrown map[thrown]bool
 }
 
 // routeFields is what is known of a route.
@@ -94,14 +95,13 @@ type field struct {
 	block            evidence.Pairs
 	began            time.Time // the block
 	direction        int       // the way in which the first difference went, without noise to compare with
-	sessions         *[256]sessionCoins
 	examples         []Example
 }
 
-// sessionCoins is how many coins a session has thrown.
-type sessionCoins struct {
+// thrown is that a session has thrown its coin at a field.
+type thrown struct {
+	field   *field
 	session uint64
-	coins   uint64
 }
 
 // NewFindings makes an empty collection, for differences by a comparer with the
@@ -295,9 +295,9 @@ func (f *Findings) oneWay(o Observed, t touched) {
 // sessionSeed is of the hashes of sessions.
 var sessionSeed = maphash.MakeSeed()
 
-// coin throws a coin, unless its session has thrown enough of late.
+// coin throws a coin, unless its session has thrown one already.
 func (f *Findings) coin(of *field, o Observed, candidate bool) {
-	if o.Session != "" && !of.news(maphash.String(sessionSeed, o.Session)) {
+	if o.Session != "" && !f.news(of, maphash.String(sessionSeed, o.Session)) {
 		return
 	}
 	if of.number == 0 { // whichever way the coin falls
@@ -314,19 +314,18 @@ func (f *Findings) coin(of *field, o Observed, candidate bool) {
 	}
 }
 
-// news tells whether a session's next coin counts: the first, the second, the
-// fourth and so on do. Of many sessions at once some are forgotten, and begin
-// again.
-func (of *field) news(session uint64) bool {
-	if of.sessions == nil {
-		of.sessions = &[256]sessionCoins{}
+// news tells whether a session throws its first coin at a field. Of very many it is
+// forgotten at some time that they did.
+func (f *Findings) news(of *field, session uint64) bool {
+	key := thrown{of, session}
+	if f.thrown[key] {
+		return false
 	}
-	s := &of.sessions[session%256]
-	if s.session != session {
-		*s = sessionCoins{session: session}
+	if f.thrown == nil || len(f.thrown) >= maxThrown {
+		f.thrown = map[thrown]bool{}
 	}
-	s.coins++
-	return s.coins&(s.coins-1) == 0
+	f.thrown[key] = true
+	return true
 }
 
 // endBlock adds the block to what is known.
