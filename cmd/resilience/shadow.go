@@ -19,6 +19,7 @@ secrets, shows what is in them, and compares mirrored traffic as it goes by.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: noCommand,
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(
 		shadowImportCommand(s), shadowShowCommand(s), recordCommand(s), mirrorCommand(s),
 	)

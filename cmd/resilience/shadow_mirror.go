@@ -145,7 +145,7 @@ func runMirror(cmd *cobra.Command, s *streams, o mirrorOptions) error {
 	if err != nil {
 		return shadowDiscarded(files, err)
 	}
-	stopStatus, err := serveStatus(ctx, s, o.status, mirror)
+	stopStatus, err := serveStatus(ctx, s.err, o.status, mirror)
 	if err != nil {
 		return shadowDiscarded(files, err)
 	}

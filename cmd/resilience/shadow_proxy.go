@@ -116,7 +116,7 @@ func shadowContext(cmd *cobra.Command, lasts time.Duration) (ctx context.Context
 }
 
 // serveStatus serves /healthz and /metrics, if that was asked for.
-func serveStatus(ctx context.Context, s *streams, address string, of prometheus.Collector) (stop func(), err error) {
+func serveStatus(ctx context.Context, told io.Writer, address string, of prometheus.Collector) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
@@ -129,10 +129,10 @@ func serveStatus(ctx context.Context, s *streams, address string, of prometheus.
 	go func() {
 		defer close(done)
 		if err := web.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Fprintln(s.err, "--status:", err)
+			fmt.Fprintln(told, "--status:", err)
 		}
 	}()
-	fmt.Fprintf(s.err, "status at http://%s/metrics\n", l.Addr())
+	fmt.Fprintf(told, "status at http://%s/metrics\n", l.Addr())
 	return func() {
 		_ = web.Close()
 		<-done

@@ -87,7 +87,7 @@ func runRecord(cmd *cobra.Command, s *streams, o recordOptions) error {
 	if err != nil {
 		return shadowDiscarded(files, err)
 	}
-	stopStatus, err := serveStatus(ctx, s, o.status, recorder)
+	stopStatus, err := serveStatus(ctx, s.out, o.status, recorder)
 	if err != nil {
 		return shadowDiscarded(files, err)
 	}

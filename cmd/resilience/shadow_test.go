@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
+)
+
+var shadowLine = regexp.MustCompile(`^(recording|mirroring|status) at (http://[^ /]+)`)
+
+// shadowProcess is a `resilience shadow` that serves.
+type shadowProcess struct {
+	cmd  *exec.Cmd
+	said sync.WaitGroup
+}
+
+// startShadowing is shadowing ARGS..., which starts `resilience shadow ARGS...`; where it listens is in SHADOW,
+// and its status in STATUS. What it says goes to shadow.out and shadow.err.
+func startShadowing(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: shadowing record|mirror ARGS...")
+	}
+	p := &shadowProcess{cmd: exec.Command("resilience", append([]string{"shadow"}, args...)...)}
+	p.cmd.Dir = ts.MkAbs(".")
+	ready := make(chan struct{}, 4)
+	out, err := p.cmd.StdoutPipe()
+	ts.Check(err)
+	errs, err := p.cmd.StderrPipe()
+	ts.Check(err)
+	urls := sync.Map{}
+	for name, from := range map[string]io.Reader{"shadow.out": out, "shadow.err": errs} {
+		to, err := os.Create(ts.MkAbs(name))
+		ts.Check(err)
+		p.said.Go(func() {
+			defer to.Close()
+			for lines := bufio.NewScanner(from); lines.Scan(); {
+				fmt.Fprintln(to, lines.Text())
+				if found := shadowLine.FindStringSubmatch(lines.Text()); found != nil {
+					urls.Store(found[1], found[2])
+					if found[1] != "status" {
+						ready <- struct{}{}
+					}
+				}
+			}
+			ready <- struct{}{} // it ended
+		})
+	}
+	ts.Check(p.cmd.Start())
+	ts.Defer(func() { _ = p.cmd.Process.Kill() })
+	<-ready
+	for name, variable := range map[string]string{"recording": "SHADOW", "mirroring": "SHADOW", "status": "STATUS"} {
+		if url, ok := urls.Load(name); ok {
+			ts.Setenv(variable, url.(string))
+		}
+	}
+	running.Store(ts, p)
+}
+
+// running are the processes that scripts have started, by script.
+var running sync.Map
+
+// endShadowing is ended CODE [interrupt], which waits until what shadowing started has ended, with the code;
+// it interrupts it first where that is said.
+func endShadowing(ts *testscript.TestScript, neg bool, args []string) {
+	p, ok := running.LoadAndDelete(ts)
+	if neg || len(args) == 0 || !ok {
+		ts.Fatalf("usage: ended CODE [interrupt], after shadowing")
+	}
+	code, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	shadow := p.(*shadowProcess)
+	if slices.Contains(args, "interrupt") {
+		ts.Check(shadow.cmd.Process.Signal(syscall.SIGINT))
+	}
+	shadow.said.Wait()
+	_ = shadow.cmd.Wait()
+	if got := shadow.cmd.ProcessState.ExitCode(); got != code {
+		ts.Fatalf("exit code %d instead of %d: %s", got, code, ts.ReadFile("shadow.err"))
+	}
+}
+
+// askTimes is asking TIMES METHOD URL [HEADER:VALUE...], which sends requests,
+// with their number in place of {n}; the last answer is in answered.
+func askTimes(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: asking TIMES METHOD URL [HEADER:VALUE...]")
+	}
+	times, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for n := range times {
+		q, err := http.NewRequest(args[1], args[2], http.NoBody) //nolint:noctx // a script has none
+		ts.Check(err)
+		for _, header := range args[3:] {
+			name, value, _ := strings.Cut(header, ":")
+			q.Header.Set(name, strings.ReplaceAll(value, "{n}", strconv.Itoa(n)))
+		}
+		res, err := http.DefaultClient.Do(q)
+		ts.Check(err)
+		var text bytes.Buffer
+		_, err = io.Copy(&text, res.Body)
+		ts.Check(err)
+		ts.Check(res.Body.Close())
+		ts.Check(os.WriteFile(ts.MkAbs("answered"), text.Bytes(), 0o600))
+	}
+}
+
+// TestMirrorPage holds docs/mirror.md against the commands: their examples, their
+// flags, and configurations of others.
+func TestMirrorPage(t *testing.T) {
+	page := readPage(t, "../../docs/mirror.md")
+	root := newRoot(&streams{})
+	commands := 0
+	for line := range strings.Lines(page) {
+		if command, is := strings.CutPrefix(strings.TrimRight(line, "\n"), "    resilience "); is {
+			commands++
+			cmd, args, err := root.Find(strings.Fields(command))
+			require.NoError(t, err)
+			require.NoError(t, cmd.ParseFlags(args), "%s", line)
+			require.Empty(t, cmd.Flags().Args())
+		}
+	}
+	require.GreaterOrEqual(t, commands, 3)
+	said := map[string]bool{}
+	for _, found := range regexp.MustCompile("(?m)^\\| `--([a-z-]+)").FindAllStringSubmatch(page, -1) {
+		said[found[1]] = true
+	}
+	are := map[string]bool{}
+	for _, name := range []string{"record", "mirror"} {
+		cmd, _, err := root.Find([]string{"shadow", name})
+		require.NoError(t, err)
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if f.Name != "help" {
+				are[f.Name] = true
+			}
+		})
+	}
+	require.Equal(t, are, said)
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(page, -1) {
+		var any map[string]any
+		require.NoError(t, yaml.Unmarshal([]byte(block[1]), &any))
+	}
+}
