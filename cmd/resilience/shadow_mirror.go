@@ -22,6 +22,7 @@ type mirrorOptions struct {
 	out                                 string
 	queue, copies                       int
 	timeout                             time.Duration
+	limit                               uint64
 	falseAlarms                         string
 }
 
@@ -59,6 +60,7 @@ command line is wrong, 130 interrupted.`,
 	f.IntVar(&o.queue, "queue", 1000, "how many exchanges may wait for the candidate")
 	f.IntVar(&o.copies, "copies", 64, "how many are with the candidate at once")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "for the candidate's whole answer")
+	f.Uint64Var(&o.limit, "limit", 0, "end when so many requests were compared; default any number")
 	f.StringVar(&o.out, "out", "", "a `FILE` for a recording of the exchanges that differ")
 	f.BoolVar(&o.json, "json", false, "write the findings as JSON")
 	o.flags(f)
@@ -151,7 +153,7 @@ func runMirror(cmd *cobra.Command, s *streams, o mirrorOptions) error {
 	}
 	defer stopStatus()
 	fmt.Fprintf(s.err, "mirroring at %s to %s\n", mirror.URL(), o.candidate)
-	liveUntil(ctx, s, mirror)
+	liveUntil(ctx, s, mirror, o.limit)
 	closing, cancel := shadowEnding(ctx)
 	defer cancel()
 	mirror.Close(closing)

@@ -14,16 +14,25 @@ import (
 // liveEvery is how often a mirror tells how it goes.
 const liveEvery = 10 * time.Second
 
-// liveUntil tells how it goes until the context ends.
-func liveUntil(ctx context.Context, s *streams, m *shadow.Mirror) {
-	ticks := time.NewTicker(liveEvery)
-	defer ticks.Stop()
+// enoughEvery is how often it looks whether it has compared enough.
+const enoughEvery = 20 * time.Millisecond
+
+// liveUntil tells how it goes until the context ends, or so many requests were
+// compared; 0 is any number.
+func liveUntil(ctx context.Context, s *streams, m *shadow.Mirror, enough uint64) {
+	told, looked := time.NewTicker(liveEvery), time.NewTicker(enoughEvery)
+	defer told.Stop()
+	defer looked.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticks.C:
+		case <-told.C:
 			fmt.Fprintln(s.err, mirroredText(m.Counts()))
+		case <-looked.C:
+			if enough > 0 && m.Counts().Compared >= enough {
+				return
+			}
 		}
 	}
 }

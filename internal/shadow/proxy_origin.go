@@ -3,6 +3,7 @@ package shadow
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -63,7 +64,11 @@ func parseProxyOrigin(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("the address can not be read: %w", err)
+		var why *url.Error
+		if errors.As(err, &why) {
+			err = why.Err // without the address, which may hold a password
+		}
+		return nil, fmt.Errorf("the address can not be read: %w; write it as http://, https:// or h2c://HOST:PORT", err)
 	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "h2c":
 		return nil, fmt.Errorf("%q: write it as http://, https:// or h2c://HOST:PORT", raw)
 	case u.Hostname() == "":
