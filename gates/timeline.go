@@ -67,6 +67,7 @@ type timeline struct {
 	heard       notices
 	versions    []Version                    // candidate first
 	first       bool                         // a run without anything to compare with is the first baseline
+	replays     map[string]*Replayed         // by test
 	metrics     map[string]map[string]string // attributes of k6 metrics and of queries
 	objectives  map[string]counted           // by name
 	aborts      []abort
@@ -82,7 +83,7 @@ type timeline struct {
 
 // readEvents puts the events of a phase in order of time.
 func readEvents(phase string, events []measure.Event) *timeline {
-	t := &timeline{phase: phase, looks: 1, tests: map[testKey]*testRun{}, skipped: map[string]string{}, skippedOf: map[string]string{}, metrics: map[string]map[string]string{}, objectives: map[string]counted{}}
+	t := &timeline{phase: phase, looks: 1, tests: map[testKey]*testRun{}, skipped: map[string]string{}, skippedOf: map[string]string{}, replays: map[string]*Replayed{}, metrics: map[string]map[string]string{}, objectives: map[string]counted{}}
 	mine := slices.DeleteFunc(slices.Clone(events), func(e measure.Event) bool {
 		return e.Phase != phase && e.Phase != ""
 	})
@@ -115,6 +116,9 @@ var eventReaders = map[string]func(*timeline, measure.Event){
 	measure.EventAck:        func(t *timeline, e measure.Event) { t.heard.ack(e) },
 	measure.EventObjective:  (*timeline).counted,
 	measure.EventMetric:     (*timeline).metricEvent,
+	measure.EventReplay:     (*timeline).replayEvent,
+	measure.EventWithheld:   (*timeline).withheldEvent,
+	measure.EventDifference: (*timeline).differenceEvent,
 	measure.EventInterrupt:  func(t *timeline, _ measure.Event) { t.interrupted = "the run was interrupted" },
 	measure.EventOverflow: func(t *timeline, e measure.Event) {
 		t.overflow = true

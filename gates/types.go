@@ -158,6 +158,7 @@ type Verdict struct {
 	Checks      []Check     `json:"checks"`
 	Traffic     []Traffic   `json:"traffic"`
 	Disruptions []Disrupted `json:"disruptions"`
+	Shadow      []Replayed  `json:"shadow,omitempty"`       // what shadow tests replayed, and what they found
 	Objectives  []Budget    `json:"objectives,omitempty"`   // of the plan, and what is left of their budgets
 	Model       *Composed   `json:"model,omitempty"`        // of the plan; nil when there is none
 	FaultActive bool        `json:"fault_active,omitempty"` // lifting a fault could not be confirmed: see ExitFault

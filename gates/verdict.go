@@ -14,7 +14,7 @@ func (j *judge) verdict(checks []Check) Verdict {
 	t := j.now.timeline
 	v := Verdict{
 		Phase: j.record.Phase, Checks: checks, Traffic: j.summary(), Disruptions: j.bitten,
-		FaultActive: t.faultActive, Versions: t.versions, Scores: j.scores, Warnings: slices.Clone(t.warnings),
+		FaultActive: t.faultActive, Versions: t.versions, Shadow: t.replayed(), Scores: j.scores, Warnings: slices.Clone(t.warnings),
 	}
 	v.Objectives = j.budgets()
 	if v.Model = j.model(); v.Model != nil && v.Model.Note != "" {

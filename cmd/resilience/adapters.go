@@ -52,11 +52,15 @@ func siteOf(s conduct.Site) disrupt.Site {
 	return site
 }
 
-// newTraffic chooses the engine: k6 for a script, vegeta for requests.
+// newTraffic chooses the engine: k6 for a script, vegeta for requests, a replay for
+// what users asked.
 func newTraffic(s plan.Stream) (conduct.Traffic, error) {
 	kind, profile := s.Test.Kind()
-	if kind == plan.KindCanary {
+	switch kind {
+	case plan.KindCanary:
 		return canaryTraffic{s}, nil
+	case plan.KindShadow:
+		return newReplay(s)
 	}
 	if profile.Script == "" {
 		return traffic.NewRequests(s)

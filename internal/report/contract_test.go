@@ -125,6 +125,9 @@ func TestGolden(t *testing.T) {
 	for _, format := range Names() {
 		golden(t, format+"-modes", render(t, format, documents["modes"]))
 	}
+	for _, format := range Names() {
+		golden(t, format+"-shadow", render(t, format, documents["shadow"]))
+	}
 	for _, format := range []string{"text", "markdown", "json", "junit"} {
 		golden(t, format+"-objectives", render(t, format, documents["objectives"]))
 	}

@@ -113,6 +113,12 @@ func encodable(v gates.Verdict) gates.Verdict {
 	v.Checks = append([]gates.Check{}, v.Checks...)
 	v.Traffic = append([]gates.Traffic{}, v.Traffic...)
 	v.Disruptions = append([]gates.Disrupted{}, v.Disruptions...)
+	v.Shadow = slices.Clone(v.Shadow)
+	for i := range v.Shadow {
+		r := &v.Shadow[i]
+		r.LagP50, r.LagP99 = finiteOrZero(r.LagP50), finiteOrZero(r.LagP99)
+		r.Withheld, r.Differences = append([]gates.Withheld{}, r.Withheld...), append([]gates.Difference{}, r.Differences...)
+	}
 	for i := range v.Checks {
 		c := &v.Checks[i]
 		c.Value, c.Limit = finiteOrNil(c.Value), finiteOrNil(c.Limit)

@@ -105,6 +105,32 @@ func inconclusive(cause gates.Cause, reason string) gates.Verdict {
 	return v
 }
 
+// replayed is what a shadow test found.
+func replayed() gates.Replayed {
+	return gates.Replayed{
+		Test: "users", Read: 12_400, Sent: 11_960, Other: 200, Dropped: 3, Held: 41, LagP50: 0.21, LagP99: 1.8,
+		Withheld: []gates.Withheld{
+			{Route: "POST /checkout", Reason: "it may change data, and writes: does not name its route", Count: 230},
+			{Route: "POST /search", Reason: "its body was not recorded whole", Count: 10},
+		},
+		Differences: []gates.Difference{
+			{Route: "GET /quote", Place: "body.discount", Kind: "changed", Class: "regression", Pairs: 2400, Differing: 480, NoisePairs: 2400, Baseline: "375", Candidate: "450", Request: "GET /quote?product=…&quantity=…", TraceID: "4bf92f3577b34da6a3ce929d0e0e4736"},
+			{Route: "GET /billing", Place: "header cache-control", Kind: "missing", Class: "regression", Pairs: 900, Differing: 900, NoisePairs: 900, Baseline: "no-store", Request: "GET /billing"},
+			{Route: "GET /orders", Place: "body.count", Kind: "changed", Class: "undecided", Pairs: 1200, Differing: 2, NoisePairs: 1200, Baseline: "7", Candidate: "8", Request: "GET /orders"},
+			{Route: "GET /products", Place: "body.count", Kind: "added", Class: "expected", Pairs: 3000, Differing: 3000, Candidate: "12", Request: "GET /products"},
+			{Route: "GET /orders", Place: "body.load", Kind: "changed", Class: "noise", Pairs: 1200, Differing: 1100, NoisePairs: 1200, NoiseDiffering: 1090},
+		},
+	}
+}
+
+// shadowed is the verdict of a phase with a shadow test.
+func shadowed() gates.Verdict {
+	v := failing()
+	v.Reason = `"mismatch <= 0.1%" failed: mismatch was 11.5 %, which is not <= 0.1 %`
+	v.Shadow = []gates.Replayed{replayed()}
+	return v
+}
+
 // hostile is a text with everything that some format could trip over.
 const hostile = "\x1b[31mred\x00\x07 <script>alert(1)</script> & \"q\" 'a' | `code` *b* _i_ [x](javascript:1) \r\n::set-output name=a::b\n##[error]x %0A ]]> " +
 	"\xff\xfe \u202Eabc\u2028 @everyone #1 https://example.com/ ﷽ 😀 END\nEND\n"
@@ -123,6 +149,9 @@ func hostileDocument(text string) Document {
 	v = promising(v, false)
 	v.Objectives[2].Objective, v.Objectives[2].Reason, v.Objectives[0].Cost.Currency = text, text, text
 	v.Model.Parts[2].Name, v.Model.Reason, v.Model.Weakest, v.Model.Note = text, text, text, text
+	v.Shadow = []gates.Replayed{replayed()}
+	v.Shadow[0].Test, v.Shadow[0].LagP99, v.Shadow[0].Withheld[0] = text, math.Inf(1), gates.Withheld{Route: text, Reason: text, Count: 1}
+	v.Shadow[0].Differences[0] = gates.Difference{Route: text, Place: text, Kind: text, Class: text, Baseline: text, Candidate: text, Request: text, TraceID: text}
 	v.Disruptions[1].Name, v.Disruptions[1].On, v.Disruptions[1].Reason = text, text, text
 	run := testRun()
 	run.Plan, run.ID = text, text
@@ -232,6 +261,7 @@ func testDocuments() map[string]Document {
 		"no counts":   one(promising(failing(), false), gates.ExitSystem),
 		"empty":       NewDocument(gates.Run{}, nil, nil, gates.ExitError),
 		"huge":        hugeDocument(),
+		"shadow":      NewDocument(testRun(), []gates.Verdict{shadowed()}, nil, gates.ExitSystem),
 		"hostile":     hostileDocument(hostile),
 		"long":        hostileDocument(strings.Repeat("very long ", 5_000)),
 		"long word":   hostileDocument(strings.Repeat("wide", 5_000)),

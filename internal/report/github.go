@@ -54,6 +54,11 @@ func githubCommands(w io.Writer, doc Document) error {
 				doubtful = append(doubtful, a)
 			}
 		}
+		if v.Outcome == gates.Fail {
+			failed = append(failed, githubReplayed(v.Shadow)...)
+		} else {
+			doubtful = append(doubtful, githubReplayed(v.Shadow)...)
+		}
 		for _, warning := range v.Warnings {
 			doubtful = append(doubtful, annotation{printable(v.Phase), printable(warning)})
 		}

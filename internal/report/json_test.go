@@ -76,6 +76,9 @@ func TestSchemaDocumentsEveryField(t *testing.T) {
 		"example":   reflect.TypeFor[measure.Example](),
 		"mode":      reflect.TypeFor[AssessedMode](),
 
+		"replayed":      reflect.TypeFor[gates.Replayed](),
+		"withheld":      reflect.TypeFor[gates.Withheld](),
+		"difference":    reflect.TypeFor[gates.Difference](),
 		"failure_modes": reflect.TypeFor[FailureModes](),
 		"budget":        reflect.TypeFor[gates.Budget](),
 		"burn":          reflect.TypeFor[gates.Burn](),

@@ -263,6 +263,7 @@ func junitStory(v gates.Verdict) string {
 			lines = append(lines, printable(t.Test+": "+note))
 		}
 	}
+	lines = append(lines, replayStory(v.Shadow)...)
 	lines = append(lines, objectiveStory(v)...)
 	for _, w := range v.Warnings {
 		lines = append(lines, "warning: "+printable(w))

@@ -53,6 +53,7 @@ func markdownPhase(b *bytes.Buffer, v gates.Verdict, named bool) {
 	for _, version := range v.Versions {
 		fmt.Fprintf(b, "- version of %s\n", markdownText(versionLine(version)))
 	}
+	markdownReplayed(b, v.Shadow)
 	for _, w := range v.Warnings {
 		fmt.Fprintf(b, "- ⚠️ %s\n", markdownText(w))
 	}

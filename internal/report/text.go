@@ -154,6 +154,7 @@ func (p *page) phase(v gates.Verdict, named bool) {
 	}
 	p.reasons(v.Checks)
 	p.versions(v.Versions)
+	p.replayed(v.Shadow)
 	p.disruptions(v.Disruptions)
 	p.noticed(v.Disruptions)
 	p.objectives(v.Objectives)

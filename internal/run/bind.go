@@ -252,15 +252,48 @@ func (c *Conductor) streams(b *bound) ([]plan.Stream, error) {
 		env := map[string]string{}
 		maps.Copy(env, b.env)
 		maps.Copy(env, profile.Env)
-		for _, a := range b.arms() {
-			streams = append(streams, plan.Stream{
+		of := func(a role) plan.Stream {
+			return plan.Stream{
 				Phase: b.phase.Name, Arm: a.arm, Test: test, Target: b.targets[a.target],
 				Dir: c.Plan.Dir, Env: env, Hosts: hosts, Seed: c.Seed, Tenants: tenants, Schedule: schedule,
 				Run: c.ID, Plan: c.Plan.Name, Control: b.control, Production: b.phase.Production, Disrupt: b.phase.Disrupt,
-			})
+			}
+		}
+		if test.Shadow != nil {
+			s := of(role{measure.Candidate, b.phase.Candidate})
+			if err := b.beside(&s); err != nil {
+				return nil, fmt.Errorf("test %s: %w", test.Name, err)
+			}
+			streams = append(streams, s)
+			continue
+		}
+		for _, a := range b.arms() {
+			streams = append(streams, of(a))
 		}
 	}
 	return streams, nil
+}
+
+// beside tells a shadow test, which is one stream for both arms, what else it asks
+// than the candidate.
+func (b *bound) beside(s *plan.Stream) error {
+	test := s.Test.Shadow
+	if test.AgainstRecorded() {
+		return nil
+	}
+	baseline := b.targets[b.phase.Baseline.Target]
+	s.Beside = &baseline
+	switch name := test.NoiseTarget(); {
+	case name != "":
+		again, known := b.targets[name]
+		if !known {
+			return fmt.Errorf("the target %s, which tells noise, has no address", name)
+		}
+		s.Again = &again
+	case test.Noise == plan.NoiseTwice:
+		s.Again = &baseline
+	}
+	return nil
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,25 @@
+package main
+
+import (
+	conduct "resilience/internal/run"
+
+	"resilience/internal/plan"
+	"resilience/internal/shadow"
+	"resilience/internal/traffic"
+)
+
+// newReplay makes the engine of a shadow test. It reaches its targets as all
+// engines do: no hosts but those of the plan, and with the targets' credentials.
+func newReplay(s plan.Stream) (conduct.Traffic, error) {
+	return shadow.NewReplay(s, shadow.Outside{
+		Open: func(path string) (shadow.Recording, error) { return shadow.Open(path) },
+		Sender: func(target plan.Target, hosts []string, dir string, conns int) (shadow.Sender, error) {
+			link, err := traffic.NewLink(target, hosts, dir, conns)
+			if err != nil {
+				return shadow.Sender{}, err
+			}
+			return shadow.Sender{Transport: link, Ready: link.Ready, Status: traffic.Status, Close: link.Close}, nil
+		},
+		Busy: traffic.WatchCPU(),
+	})
+}
