@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var shadowLine = regexp.MustCompile(`^(recording|mirroring|status) at (http://[^ /]+)`)
+var saidWhere = regexp.MustCompile(`^(recording|mirroring|status) at (http://[^ /]+)`)
 
 // shadowProcess is a `resilience shadow` that serves.
 type shadowProcess struct {
@@ -51,7 +51,7 @@ func startShadowing(ts *testscript.TestScript, neg bool, args []string) {
 			defer to.Close()
 			for lines := bufio.NewScanner(from); lines.Scan(); {
 				fmt.Fprintln(to, lines.Text())
-				if found := shadowLine.FindStringSubmatch(lines.Text()); found != nil {
+				if found := saidWhere.FindStringSubmatch(lines.Text()); found != nil {
 					urls.Store(found[1], found[2])
 					if found[1] != "status" {
 						ready <- struct{}{}
