@@ -13,15 +13,16 @@ import (
 func shadowCommand(s *streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "shadow",
-		Short: "What would the new version have answered? Import, record, mirror and compare traffic",
+		Short: "What would the new version have answered? Import, record, replay and mirror traffic",
 		Long: `shadow makes recordings of what users asked and were answered, without their
-secrets, shows what is in them, and compares mirrored traffic as it goes by.`,
+secrets, shows what is in them, replays them against two versions, and compares
+mirrored traffic as it goes by.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: noCommand,
 	}
 	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(
-		shadowImportCommand(s), shadowShowCommand(s), recordCommand(s), mirrorCommand(s),
+		shadowImportCommand(s), shadowShowCommand(s), recordCommand(s), mirrorCommand(s), shadowReplayCommand(s),
 	)
 	return cmd
 }

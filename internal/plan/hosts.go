@@ -12,11 +12,11 @@ import (
 // localSuffixes are the ends of names that only exist on private networks.
 var localSuffixes = []string{".localhost", ".local", ".internal", ".svc"}
 
-// private reports whether a host can only be a machine of the user's own: a
+// Private reports whether a host can only be a machine of the user's own: a
 // loopback, private, link-local or unspecified address, a name without dots,
 // or one that ends like a private one. Numbers that a resolver may take for an
 // address (2130706433, 0x7f.1) are not.
-func private(host string) bool {
+func Private(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if address, err := netip.ParseAddr(host); err == nil {
 		address = address.Unmap()

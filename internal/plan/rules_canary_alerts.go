@@ -171,7 +171,7 @@ func (c *checker) webhookURL(text string, secret bool, t *TLS) {
 		c.wrong("url", "use headers: and a secret", "url can not hold a user or password")
 	case u.Fragment != "":
 		c.wrong("url", "", "url can not have a fragment")
-	case !private(u.Hostname()) && !allowed(c.plan.Allow, u.Hostname()):
+	case !Private(u.Hostname()) && !allowed(c.plan.Allow, u.Hostname()):
 		c.wrong("url", "add it if you may send notices there: allow: ["+u.Hostname()+"]", "%s is a public host that the plan does not allow", shorten(u.Hostname()))
 	case secret && u.Scheme == "http" && !loopbackHost(u.Hostname()):
 		c.wrong("url", "write it as https://, with tls: {ca: FILE} for a certificate of your own", "the secret would go to %s unencrypted", shorten(u.Host))

@@ -87,7 +87,7 @@ func (c *checker) address(key, text string) {
 		return
 	}
 	host, _, _ := net.SplitHostPort(address)
-	if !private(host) && !allowed(c.plan.Allow, host) {
+	if !Private(host) && !allowed(c.plan.Allow, host) {
 		c.wrong(key, "add it if you may send traffic there: allow: ["+host+"]", "%s is a public host that the plan does not allow", shorten(host))
 	}
 }
@@ -117,7 +117,7 @@ func (c *checker) toxiproxy(d Dependency) {
 			at.wrong("url", "", "url wants the API of a Toxiproxy server such as http://127.0.0.1:8474; got %q", shorten(d.Toxiproxy.URL))
 		case u.User != nil:
 			at.wrong("url", "", "url can not hold a user or password: Toxiproxy knows none")
-		case !private(u.Hostname()) && !allowed(c.plan.Allow, u.Hostname()):
+		case !Private(u.Hostname()) && !allowed(c.plan.Allow, u.Hostname()):
 			at.wrong("url", "add it if you may use it: allow: ["+u.Hostname()+"]", "%s is a public host that the plan does not allow", shorten(u.Hostname()))
 		}
 	}

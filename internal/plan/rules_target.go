@@ -108,7 +108,7 @@ func (c *checker) url(key, text string, schemes ...string) {
 		c.wrong(key, "use auth: and a secret", "%s can not hold a user or password", key)
 	case u.RawQuery != "" || u.Fragment != "":
 		c.wrong(key, "", "%s can not have a query or fragment: paths are appended to it", key)
-	case !private(u.Hostname()) && !allowed(c.plan.Allow, u.Hostname()):
+	case !Private(u.Hostname()) && !allowed(c.plan.Allow, u.Hostname()):
 		c.wrong(key, "add it if you may send traffic there: allow: ["+u.Hostname()+"]",
 			"%s is a public host that the plan does not allow", shorten(u.Hostname()))
 	}

@@ -150,7 +150,7 @@ func TestHosts(t *testing.T) {
 		"8.8.8.8": false, "::ffff:8.8.8.8": false, "example.com": false, "example.com.": false, "134744072": false, "0x8080808": false,
 		"127.1": false, "local.example.com": false, "": false, "evil-internal": true, "xinternal.com": false,
 	} {
-		require.Equal(t, want, private(host), host)
+		require.Equal(t, want, Private(host), host)
 	}
 	allow := []string{"Shop.example.com", "*.example.org"}
 	require.True(t, allowed(allow, "shop.EXAMPLE.com."))

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"resilience/internal/plan"
+)
+
+// replayOptions are the flags of the replay command.
+type replayOptions struct {
+	candidate, baseline, noise string
+	speed, rate, sample        string
+	duration, falseAlarms      string
+	limit                      uint64
+	routes, ignore             []string
+	gates                      []string
+	print                      bool
+	run                        runOptions
+}
+
+// replayed names the plan that the command stands for, and its phase.
+const replayed = "replay"
+
+// Names of targets: what they are to the phase are words that can not be names.
+const (
+	newVersion = "new"
+	oldVersion = "current"
+)
+
+func shadowReplayCommand(s *streams) *cobra.Command {
+	var o replayOptions
+	cmd := &cobra.Command{
+		Use:   "replay RECORDING --candidate URL [--baseline URL]",
+		Short: "Ask again what was recorded, and compare what two versions answer",
+		Long: `replay asks a candidate, and a baseline at the same moment, what a recording has,
+and judges what their answers differ in. Without a --baseline the candidate is
+compared with the answers that were recorded.
+
+It is a plan with one shadow test, which --print shows: start from that when more
+is to be said, such as what may write, or which changes are intended.`,
+		Example: `  resilience shadow replay monday.shadow --candidate http://v2:8301 --baseline http://v1:8301 --speed x2
+  resilience shadow replay monday.shadow --candidate http://v2:8301 --baseline http://v1:8301 --print > plan.yaml`,
+		Args: exactly(1, "a recording"),
+		RunE: func(cmd *cobra.Command, args []string) error { return replayRecording(cmd, s, args[0], o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.candidate, "candidate", "", "the `URL` of the version that wants to serve")
+	f.StringVar(&o.baseline, "baseline", "", "the `URL` of the version that serves; default none, but the recorded answers")
+	f.StringVar(&o.noise, "noise", "", "what tells what differs anyway: twice (the baseline is asked twice), the `URL` of a second instance, recorded, or none")
+	f.StringVar(&o.speed, "speed", "", "x2 is twice as fast as recorded, max as fast as it goes; default x1")
+	f.StringVar(&o.rate, "rate", "", "instead of a speed: so many exchanges per `TIME`, such as 500/s")
+	f.StringVar(&o.sample, "sample", "", "so many of the sessions, such as 10%; always the same ones")
+	f.StringVar(&o.duration, "duration", "", "at most; default until the recording ends")
+	f.Uint64Var(&o.limit, "limit", 0, "so many exchanges at most; default all")
+	f.StringArrayVar(&o.routes, "route", nil, "only this `ROUTE`, such as GET /orders/{id}")
+	f.StringArrayVar(&o.ignore, "ignore", nil, "a `FIELD` that is not compared: body.items[].price, or header x-request-id of GET /orders")
+	f.StringVar(&o.falseAlarms, "false-alarms", "", "how often a candidate that is as good may be said to have a regression; default 1%")
+	f.StringArrayVar(&o.gates, "gate", []string{"mismatch <= 0.1%"}, "what must hold: a `GATE`")
+	f.BoolVar(&o.print, "print", false, "print the plan, and run nothing")
+	f.StringVar(&o.run.out, "out", "", "write every report and the record into this `DIR`")
+	f.Int64Var(&o.run.seed, "seed", 0, "seed of everything random; by default (0) a new one, which is recorded")
+	f.BoolVar(&o.run.quiet, "quiet", false, "print nothing but the verdict")
+	return cmd
+}
+
+// replayRecording runs the plan that the command line stands for, or prints it.
+func replayRecording(cmd *cobra.Command, s *streams, recording string, o replayOptions) error {
+	text, err := o.plan(recording)
+	if err != nil {
+		return err
+	}
+	if o.print {
+		_, err := io.WriteString(s.out, text)
+		return err
+	}
+	p, err := plan.Parse([]byte(text), plan.Options{Getenv: os.LookupEnv, Scenarios: isScenario, Dir: "."})
+	if err != nil {
+		return reportRefusal(s, o.run, &usageError{fmt.Sprintf("%v\nthe plan is:\n%s", err, text)})
+	}
+	o.run.phase = replayed
+	return runPlan(cmd.Context(), s, p, o.run)
+}
+
+// replayPlan, replayTest and the rest are of the plan what this command writes of it.
+type replayPlan struct {
+	Name    string                  `yaml:"name"`
+	Allow   []string                `yaml:"allow,omitempty"`
+	Targets map[string]replayTarget `yaml:"targets"`
+	Phases  []replayPhase           `yaml:"phases"`
+}
+
+type replayTarget struct {
+	URL string `yaml:"url"`
+}
+
+type replayPhase struct {
+	Name      string       `yaml:"name"`
+	Candidate string       `yaml:"candidate"`
+	Baseline  string       `yaml:"baseline,omitempty"`
+	Tests     []replayTest `yaml:"tests"`
+	Gates     []string     `yaml:"gates"`
+}
+
+type replayTest struct {
+	Name   string       `yaml:"name"`
+	Shadow replayShadow `yaml:"shadow"`
+}
+
+type replayShadow struct {
+	Recording string         `yaml:"recording"`
+	Baseline  string         `yaml:"baseline,omitempty"`
+	Noise     string         `yaml:"noise,omitempty"`
+	Speed     string         `yaml:"speed,omitempty"`
+	Rate      string         `yaml:"rate,omitempty"`
+	Sample    string         `yaml:"sample,omitempty"`
+	Duration  string         `yaml:"duration,omitempty"`
+	Limit     uint64         `yaml:"limit,omitempty"`
+	Routes    []string       `yaml:"routes,omitempty"`
+	Compare   *replayCompare `yaml:"compare,omitempty"`
+}
+
+type replayCompare struct {
+	Ignore      []string `yaml:"ignore,omitempty"`
+	FalseAlarms string   `yaml:"false_alarms,omitempty"`
+}
+
+// plan writes the plan in YAML. That hosts are named here allows them.
+func (o replayOptions) plan(recording string) (string, error) {
+	if o.candidate == "" {
+		return "", &usageError{"resilience shadow replay wants --candidate URL: the version that wants to serve"}
+	}
+	targets := map[string]replayTarget{newVersion: {o.candidate}}
+	test := replayShadow{
+		Recording: recording, Noise: o.noise, Speed: o.speed, Rate: o.rate, Sample: o.sample, Duration: o.duration, Limit: o.limit, Routes: o.routes,
+	}
+	phase := replayPhase{Name: replayed, Candidate: newVersion, Gates: o.gates}
+	if o.baseline == "" {
+		test.Baseline = plan.Recorded
+	} else {
+		targets[oldVersion], phase.Baseline = replayTarget{o.baseline}, oldVersion
+	}
+	if strings.Contains(o.noise, "://") {
+		test.Noise = oldVersion + "-again"
+		targets[test.Noise] = replayTarget{o.noise}
+	}
+	if o.falseAlarms != "" || len(o.ignore) > 0 {
+		test.Compare = &replayCompare{o.ignore, o.falseAlarms}
+	}
+	phase.Tests = []replayTest{{"recording", test}}
+	text, err := yaml.MarshalWithOptions(replayPlan{replayed, publicHosts(targets), targets, []replayPhase{phase}}, yaml.IndentSequence(true))
+	return string(text), err
+}
+
+// publicHosts are those that a plan has to allow.
+func publicHosts(targets map[string]replayTarget) (hosts []string) {
+	for _, t := range targets {
+		if u, err := url.Parse(t.URL); err == nil && u.Hostname() != "" && !plan.Private(u.Hostname()) {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
