@@ -98,7 +98,7 @@ func (r *comparison) contents(a, b []byte, declared bool) {
 	if bytes.Equal(x, y) {
 		return
 	}
-	if declared || looksJSON(x) && looksJSON(y) {
+	if declared || looksJSON(x) || looksJSON(y) {
 		r.a, r.b = treePool.Get().(*jsonTree), treePool.Get().(*jsonTree)
 		defer r.a.release()
 		defer r.b.release()
