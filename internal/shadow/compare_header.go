@@ -109,6 +109,20 @@ func (r *comparison) allHeaders(a, b Response) {
 	}
 }
 
+// headless tells answers of which only the status is known, as from an access log:
+// that no header is known then does not mean that there was none.
+func (c *Comparer) headless(r Response) bool {
+	if !r.Body.Cut || len(r.Body.Data) > 0 {
+		return false
+	}
+	for name := range r.Header {
+		if !c.headers.ignored[http.CanonicalHeaderKey(name)] {
+			return false
+		}
+	}
+	return true
+}
+
 // values gives all values of a header, and whether there are any.
 func (r Response) values(name string) (values []string) {
 	values = r.Header[name]
