@@ -158,13 +158,14 @@ func isData(name []byte) bool {
 	if len(name) > maxName {
 		return true
 	}
+	if bytes.IndexByte(name, '@') > 0 { // not @type and the like
+		return true
+	}
 	letters, digits := 0, 0
 	for _, c := range name {
 		switch {
 		case '0' <= c && c <= '9':
 			digits++
-		case c == '@':
-			return true
 		default:
 			letters++
 		}

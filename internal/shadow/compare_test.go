@@ -81,6 +81,7 @@ func TestCompareJSON(t *testing.T) {
 		"emptied":               {`{"x":[1,2]}`, `{"x":[]}`, []string{`missing body.x[]: 1 -> `}},
 		"names that are data":   {`{"by":{"6ba7b810-9dad-11d1-80b4-00c04fd430c8":1,"17":2,"2026-01-02":3}}`, `{"by":{"6ba7b810-9dad-11d1-80b4-00c04fd430c8":2,"17":3,"2026-01-02":4}}`, []string{`changed body.by.{key}: 1 -> 2`}},
 		"odd names":             {`{"a b":{"c.d":1}}`, `{"a b":{"c.d":2}}`, []string{`changed body."a b"."c.d": 1 -> 2`}},
+		"names of people":       {`{"a@example.org":1,"@type":1}`, `{"a@example.org":2,"@type":2}`, []string{`changed body.{key}: 1 -> 2`, `changed body.@type: 1 -> 2`}},
 		"a name twice":          {`{"a":1,"a":2,"b":1}`, `{"b":1,"a":1,"a":3}`, []string{`changed body.a: 2 -> 3`}},
 		"lines of JSON":         {"{\"a\":1}\n{\"a\":2}\n", "{\"a\":1}\n{\"a\":3}\n", []string{`changed body[].a: 2 -> 3`}},
 		"bad text":              {"{\"a\":\"caf\xe9\"}", `{"a":"café"}`, []string{"encoding body.a: \"caf\xe9\" -> \"café\""}},

@@ -66,6 +66,8 @@ type Finding struct {
 	Alpha    float64
 
 	Examples []Example // at most 3, of the candidate
+
+	Expectation Expectation // that it meets, where it is expected
 }
 
 // String tells the finding in one line.
@@ -113,6 +115,9 @@ func (f *Findings) finding(route string, r *routeFields, key fieldKey, of *field
 		Route: route, Place: key.place, Kind: key.kind, Class: f.class(key, of),
 		Pairs: r.pairs, Differing: of.differing, NoisePairs: r.noisePairs, NoiseDiffering: of.noise,
 		Examples: slices.Clone(of.examples),
+	}
+	if key.expected > 0 {
+		found.Expectation = f.rules.Expect[key.expected-1]
 	}
 	if key.tested() {
 		found.Evidence, found.Alpha = of.watch.Finding(), f.alpha(of)

@@ -161,6 +161,7 @@ func TestExpectations(t *testing.T) {
 	list := w.List()
 	require.Equal(t, "GET /b", list[0].Route)
 	require.Equal(t, []Class{Regression, Expected}, []Class{list[0].Class, list[1].Class})
+	require.Equal(t, "ann", list[1].Expectation.By)
 	require.Equal(t, rules.Expect[1:], w.Unused())
 }
 

@@ -249,7 +249,7 @@ func TestNoiseIsNoRegression(t *testing.T) {
 	}
 	c, err := NewComparer(Rules{}, CompareOptions{})
 	require.NoError(t, err)
-	found, classes := 0, map[Class]int{}
+	found, byThreshold, classes := 0, 0, map[Class]int{}
 	for seed := range uint64(runs) {
 		f, err := NewFindings(Rules{}, FindingOptions{FalseAlarms: alpha})
 		require.NoError(t, err)
@@ -271,11 +271,22 @@ func TestNoiseIsNoRegression(t *testing.T) {
 		for _, each := range f.List() {
 			classes[each.Class]++
 		}
+		if slices.ContainsFunc(f.List(), overThreshold) {
+			byThreshold++
+		}
 	}
+	t.Logf("with a threshold of 20 %% of the differences and 0.03 %% of the answers, %d runs would have", byThreshold)
 	t.Logf("%d of %d runs reported something; fields: %v", found, runs, classes)
 	require.Greater(t, classes[Noise], 20*runs, "there is noise")
 	require.Less(t, classes[Undecided], classes[Noise]/5)
 	require.False(t, evidence.Excludes(uint64(found), runs, alpha, 0.99), "%d of %d", found, runs)
+}
+
+// overThreshold is a rule without statistics that is in use: the candidate differs
+// in 20 % more answers than noise does, of both together, and in 0.03 % of all.
+func overThreshold(f Finding) bool {
+	more := float64(f.Differing) - float64(f.NoiseDiffering)
+	return more/float64(f.Differing+f.NoiseDiffering) > 0.20 && more/float64(f.Pairs) > 0.0003
 }
 
 func recordedAnswer(h http.Handler, r shopRequest) Response {
