@@ -115,12 +115,12 @@ func TestImportHAR(t *testing.T) {
 // TestImportHARCutsBodies: a body that is far longer than what is kept needs no
 // memory for it.
 func TestImportHARCutsBodies(t *testing.T) {
-	const long = 64 << 20
+	const long = 32 << 20
 	entry := func(content string) (start, end string) {
 		start, end, _ = strings.Cut(`{"startedDateTime":"2026-01-02T02:04:07Z","request":{"method":"GET","url":"http://a/"},"response":{"status":200,"content":`+content+`}}`, "BODY")
 		return start, end
 	}
-	plainStart, plainEnd := entry(`{"size":67108864,"text":"BODY"}`)
+	plainStart, plainEnd := entry(`{"size":33554432,"text":"BODY"}`)
 	base64Start, base64End := entry(`{"encoding":"base64","text":"BODY"}`)
 	small := `{"startedDateTime":"2026-01-02T02:04:08Z","request":{"method":"GET","url":"http://a/"},"response":{"status":204}}`
 	text := io.MultiReader(strings.NewReader(`{"log":{"entries":[`+plainStart), io.LimitReader(repeated(`ä\u00e4\"`), long/9*9), strings.NewReader(plainEnd+","+base64Start),

@@ -1,0 +1,144 @@
+package shadow
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const traffic = "../../fixtures/traffic/"
+
+func importFile(t *testing.T, path string) ([]Exchange, Imported, []byte) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	got, counts, err := importFrom(t, bytes.NewReader(data), ImportOptions{})
+	require.NoError(t, err)
+	return got, counts, data
+}
+
+// realRequest finds requests in the lines of a log in another way than the
+// importer does.
+var realRequest = regexp.MustCompile(`(?m)\] "(?:([A-Z]+) ((?:[^ "\\]|\\"|\\x22|\\x[8-9A-Fa-f][0-9A-Fa-f])+) HTTP/[\d.]+|(GET) (/[^ "]*))" (\d{3}) `)
+
+func TestRealAccessLogs(t *testing.T) {
+	for _, name := range []string{"apache-common.log", "apache-combined.log", "apache-vhost.log", "nginx-combined.log", "nginx-time.log"} {
+		t.Run(name, func(t *testing.T) {
+			got, counts, data := importFile(t, traffic+name)
+			require.Equal(t, "accesslog", counts.Format)
+			require.EqualValues(t, bytes.Count(data, []byte("\n")), counts.Read)
+			wanted := realRequest.FindAllStringSubmatch(string(data), -1)
+			require.Len(t, got, len(wanted))
+			require.Greater(t, len(wanted), 50)
+			for i, w := range wanted {
+				require.Equal(t, w[1]+w[3], got[i].Request.Method, "%q", w[0])
+				require.Equal(t, w[5], strconv.Itoa(got[i].Response.Status))
+				if target := w[2] + w[4]; !strings.ContainsAny(target, `\`) && strings.HasPrefix(target, "/") {
+					require.Equal(t, target, got[i].Request.Target)
+				}
+			}
+			if name != "apache-common.log" {
+				require.Contains(t, string(data), "token=abc")
+				require.Regexp(t, "token=pn-", got[34].Request.Header.Get("Referer"))
+				require.Contains(t, got[34].Request.Header.Get("User-Agent"), `odd "agent" \ with`)
+			}
+		})
+	}
+}
+
+func TestRealJSONLog(t *testing.T) {
+	got, counts, data := importFile(t, traffic+"nginx.json")
+	require.Equal(t, "envoy", counts.Format)
+	kept := 0
+	for line := range bytes.Lines(data) {
+		var entry struct {
+			Method string `json:"request_method"`
+			URI    string `json:"request_uri"`
+		}
+		require.NoError(t, json.Unmarshal(line, &entry))
+		if entry.Method != "" && entry.URI != "" {
+			require.Equal(t, entry.Method, got[kept].Request.Method)
+			kept++
+		}
+	}
+	require.Len(t, got, kept)
+	require.EqualValues(t, bytes.Count(data, []byte("\n")), counts.Read)
+}
+
+// archive is what the test knows of a HAR.
+type archive struct {
+	Log struct {
+		Entries []struct {
+			Request struct {
+				Method, URL string
+				Headers     []any
+				PostData    struct{ Text string }
+			}
+			Response struct {
+				Status  int
+				Headers []any
+				Content struct{ Text, Encoding string }
+			}
+		}
+	}
+}
+
+func TestRealHARs(t *testing.T) {
+	paths, err := filepath.Glob(traffic + "har-examples/*.har")
+	require.NoError(t, err)
+	require.Len(t, paths, 20)
+	for _, path := range append(paths, k6Example(t)) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			got, counts, data := importFile(t, path)
+			var wanted archive
+			require.NoError(t, json.Unmarshal(data, &wanted))
+			require.EqualValues(t, len(wanted.Log.Entries), counts.Kept)
+			require.Empty(t, counts.Skipped)
+			for i, w := range wanted.Log.Entries {
+				x := got[i]
+				require.Equal(t, w.Request.Method, x.Request.Method)
+				require.True(t, x.Request.Method == "CONNECT" || strings.HasSuffix(w.Request.URL, x.Request.Target) || x.Request.Target == "/", "%s: %s", w.Request.URL, x.Request.Target)
+				require.Equal(t, w.Response.Status, x.Response.Status)
+				if text := w.Response.Content.Text; w.Response.Content.Encoding == "" && !strings.Contains(text, "oken") {
+					require.Equal(t, text, string(x.Response.Body.Data))
+				}
+				values := 0
+				for _, v := range x.Response.Header {
+					values += len(v)
+				}
+				require.GreaterOrEqual(t, values+1, len(w.Response.Headers))
+			}
+		})
+	}
+}
+
+// k6Example is an archive that comes with k6.
+func k6Example(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "go.k6.io/k6/v2").Output()
+	require.NoError(t, err)
+	return filepath.Join(strings.TrimSpace(string(out)), "internal/cmd/testdata/example.har")
+}
+
+// TestScriptSaysTheSameAsItsHAR: what har-to-k6 made of an archive has its requests.
+func TestScriptSaysTheSameAsItsHAR(t *testing.T) {
+	script, counts, _ := importFile(t, traffic+"har-to-k6.js")
+	require.Equal(t, "k6", counts.Format)
+	require.Empty(t, counts.Skipped)
+	har, _, _ := importFile(t, k6Example(t))
+	require.Len(t, script, len(har))
+	for i := range har {
+		require.Equal(t, har[i].Request.Method, script[i].Request.Method)
+		require.Equal(t, har[i].Request.Target, script[i].Request.Target)
+		require.Equal(t, har[i].Request.Host, script[i].Request.Host)
+		require.Equal(t, string(har[i].Request.Body.Data), string(script[i].Request.Body.Data))
+	}
+}
