@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"resilience/internal/plan"
+	"resilience/internal/shadow"
 )
 
 // shadowCommand is the parent of all that has to do with shadow traffic.
@@ -35,6 +36,9 @@ func bodySize(text string) (int64, error) {
 	var size plan.Size
 	if err := size.UnmarshalText([]byte(text)); err != nil {
 		return 0, &usageError{fmt.Sprintf("--max-body %v", err)}
+	}
+	if size > shadow.MaxBody {
+		return 0, &usageError{fmt.Sprintf("--max-body is at most %s; got %s", plan.Size(shadow.MaxBody), text)}
 	}
 	return int64(size), nil
 }

@@ -32,10 +32,13 @@ const (
 	maxHeaders = 1 << 20                            // of all headers of a message, in bytes
 	maxIndex   = 64 << 20                           // of an index, in bytes; millions of blocks
 	minBody    = 0                                  // of Options.MaxBody
-	maxBody    = 16 << 20                           // of Options.MaxBody, so that two of them fit into a block
 	bodyKept   = 1 << 20                            // of a body unless Options say otherwise, in bytes
 	noBodyKept = -1                                 // in Options.MaxBody: keep none
 )
+
+// MaxBody is how much of a body can be kept at most, in bytes: two of them fit into
+// a block.
+const MaxBody = 16 << 20
 
 // castagnoli is the polynomial of all checksums: processors have an instruction for it.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -53,8 +56,8 @@ func (o Options) maxBody() (int64, error) {
 		return bodyKept, nil
 	case o.MaxBody == noBodyKept:
 		return 0, nil
-	case o.MaxBody < minBody || o.MaxBody > maxBody:
-		return 0, fmt.Errorf("bodies of %d bytes can not be kept: at most %d (16 MiB)", o.MaxBody, maxBody)
+	case o.MaxBody < minBody || o.MaxBody > MaxBody:
+		return 0, fmt.Errorf("bodies of %d bytes can not be kept: at most %d (16 MiB)", o.MaxBody, MaxBody)
 	}
 	return o.MaxBody, nil
 }

@@ -378,9 +378,9 @@ func TestRecordingOfManyNames(t *testing.T) {
 		all[i].Tenant = fmt.Sprint(i, strings.Repeat("t", maxTenant))
 	}
 	path := filepath.Join(t.TempDir(), "t.shadow")
-	w, err := Create(path, Options{MaxBody: maxBody})
+	w, err := Create(path, Options{MaxBody: MaxBody})
 	require.NoError(t, err)
-	all[7].Request.Body.Data, all[7].Response.Body.Data = make([]byte, maxBody), make([]byte, maxBody)
+	all[7].Request.Body.Data, all[7].Response.Body.Data = make([]byte, MaxBody), make([]byte, MaxBody)
 	for _, x := range all {
 		require.NoError(t, w.Write(x))
 	}
@@ -388,7 +388,7 @@ func TestRecordingOfManyNames(t *testing.T) {
 	got, damaged := readAll(t, openRecording(t, path))
 	require.Empty(t, damaged)
 	require.Len(t, got, len(all))
-	require.Len(t, got[7].Response.Body.Data, maxBody)
+	require.Len(t, got[7].Response.Body.Data, MaxBody)
 }
 
 // TestHostileLengths: what a file says of its lengths is not believed.
