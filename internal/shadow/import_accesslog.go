@@ -24,7 +24,7 @@ const (
 )
 
 func isAccessLog(start []byte) bool {
-	if !beginsAsText(start) {
+	if !isTextLine(start) {
 		return false
 	}
 	_, reason := parseLog(string(firstLine(start)))

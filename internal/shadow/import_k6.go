@@ -241,9 +241,9 @@ func (k *k6Script) request(arguments []any, place string) error {
 }
 
 func k6Exchange(arguments []any) (x Exchange, reason string) {
-	method, beginsAsText := arguments[0].(string)
+	method, isTextLine := arguments[0].(string)
 	address, isURL := arguments[1].(string)
-	if !beginsAsText || !isURL {
+	if !isTextLine || !isURL {
 		return x, computedReason
 	}
 	if !isMethod(method) {

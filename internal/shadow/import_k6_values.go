@@ -186,11 +186,11 @@ func (k *k6Script) object(o *ast.ObjectLiteral, within int) (any, bool) {
 func (k *k6Script) sum(e *ast.BinaryExpression, within int) (any, bool) {
 	left, ok := k.valueWithin(e.Left, within)
 	right, also := k.valueWithin(e.Right, within)
-	a, beginsAsText := k6Plain(left)
+	a, isTextLine := k6Plain(left)
 	b, isAlso := k6Plain(right)
 	_, first := left.(string)
 	_, second := right.(string)
-	if !ok || !also || !beginsAsText || !isAlso || e.Operator != token.PLUS || !first && !second || len(a)+len(b) > mostScript {
+	if !ok || !also || !isTextLine || !isAlso || e.Operator != token.PLUS || !first && !second || len(a)+len(b) > mostScript {
 		return nil, false
 	}
 	return a + b, true
@@ -203,12 +203,12 @@ func (k *k6Script) made(call *ast.CallExpression, within int) (any, bool) {
 		return nil, false
 	}
 	value, ok := k.valueWithin(call.ArgumentList[0], within)
-	text, beginsAsText := value.(string)
+	text, isTextLine := value.(string)
 	switch name := callee.Identifier.Name; {
 	case ok && name == "stringify" && len(call.ArgumentList) == 1:
 		written := k6JSON(value)
 		return string(written), written != nil
-	case ok && name == "b64decode" && beginsAsText:
+	case ok && name == "b64decode" && isTextLine:
 		return k6Base64(text)
 	}
 	return nil, false

@@ -71,5 +71,5 @@ func firstLine(start []byte) []byte {
 	return nil
 }
 
-// beginsAsText reports whether the first line of a file can be that of a log.
-func beginsAsText(start []byte) bool { return utf8.Valid(firstLine(start)) }
+// isTextLine reports whether the first line of a file can be that of a log.
+func isTextLine(start []byte) bool { return utf8.Valid(firstLine(start)) }

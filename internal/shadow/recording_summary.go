@@ -32,9 +32,9 @@ type RouteSummary struct {
 
 // What a summary holds at most, so that no recording can make it grow for ever.
 const (
-	mostListed  = 10_000 // routes or tenants
-	mostDamage  = 100
-	furtherRoutes = "(other routes)"
+	mostListed   = 10_000 // routes or tenants
+	mostDamage   = 100
+	restOfRoutes = "(other routes)"
 )
 
 // counting makes a summary.
@@ -104,8 +104,8 @@ func (c *counting) add(h head, block int64) {
 func (c *counting) route(r routeHead) {
 	to := c.routes[r.route]
 	if to == nil && len(c.routes) >= mostListed {
-		r.route = furtherRoutes
-		to = c.routes[furtherRoutes]
+		r.route = restOfRoutes
+		to = c.routes[restOfRoutes]
 	}
 	if to == nil {
 		to = &RouteSummary{Route: r.route, Statuses: map[int]uint64{}}
