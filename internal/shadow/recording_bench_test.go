@@ -157,21 +157,21 @@ func heapInUse() int64 {
 	return int64(m.HeapInuse)
 }
 
-// BenchmarkImport imports an access log, to nowhere.
+// BenchmarkImport imports an access log, to forgetful.
 func BenchmarkImport(b *testing.B) {
 	line := `10.0.0.%d - - [10/Oct/2000:13:%02d:36 -0700] "GET /orders/%d?page=2 HTTP/1.1" 200 2326 "https://shop.example/" "Mozilla/5.0 (X11; Linux x86_64)"` + "\n"
 	lines := &lineSource{line: func(n int) string { return fmt.Sprintf(line, n%250, n%60, n) }, left: b.N}
 	r := redactor(b, RedactionRules{})
-	counts, err := Import(lines, ImportOptions{Format: "accesslog", Redactor: r}, nowhere{})
+	counts, err := Import(lines, ImportOptions{Format: "accesslog", Redactor: r}, forgetful{})
 	require.NoError(b, err)
 	require.EqualValues(b, b.N, counts.Kept)
 	report(b)
 }
 
-// nowhere is a sink that forgets.
-type nowhere struct{}
+// forgetful is a sink that forgets.
+type forgetful struct{}
 
-func (nowhere) Write(Exchange) error { return nil }
+func (forgetful) Write(Exchange) error { return nil }
 
 // lineSource gives lines that are made as they are read.
 type lineSource struct {
