@@ -63,7 +63,7 @@ command line is wrong, 130 interrupted.`,
 	f.Uint64Var(&o.limit, "limit", 0, "end when so many requests were compared; default any number")
 	f.StringVar(&o.out, "out", "", "a `FILE` for a recording of the exchanges that differ")
 	f.BoolVar(&o.json, "json", false, "write the findings as JSON")
-	o.flags(f)
+	o.add(cmd)
 	return cmd
 }
 

@@ -16,7 +16,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"resilience/internal/plan"
 	"resilience/internal/shadow"
@@ -24,29 +23,19 @@ import (
 
 // shadowProxyOptions are the flags that recording and mirroring share.
 type shadowProxyOptions struct {
-	listen, status  string
-	maxBody, buffer string
-	sample          string
-	session, tenant string
-	redact          []string
-	redactHeaders   []string
-	keyEnv          string
-	routes          []string
-	lasts           time.Duration
+	redactFlags
+	listen, status string
+	buffer, sample string
+	lasts          time.Duration
 }
 
-func (o *shadowProxyOptions) flags(f *pflag.FlagSet) {
+func (o *shadowProxyOptions) add(cmd *cobra.Command) {
+	o.redactFlags.add(cmd)
+	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "where to listen: `HOST:PORT`")
 	f.StringVar(&o.status, "status", "", "where /healthz and /metrics are: `HOST:PORT`; default nowhere")
-	f.StringVar(&o.maxBody, "max-body", "1MiB", "how much is kept of each body; of the rest, size and digest")
 	f.StringVar(&o.buffer, "buffer", "256MiB", "memory for what waits; what does not fit is dropped and counted")
 	f.StringVar(&o.sample, "sample", "100%", "share of the sessions; always the same ones")
-	f.StringVar(&o.session, "session", "", "what tells users apart: `header:NAME` or cookie:NAME; default a session's cookie or Authorization")
-	f.StringVar(&o.tenant, "tenant", "", "what names the customer: `header:NAME` or cookie:NAME")
-	f.StringArrayVar(&o.redact, "redact", nil, "a `PATH` in JSON bodies whose value is replaced by a pseudonym: user.email, cards[*].number")
-	f.StringArrayVar(&o.redactHeaders, "redact-header", nil, "a `NAME` of a header whose value is replaced, beside those that are known")
-	f.StringVar(&o.keyEnv, "key-env", "", "the environment `VARIABLE` with the key of pseudonyms; default a key of this run")
-	f.StringArrayVar(&o.routes, "route", nil, "a `TEMPLATE` of a route: /orders/{id}, or GET /files/{path...}")
 	f.DurationVar(&o.lasts, "for", 0, "end after this time; default when interrupted")
 }
 
@@ -59,9 +48,11 @@ type shadowing struct {
 }
 
 func (o *shadowProxyOptions) read() (s shadowing, err error) {
-	if s.maxBody, err = shadowSize("--max-body", o.maxBody); err != nil {
+	redactor, routes, maxBody, err := o.made()
+	if err != nil {
 		return s, err
 	}
+	s.redact, s.route, s.maxBody = redactor.Redact, routes.RouteOf, maxBody
 	if s.buffer, err = shadowSize("--buffer", o.buffer); err != nil {
 		return s, err
 	}
@@ -70,26 +61,11 @@ func (o *shadowProxyOptions) read() (s shadowing, err error) {
 		return s, &usageError{fmt.Sprintf("--sample %s: wants a share over 0%%, such as 10%%", o.sample)}
 	}
 	s.sample.Share = float64(share)
-	if o.session != "" {
-		if s.sample.Key, err = shadow.SessionKeyOf(o.session); err != nil {
+	if o.rules.Session != "" {
+		if s.sample.Key, err = shadow.SessionKeyOf(o.rules.Session); err != nil {
 			return s, &usageError{fmt.Sprintf("--session %v", err)}
 		}
 	}
-	rules := shadow.RedactionRules{Paths: o.redact, Headers: o.redactHeaders, Session: o.session, Tenant: o.tenant}
-	if o.keyEnv != "" {
-		if rules.Key = []byte(os.Getenv(o.keyEnv)); len(rules.Key) == 0 {
-			return s, &usageError{fmt.Sprintf("--key-env %s: there is nothing in that variable", o.keyEnv)}
-		}
-	}
-	redactor, err := shadow.NewRedactor(rules)
-	if err != nil {
-		return s, &usageError{err.Error()}
-	}
-	routes, err := shadow.NewRoutes(o.routes)
-	if err != nil {
-		return s, &usageError{fmt.Sprintf("--route: %v", err)}
-	}
-	s.redact, s.route = redactor.Redact, routes.RouteOf
 	return s, nil
 }
 

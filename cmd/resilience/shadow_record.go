@@ -42,7 +42,7 @@ wrong.`,
 	f.StringVar(&o.out, "out", "", "the `FILE` to write; it must not be there")
 	f.StringVar(&o.maxSize, "max-size", "", "go on in a new file when one has this size: FILE, then FILE with .2 before its ending")
 	f.DurationVar(&o.rotate, "rotate", 0, "go on in a new file after this time")
-	o.flags(f)
+	o.add(cmd)
 	return cmd
 }
 

@@ -22,7 +22,7 @@ type MirrorOptions struct {
 	Baseline  string        // URL of the one that is asked what a proxy elsewhere mirrors: the mirror is a sink
 	Noise     string        // URL of a second instance of the primary or baseline, or of the same; "" is none
 	OwnHost   bool          // each is asked by the host of its URL, not by the one that users asked for
-	MaxBody   int64         // bytes kept of each body; 0 is DefaultMaxBody
+	MaxBody   int64         // bytes kept of each body; 0 is DefaultMaxBody, less is none
 	Buffer    int64         // bytes of bodies kept at once; 0 is DefaultBuffer
 	Queue     int           // exchanges that may wait for the candidate; 0 is 1,000
 	Copies    int           // how many are with the candidate at once; 0 is 64

@@ -43,10 +43,10 @@ type proxy struct {
 	serving chan struct{}
 }
 
-// prepare sets the bounds of what is kept; 0 is the default.
+// prepare sets the bounds of what is kept; 0 is the default, and less is nothing.
 func (p *proxy) prepare(maxBody, buffer int64, wanted func(*http.Request) bool, kept func(*capture)) {
 	p.budget = &captureBudget{limit: cmp.Or(buffer, DefaultBuffer)}
-	p.maxBody = cmp.Or(maxBody, DefaultMaxBody)
+	p.maxBody = max(0, cmp.Or(maxBody, DefaultMaxBody))
 	p.wanted, p.kept, p.added = wanted, kept, newProxyAdded()
 }
 

@@ -32,7 +32,7 @@ func (b *captureBudget) give(n int64) { b.held.Add(-n) }
 type capture struct {
 	at                   time.Time
 	took                 time.Duration
-	session              string // what tells who asks; perhaps a secret
+	session              string // the address of who asks, where it is known
 	method, host, target string
 	header               http.Header // not changed after it was received
 	asked                captureTee
@@ -44,7 +44,7 @@ type capture struct {
 
 // newCapture begins a copy. Without room it is nil.
 func newCapture(p *proxy, r *http.Request) *capture {
-	c := &capture{at: time.Now(), method: r.Method, host: r.Host, target: proxyTarget(r), header: r.Header}
+	c := &capture{at: time.Now(), method: r.Method, host: r.Host, target: proxyTarget(r), header: r.Header, session: proxyClient(r)}
 	c.asked = captureTee{budget: p.budget, max: p.maxBody, decoded: r.Header.Get("Content-Encoding") == ""}
 	c.answered = captureTee{budget: p.budget, max: p.maxBody}
 	if !c.reserve(r.Header, len(r.RequestURI)) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -17,7 +16,7 @@ import (
 type RecorderOptions struct {
 	Listen   string                             // HOST:PORT; "" is a free loopback port
 	Upstream string                             // http://, https:// or h2c://HOST:PORT[/PATH]
-	MaxBody  int64                              // bytes kept of each body; 0 is DefaultMaxBody
+	MaxBody  int64                              // bytes kept of each body; 0 is DefaultMaxBody, less is none
 	Buffer   int64                              // bytes of bodies kept at once, of all that waits; 0 is DefaultBuffer
 	Queue    int                                // exchanges that may wait to be written; 0 is 10,000
 	Sample   SessionSample                      // which users are recorded
@@ -148,7 +147,7 @@ func (r *Recorder) fail(err error) {
 // not outlive it, unless they were handed over.
 func (c *capture) exchange(route func(method, target string) string) Exchange {
 	x := Exchange{
-		At: c.at.UTC(), Took: c.took,
+		At: c.at.UTC(), Took: c.took, Session: c.session,
 		Request:  Request{Method: c.method, Host: c.host, Target: c.target, Header: c.header, Body: c.asked.body(c.header)},
 		Response: Response{Status: c.status, Header: c.answerHeader, Body: c.answered.body(c.answerHeader)},
 	}
@@ -192,23 +191,18 @@ func inShare(key string, share float64) bool {
 	return float64(h) < share*math.MaxUint64
 }
 
-// SessionKey is what tells who asks: the Authorization, else the cookies, else the
-// address that a proxy before us tells, else that of the connection. It may be a
-// secret.
+// SessionKey is what tells who asks: a cookie whose name tells of a session, else the
+// Authorization, else the address that a proxy before us tells, else the connection.
+// It may be a secret.
 func SessionKey(r *http.Request) string {
-	for _, name := range []string{"Authorization", "Cookie"} {
-		if value := r.Header.Get(name); value != "" {
-			return value
-		}
-	}
-	if first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ","); first != "" {
-		return strings.TrimSpace(first)
-	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
+	return cmp.Or(cookieOf(r.Header, isSessionName), r.Header.Get("Authorization"), proxyClient(r), r.RemoteAddr)
+}
+
+// proxyClient is the user's address as a proxy before us tells, "" where none does:
+// the address of a connection may be that of a load balancer, and so of everybody.
+func proxyClient(r *http.Request) string {
+	first, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ",")
+	return strings.TrimSpace(first)
 }
 
 // SessionKeyOf reads where the key of a session is: header:NAME or cookie:NAME. A request
