@@ -214,7 +214,9 @@ func startRecorder(t testing.TB, sink Sink, o RecorderOptions) *Recorder {
 	if o.Redact == nil {
 		o.Redact = asItIs
 	}
-	o.Route = methodAndTarget
+	if o.Route == nil {
+		o.Route = methodAndTarget
+	}
 	r, err := NewRecorder(t.Context(), sink, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = r.Close(closing(t)) })
