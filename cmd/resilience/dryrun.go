@@ -61,7 +61,11 @@ func timeLine(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot, ann
 	fmt.Fprintln(t, "FROM\tTO\tWHAT\t\tTRAFFIC")
 	for _, test := range phase.Tests {
 		kind, profile := test.Kind()
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", time.Duration(test.Start), test.End(), kind, test.Name, amount(shaped(p, test, "")))
+		end, traffic := test.End().String(), amount(shaped(p, test, ""))
+		if test.Shadow != nil {
+			end, traffic = replays(*test.Shadow, test)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", time.Duration(test.Start), end, kind, test.Name, traffic)
 		if profile.Warmup > 0 {
 			fmt.Fprintf(t, "%s\t%s\twarm-up\t%s\tnot judged\n", time.Duration(test.Start), test.WarmupEnd(), test.Name)
 		}
@@ -70,6 +74,26 @@ func timeLine(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot, ann
 		fmt.Fprintln(t, line)
 	}
 	return t.Flush()
+}
+
+// replays says when a shadow test ends at the latest, and what it sends.
+func replays(s plan.Shadow, test plan.Test) (end, traffic string) {
+	end = "?"
+	if s.Duration > 0 {
+		end = test.End().String()
+	}
+	pace := s.Speed.String()
+	if s.Rate > 0 {
+		pace = s.Rate.String()
+	}
+	traffic = s.Recording + " at " + pace
+	if s.Sample < 1 {
+		traffic += ", " + s.Sample.String() + " of its sessions"
+	}
+	if s.Writes != nil {
+		traffic += ", writes by " + strings.Join(s.Writes.Routes, ", ")
+	}
+	return end, traffic
 }
 
 // shaped gives the profile of a test. That of a canary is the rate of its schedule,
