@@ -292,6 +292,10 @@ func (f *Findings) oneWay(o Observed, t touched) {
 	}
 }
 
+// longAgo is how much earlier an exchange that ended late may have begun than the
+// block that it is counted in. What is earlier than that is of another clock.
+const longAgo = 10 * time.Minute
+
 // sessionSeed is of the hashes of sessions.
 var sessionSeed = maphash.MakeSeed()
 
@@ -304,7 +308,7 @@ func (f *Findings) coin(of *field, o Observed, candidate bool) {
 		f.tested++
 		of.number = f.tested
 	}
-	if since := o.At.Sub(of.began); since.Abs() >= f.options.Block {
+	if since := o.At.Sub(of.began); since >= f.options.Block || since < -longAgo {
 		of.endBlock()
 		of.began = o.At
 	}
