@@ -44,7 +44,7 @@ var yamlBlock = regexp.MustCompile("(?ms)^(?:<!-- ([a-z]+) -->\n)?```yaml\n(.*?)
 // TestExamples loads every example of the pages: plans as they are, and parts
 // within the skeleton.
 func TestExamples(t *testing.T) {
-	for path, least := range map[string]int{"../../docs/disruptions.md": 11, "../../docs/gates.md": 8, "../../docs/telemetry.md": 3, "../../docs/influxdb.md": 1, "../../docs/distribute.md": 3, "../../docs/otlp.md": 1, "../../docs/tenants.md": 3, "../../docs/canary.md": 8, "../../docs/status-page.md": 2, "../../README.md": 4} {
+	for path, least := range map[string]int{"../../docs/disruptions.md": 11, "../../docs/gates.md": 8, "../../docs/telemetry.md": 3, "../../docs/influxdb.md": 1, "../../docs/distribute.md": 3, "../../docs/otlp.md": 1, "../../docs/tenants.md": 3, "../../docs/canary.md": 8, "../../docs/status-page.md": 2, "../../docs/shadow.md": 4, "../../README.md": 4} {
 		page := readPage(t, path)
 		blocks := yamlBlock.FindAllStringSubmatch(page, -1)
 		require.Equal(t, strings.Count(page, "```yaml"), len(blocks), "a block is not closed")
@@ -122,6 +122,7 @@ func load(t *testing.T, text string) error {
 	csv, _, found := strings.Cut(csv, "```")
 	require.True(t, found)
 	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "tenants.csv"), []byte(csv), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "users.shadow"), nil, 0o600))
 	_, err := plan.Load(path, plan.Options{Scenarios: isScenario, Getenv: func(string) (string, bool) { return "", false }})
 	return err
 }
