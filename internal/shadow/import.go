@@ -210,10 +210,9 @@ func (i *importing) begin() { i.counts.Read++ }
 
 // keep hands on an exchange. Its error is that of the sink.
 func (i *importing) keep(x Exchange, place string) error {
-	if x.Route == "" {
-		x.Route = i.o.Routes.RouteOf(x.Request.Method, x.Request.Target)
-	}
-	err := i.sink.Write(i.o.Redactor.Redact(x))
+	x = i.o.Redactor.Redact(x)
+	x.Route = i.o.Routes.RouteOf(x.Request.Method, x.Request.Target) // of what has no secrets any more
+	err := i.sink.Write(x)
 	var tooLong *TooLongError
 	if errors.As(err, &tooLong) {
 		i.skip("the "+tooLong.What+" is longer than a recording keeps", place)

@@ -28,6 +28,7 @@ type Writer struct {
 	encoder encoder
 	waiting []Exchange
 	weight  int
+	packed  []byte
 	out     []byte
 	offset  int64
 	index   []indexEntry
@@ -150,7 +151,8 @@ func (w *Writer) writeBlock(all []Exchange) {
 }
 
 func (w *Writer) writeFrame(kind byte, head, raw []byte) {
-	packed := w.packer.EncodeAll(raw, nil)
+	packed := w.packer.EncodeAll(raw, w.packed[:0])
+	w.packed = packed
 	f := frame{kind: kind, head: len(head), packed: len(packed), raw: len(raw), headSum: checksum(head), dataSum: checksum(packed)}
 	w.out = f.append(w.out, w.sync)
 	w.out = append(append(w.out, head...), packed...)

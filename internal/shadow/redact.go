@@ -32,8 +32,9 @@ type RedactionRules struct {
 	// Session says what tells who asks: "cookie:NAME" or "header:NAME". Unless given,
 	// a cookie whose name tells of a session, or else Authorization.
 	Session string
-	// Tenant says what names the customer, who is kept as named: "header:NAME" or
-	// "cookie:NAME". None unless given.
+	// Tenant says what names the customer: "header:NAME" or "cookie:NAME". A header
+	// that is no secret is kept as it is. Unless given, or where a request has it not,
+	// the tenant is the source's.
 	Tenant string
 	// Key makes the pseudonyms: the same secret has the same pseudonym in all
 	// recordings with the same key. Random unless given; at least 16 bytes.
@@ -107,7 +108,7 @@ func (r *Redactor) Redact(x Exchange) Exchange {
 	x.Response.Header = w.header(x.Response.Header)
 	x.Request.Target = w.url(x.Request.Target)
 	x.Request.Host = w.host(x.Request.Host)
-	x.Response.Failure = w.url(x.Response.Failure)
+	x.Response.Failure, x.Route = w.url(x.Response.Failure), w.url(x.Route)
 	x.Request.Body = w.body(x.Request.Body, x.Request.Header.Get("Content-Type"))
 	x.Response.Body = w.body(x.Response.Body, x.Response.Header.Get("Content-Type"))
 	w.echoes(&x)
@@ -140,10 +141,14 @@ type redaction struct {
 
 // hide gives the pseudonym of a secret.
 func (w *redaction) hide(secret string) string {
+	w.remember(secret)
+	return w.r.Pseudonym(secret)
+}
+
+func (w *redaction) remember(secret string) {
 	if len(secret) >= shortestEcho && len(w.secrets) < mostEchoes && !slices.Contains(w.secrets, secret) {
 		w.secrets = append(w.secrets, secret)
 	}
-	return w.r.Pseudonym(secret)
 }
 
 // A secret that is shorter could be part of anything, and is not looked for; nor

@@ -67,21 +67,38 @@ func (w *redaction) leftOut(b Body) Body {
 	return Body{Size: b.Size, Cut: true, Digest: keyedDigest + hex.EncodeToString(w.r.mac(text)), Encoding: b.Encoding, Damage: b.Damage}
 }
 
-// isJSON tells JSON by its type, or by how it begins where the type does not say
-// that it is something else.
+// isJSON tells JSON by its type, or by how it begins: not all services say what
+// they send.
 func isJSON(media string, data []byte) bool {
 	if media == "application/json" || strings.HasSuffix(media, "+json") || strings.HasSuffix(media, "/json") || strings.Contains(media, "ndjson") || strings.Contains(media, "jsonl") {
 		return true
 	}
-	vague := media == "" || media == "text/plain" || media == "application/octet-stream" || strings.HasSuffix(media, "/x-www-form-urlencoded")
-	start := bytes.TrimLeft(withoutBOM(data), " \t\r\n")
-	return vague && len(start) > 0 && (start[0] == '{' || start[0] == '[')
+	kind, _, _ := strings.Cut(media, "/")
+	return !slices.Contains([]string{"image", "audio", "video", "font"}, kind) && looksJSON(withoutBOM(data))
+}
+
+// looksJSON reports whether a text begins as an object or a list of JSON does, and
+// rules of CSS or lines of a log do not.
+func looksJSON(data []byte) bool {
+	const space = " \t\r\n"
+	data = bytes.TrimLeft(data, space)
+	if len(data) == 0 {
+		return false
+	}
+	next := bytes.TrimLeft(data[1:], space)
+	switch {
+	case data[0] == '{':
+		return len(next) > 0 && (next[0] == '"' || next[0] == '}')
+	case data[0] == '[':
+		return len(next) > 0 && bytes.IndexByte([]byte(`{["]-0123456789tfn`), next[0]) >= 0
+	}
+	return false
 }
 
 func withoutBOM(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) }
 
 func isForm(media string, data []byte) bool {
-	if media != "" {
+	if media != "" && media != "text/plain" && media != "application/octet-stream" {
 		return strings.HasSuffix(media, "/x-www-form-urlencoded")
 	}
 	pair, _, _ := bytes.Cut(data, []byte("&"))
@@ -121,6 +138,7 @@ func (w *redaction) echoes(x *Exchange) {
 			pseudonym := w.r.Pseudonym(secret)
 			x.Request.Target = strings.ReplaceAll(x.Request.Target, form, pseudonym)
 			x.Response.Failure = strings.ReplaceAll(x.Response.Failure, form, pseudonym)
+			x.Route = strings.ReplaceAll(x.Route, form, pseudonym)
 			for _, h := range []map[string][]string{x.Request.Header, x.Response.Header} {
 				for _, values := range h { // a copy already
 					for i, v := range values {
@@ -139,7 +157,8 @@ func (w *redaction) echoes(x *Exchange) {
 
 // echoForms are the ways in which a secret is written.
 func echoForms(secret string) []string {
-	forms := []string{secret, url.QueryEscape(secret), url.PathEscape(secret)}
+	quoted := strings.Trim(string(k6JSON(secret)), `"`)
+	forms := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), quoted, strings.ReplaceAll(quoted, "/", `\/`)}
 	slices.Sort(forms)
 	return slices.Compact(forms)
 }

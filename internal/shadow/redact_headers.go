@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"encoding/base64"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,9 +38,20 @@ func (w *redaction) headerValue(name, value string) string {
 // credentials keeps the scheme: "Bearer pn-...".
 func (w *redaction) credentials(value string) string {
 	if scheme, secret, ok := splitScheme(value); ok {
+		if strings.EqualFold(scheme, "basic") {
+			w.basic(secret)
+		}
 		return scheme + " " + w.hide(secret)
 	}
 	return w.hide(strings.TrimSpace(value))
+}
+
+// basic remembers the password that is in a secret, which an answer may repeat.
+func (w *redaction) basic(secret string) {
+	if plain, err := base64.StdEncoding.DecodeString(secret); err == nil {
+		_, password, _ := strings.Cut(string(plain), ":")
+		w.remember(password)
+	}
 }
 
 func splitScheme(value string) (scheme, secret string, ok bool) {
@@ -115,8 +127,11 @@ func (r *Redactor) sessionOf(x *Exchange) string {
 }
 
 func (r *Redactor) tenantOf(x *Exchange) string {
-	if r.tenant.name == "" {
+	if r.tenant.name == "" || r.tenant.raw(x) == "" {
 		return x.Tenant
+	}
+	if r.tenant.kind == "cookie" || r.secretHeader(r.tenant.name) {
+		return r.Pseudonym(r.tenant.of(x))
 	}
 	return r.tenant.raw(x)
 }

@@ -89,13 +89,16 @@ type nameCache struct {
 const mostNames = 4096
 
 func (c *nameCache) isSecret(name string) bool {
+	if len(name) > maxRoute {
+		return isSecretName(name[:maxRoute])
+	}
 	c.mutex.RLock()
 	secret, known := c.known[name]
 	c.mutex.RUnlock()
 	if known {
 		return secret
 	}
-	secret = isSecretName(shortened(name, maxRoute))
+	secret = isSecretName(name)
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	if c.known == nil || len(c.known) >= mostNames {
@@ -112,5 +115,5 @@ func (r *Redactor) secretQuery(name string) bool {
 
 // secretHeader reports whether all values of a header are secrets.
 func (r *Redactor) secretHeader(name string) bool {
-	return r.headers[strings.ToLower(name)] || r.names.isSecret(name)
+	return r.headers[strings.ToLower(name)] || r.names.isSecret(name) // Authorization, too
 }

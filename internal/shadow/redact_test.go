@@ -33,7 +33,8 @@ func TestNoLeak(t *testing.T) {
 		planted = append(planted, s)
 		return s
 	}
-	basic := base64.StdEncoding.EncodeToString([]byte("anna:" + secret("basic")))
+	password := secret("basic")
+	basic := base64.StdEncoding.EncodeToString([]byte("anna:" + password))
 	planted = append(planted, basic)
 	inJSON := func(s string) string {
 		text, _ := json.Marshal(s)
@@ -42,6 +43,7 @@ func TestNoLeak(t *testing.T) {
 	echoed := secret("echoed")
 	exchanges := []Exchange{
 		{
+			Route: "POST /login;sid=" + echoed, Tenant: "acme",
 			Request: Request{
 				Method: "POST", Host: secret("hostuser") + "@shop.example",
 				Target: "https://anna:" + secret("userinfo") + "@shop.example/login;jsessionid=" + url.QueryEscape(secret("matrix")) + "?api_key=" + url.QueryEscape(secret("query")) +
@@ -61,7 +63,7 @@ func TestNoLeak(t *testing.T) {
 					"X-Debug":      {"you sent " + echoed},
 					"Content-Type": {"text/html"},
 				},
-				Body: Body{Data: []byte("<p>you sent Bearer " + echoed + " and " + basic + "</p>")},
+				Body: Body{Data: []byte("<p>you sent Bearer " + echoed + " and " + basic + ", that is " + password + ", or \"" + strings.ReplaceAll(echoed, "/", `\/`) + "\"</p>")},
 			},
 		},
 		{
@@ -161,7 +163,24 @@ func TestSessions(t *testing.T) {
 		r := redactor(t, RedactionRules{Session: c.rule, Tenant: "header:X-Tenant"})
 		got := r.Redact(Exchange{Session: c.raw, Tenant: "source's", Request: Request{Header: c.header}})
 		require.Equal(t, r.Pseudonym(c.want), got.Session, name)
-		require.Empty(t, got.Tenant, name)
+		require.Equal(t, "source's", got.Tenant, name)
+	}
+}
+
+func TestTenants(t *testing.T) {
+	x := Exchange{Tenant: "source's", Request: Request{Header: http.Header{"X-Org": {"acme"}, "X-Api-Key": {"k"}, "Cookie": {"org=beta"}}}}
+	pn := redactor(t, RedactionRules{}).Pseudonym
+	for rule, want := range map[string]string{"": "source's", "header:x-org": "acme", "header:X-Absent": "source's", "header:X-Api-Key": pn("k"), "cookie:org": pn("beta")} {
+		require.Equal(t, want, redactor(t, RedactionRules{Tenant: rule}).Redact(x).Tenant, rule)
+	}
+}
+
+func TestLooksJSON(t *testing.T) {
+	for _, text := range []string{`{"a`, ` [ {`, `[1`, `[]`, `{}`, `["`, "\n{\n\"a\":1}"} {
+		require.True(t, looksJSON([]byte(text)), text)
+	}
+	for _, text := range []string{"", "{", "{ color: red }", "[INFO] started", "<p>", "a=b", "1", `"a"`} {
+		require.False(t, looksJSON([]byte(text)), text)
 	}
 }
 

@@ -80,7 +80,8 @@ func (t routeTemplate) fits(method string, segments []string) bool {
 // RouteOf gives the route of a request: its method, and its path as the first
 // template that fits has it, or else with {id} in place of every part that looks
 // like the name of one thing: a number, a UUID, hexadecimal, a date, a long mixture
-// of letters and digits. The query is no part of it.
+// of letters and digits. The query is no part of it, nor are parameters within the
+// path (";jsessionid=...").
 func (r *Routes) RouteOf(method, target string) string {
 	path := pathOf(target)
 	if method == "" {
@@ -90,6 +91,9 @@ func (r *Routes) RouteOf(method, target string) string {
 		return shortened(method+" "+path, maxRoute)
 	}
 	segments := strings.Split(path[1:], "/")
+	for i, s := range segments {
+		segments[i] = s[:before(s, ";")]
+	}
 	for _, t := range r.templates {
 		if t.fits(method, segments) {
 			return shortened(method+" "+t.path, maxRoute)

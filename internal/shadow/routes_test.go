@@ -33,6 +33,7 @@ func TestRouteOf(t *testing.T) {
 		"/o/%31%32":                               "GET /o/{id}",
 		"/o/" + pseudonymMark + "abc":             "GET /o/{id}",
 		"/app.3f2a9c1e.js":                        "GET /app.3f2a9c1e.js",
+		"/a/b;jsessionid=x/c;v":                   "GET /a/b/c",
 		"*":                                       "GET *",
 		"":                                        "GET ",
 		strings.Repeat("/a", 20):                  "GET " + strings.Repeat("/a", 16) + "/...",
