@@ -275,10 +275,10 @@ func (q *Request) setURL(text string) (reason string) {
 	return ""
 }
 
-// isMethod reports whether a word may be the method of a request.
+// isMethod reports whether a word may be the method of a request: a token of RFC 9110.
 func isMethod(s string) bool {
 	for _, c := range []byte(s) {
-		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '_' {
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
 			return false
 		}
 	}

@@ -142,7 +142,7 @@ func (g *goReplay) skip(reason, place string) {
 
 func (g *goReplay) request(line goReplayLine, raw []byte, tooLong bool, place string) error {
 	q, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
-	if err != nil {
+	if err != nil || !isMethod(q.Method) {
 		g.skip("its request can not be read", place)
 		return nil
 	}

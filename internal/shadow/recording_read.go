@@ -22,6 +22,7 @@ type Reader struct {
 	chosen   Selection
 	index    []indexEntry // nil where there is none
 	entry    int          // the next of the index
+	ordered  *ordered     // nil where blocks follow each other in time
 	ended    bool         // the recording has its end
 	at       int64        // where the next block is
 	in       []byte       // a block as it is in the file
@@ -76,6 +77,7 @@ func newReader(path string, file io.ReaderAt, size int64) (*Reader, error) {
 	}
 	r.unpacker = unpacker
 	r.findEnd()
+	r.Select(Selection{})
 	return r, nil
 }
 
@@ -92,6 +94,9 @@ func (r *Reader) Close() error {
 // hold any of it are not unpacked.
 func (r *Reader) Select(s Selection) {
 	r.chosen, r.at, r.entry, r.left = s, int64(headerSize), 0, 0
+	if overlap(r.index) {
+		r.ordered = newOrdered(r.index)
+	}
 }
 
 // Complete reports whether the recording was closed by its writer.
@@ -118,10 +123,20 @@ func (r *Reader) findEnd() {
 	}
 }
 
-// Next gives the next exchange that is chosen. Its error is [io.EOF] at the end,
+// Next gives the next exchange that is chosen, in order of time: of a complete
+// recording, whatever order it was written in, unless more than 64 blocks overlap;
+// of one that has no end, in the order of its blocks. Its error is [io.EOF] at the end,
 // and a [DamageError] when a part of the file can not be read; the call after that
 // one gives what follows it.
 func (r *Reader) Next() (Exchange, error) {
+	if r.ordered != nil {
+		return r.nextInOrder()
+	}
+	return r.nextInFile()
+}
+
+// nextInFile is Next in the order of the file.
+func (r *Reader) nextInFile() (Exchange, error) {
 	for {
 		for r.left > 0 {
 			r.left--
@@ -147,6 +162,7 @@ func (r *Reader) damagedBlock(why string) error {
 // nextBlock unpacks the next block that may hold what is chosen.
 func (r *Reader) nextBlock() error {
 	for {
+		r.passOver()
 		h, f, err := r.nextHead()
 		switch {
 		case err != nil:
@@ -165,7 +181,6 @@ func (r *Reader) nextBlock() error {
 
 // nextHead goes to the next block and reads its head.
 func (r *Reader) nextHead() (head, frame, error) {
-	r.passOver()
 	f, why := r.frameAt(r.at)
 	if why != "" {
 		return head{}, f, r.resume(why)

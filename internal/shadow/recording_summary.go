@@ -45,9 +45,10 @@ type counting struct {
 	block   int64 // the last one that was counted
 }
 
-// Summarize counts what is selected. Without a selection the heads of the blocks
+// Summarize counts all that is selected, from the beginning to the end. Without a selection the heads of the blocks
 // are enough, and nothing is unpacked.
 func (r *Reader) Summarize() (Summary, error) {
+	r.Select(r.chosen)
 	c := &counting{Summary: Summary{Size: r.size, Complete: r.ended}, tenants: map[string]bool{}, routes: map[string]*RouteSummary{}}
 	for {
 		h, err := r.nextCount()
@@ -73,7 +74,7 @@ func (r *Reader) nextCount() (head, error) {
 		h, _, err := r.nextHead()
 		return h, err
 	}
-	x, err := r.Next()
+	x, err := r.nextInFile()
 	if err != nil {
 		return head{}, err
 	}

@@ -244,6 +244,50 @@ func TestSelectionReadsLittle(t *testing.T) {
 	}
 }
 
+// TestRecordingOfSeveralSources: logs of several servers, one after the other, are
+// read as if they had been one.
+func TestRecordingOfSeveralSources(t *testing.T) {
+	const servers, each = 5, 12_000
+	var all []Exchange
+	for server := range servers {
+		for n := range each {
+			x := sampleExchange(n*servers + server)
+			all = append(all, x)
+		}
+	}
+	path := record(t, all...)
+	r := openRecording(t, path)
+	require.True(t, overlap(r.index))
+	for range 2 {
+		r.Select(Selection{})
+		got, damaged := readAll(t, r)
+		require.Empty(t, damaged)
+		require.Len(t, got, len(all))
+		for n, x := range got {
+			if !x.At.Equal(sampleExchange(n).At) {
+				require.Equal(t, sampleExchange(n).At, x.At, "%d", n)
+			}
+		}
+	}
+	r.Select(Selection{From: sampleExchange(20_000).At, To: sampleExchange(20_100).At, Routes: []string{"GET /orders/b/{id}"}})
+	got, _ := readAll(t, r)
+	require.Len(t, got, 33)
+	sum, err := r.Summarize()
+	require.NoError(t, err)
+	require.EqualValues(t, 33, sum.Exchanges)
+
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	data[r.index[3].offset-5] ^= 1
+	bad, err := newReader("bad", bytes.NewReader(data), int64(len(data)))
+	require.NoError(t, err)
+	got, damaged := readAll(t, bad)
+	require.Len(t, damaged, 1)
+	require.Equal(t, r.index[2].offset, damaged[0].Offset)
+	require.Len(t, got, len(all)-int(r.index[2].count))
+	require.True(t, slices.IsSortedFunc(got, func(a, b Exchange) int { return a.At.Compare(b.At) }))
+}
+
 func TestUnfinishedRecording(t *testing.T) {
 	path := record(t, samples(20_000)...)
 	data, err := os.ReadFile(path)

@@ -17,8 +17,9 @@ import (
 //
 // Exchanges may come out of order: two blocks wait in memory, and the earlier
 // one is written when they are full. So what comes up to a block late (1 MiB or
-// 4,096 exchanges) is in order of time in the whole file, and what comes later than
-// that is in order within its block. What Flush writes waits no longer.
+// 4,096 exchanges) is in order of time in the whole file. What comes later than that
+// is in order within its block, and readers have to put blocks together that
+// overlap. What Flush writes waits no longer.
 type Writer struct {
 	mutex   sync.Mutex
 	file    *os.File
