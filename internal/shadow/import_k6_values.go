@@ -166,6 +166,9 @@ func (k *k6Script) list(a *ast.ArrayLiteral, within int) (any, bool) {
 func (k *k6Script) object(o *ast.ObjectLiteral, within int) (any, bool) {
 	all := make(k6Object, 0, len(o.Value))
 	for _, p := range o.Value {
+		if short, is := p.(*ast.PropertyShort); is && short.Initializer == nil { // { headers }
+			p = &ast.PropertyKeyed{Key: &ast.StringLiteral{Value: short.Name.Name}, Kind: ast.PropertyKindValue, Value: &short.Name}
+		}
 		member, is := p.(*ast.PropertyKeyed)
 		if !is || member.Computed || member.Kind != ast.PropertyKindValue {
 			return nil, false

@@ -416,24 +416,25 @@ export default function () {
 
 func TestImportK6(t *testing.T) {
 	got, counts, err := importText(t, k6Script1, ImportOptions{})
-	require.NoError(t, err, "headers in short form are computed")
+	require.NoError(t, err)
 	require.Equal(t, "k6", counts.Format)
-	require.Equal(t, map[string]uint64{computedReason: 7}, skips(counts))
-	require.Equal(t, []string{"line 12", "line 20", "line 21"}, counts.Skipped[0].Places)
+	require.Equal(t, map[string]uint64{computedReason: 6}, skips(counts))
+	require.Equal(t, []string{"line 20", "line 21", "line 22"}, counts.Skipped[0].Places)
 	var all []string
 	for _, x := range got {
 		all = append(all, x.Request.Method+" "+x.Request.Host+x.Request.Target+" "+string(x.Request.Body.Data))
 	}
 	require.Equal(t, []string{
-		"GET shop.example/b ", `POST shop.example/orders {"z":[1,2.5,true,null],"a":"<ä>","o":{}}`, "DELETE shop.example/orders/1 ", "GET other.example/ ",
+		"GET shop.example/a?n=1 ", "GET shop.example/b ", `POST shop.example/orders {"z":[1,2.5,true,null],"a":"<ä>","o":{}}`, "DELETE shop.example/orders/1 ", "GET other.example/ ",
 		"PATCH shop.example/orders a=1&b+c=d", "PUT shop.example/orders \x00\x01\x02",
 		"GET shop.example/1 ", "GET a/2 ", "POST shop.example/3 x", "GET shop.example/4 ", "HEAD shop.example/h ",
 	}, all)
-	require.EqualValues(t, len(all)+7, counts.Read)
+	require.EqualValues(t, len(all)+6, counts.Read)
 	pseudonym := redactor(t, RedactionRules{}).Pseudonym
-	require.Equal(t, http.Header{"Content-Type": {"application/json"}, "Cookie": {"sid=" + pseudonym("x") + "; t=" + pseudonym("y")}}, got[1].Request.Header)
-	require.Equal(t, http.Header{"A": {"b"}}, got[9].Request.Header)
-	require.Equal(t, time.Unix(1, int64(502*time.Millisecond)+int64(time.Millisecond)).UTC(), got[2].At, "sleep() is time")
+	require.Equal(t, http.Header{"Content-Type": {"application/json"}, "Cookie": {"sid=" + pseudonym("x") + "; t=" + pseudonym("y")}}, got[2].Request.Header)
+	require.Equal(t, http.Header{"Accept": {"application/json"}, "X-N": {"5"}}, got[0].Request.Header)
+	require.Equal(t, http.Header{"A": {"b"}}, got[10].Request.Header)
+	require.Equal(t, time.Unix(1, int64(503*time.Millisecond)).UTC(), got[3].At, "sleep() is time")
 }
 
 // TestWildScripts: what would use up the stack of a parser is refused.

@@ -220,17 +220,17 @@ func (c *countedFile) ReadAt(p []byte, at int64) (int, error) {
 // TestSelectionReadsLittle: blocks that hold nothing of what is chosen stay packed,
 // and with times alone even unread.
 func TestSelectionReadsLittle(t *testing.T) {
-	all := samples(60_000)
+	all := samples(30_000)
 	for i := range all {
 		all[i].Route = "GET /early"
-		if i > 50_000 {
+		if i > 25_000 {
 			all[i].Route = "GET /late"
 		}
 	}
 	data, err := os.ReadFile(record(t, all...))
 	require.NoError(t, err)
 	for name, chosen := range map[string]Selection{
-		"times":  {From: all[59_990].At},
+		"times":  {From: all[29_990].At},
 		"routes": {Routes: []string{"GET /late"}},
 	} {
 		file := &countedFile{ReaderAt: bytes.NewReader(data)}
@@ -247,7 +247,7 @@ func TestSelectionReadsLittle(t *testing.T) {
 // TestRecordingOfSeveralSources: logs of several servers, one after the other, are
 // read as if they had been one.
 func TestRecordingOfSeveralSources(t *testing.T) {
-	const servers, each = 5, 12_000
+	const servers, each = 5, 5_000
 	var all []Exchange
 	for server := range servers {
 		for n := range each {
