@@ -102,7 +102,7 @@ func isForm(media string, data []byte) bool {
 		return strings.HasSuffix(media, "/x-www-form-urlencoded")
 	}
 	pair, _, _ := bytes.Cut(data, []byte("&"))
-	return bytes.IndexByte(pair, '=') > 0 && bytes.IndexAny(data, " \t\r\n<>") < 0
+	return bytes.IndexByte(pair, '=') > 0 && !bytes.ContainsAny(data, " \t\r\n<>")
 }
 
 func (w *redaction) form(data []byte) []byte {

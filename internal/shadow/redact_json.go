@@ -112,14 +112,13 @@ func (j *jsonRedaction) value(nodes []*pathNode, hidden bool, depth int) error {
 	for _, n := range nodes {
 		hidden = hidden || n.end
 	}
-	start := j.at
 	switch c := j.next(); {
 	case c == '{':
 		return j.object(nodes, hidden, depth)
 	case c == '[':
 		return j.array(nodes, hidden, depth)
 	case c == '"':
-		start = j.at
+		start := j.at
 		text, err := j.text()
 		if err == nil && hidden && text != "" {
 			j.replace(start, text)
@@ -128,7 +127,7 @@ func (j *jsonRedaction) value(nodes []*pathNode, hidden bool, depth int) error {
 	case c == 0:
 		return errJSON
 	}
-	start = j.at
+	start := j.at
 	for j.at < len(j.in) && strings.IndexByte(",]} \t\r\n", j.in[j.at]) < 0 {
 		j.at++
 	}
