@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -77,50 +78,98 @@ type pendingRequest struct {
 
 func readGoReplay(i *importing, r *bufio.Reader) error {
 	g := &goReplay{i: i, pending: map[string]*list.Element{}, order: list.New()}
-	most := int(i.most)*2 + lineRoom // a body may be packed badly
-	var at int64
-	var buffer []byte
+	m := &goReplayMessage{r: r}
 	for {
+		at := m.at
 		place := fmt.Sprint("byte ", at)
-		message, read, tooLong, err := readGoReplayMessage(r, buffer[:0], most)
-		at += read
-		if err != nil && !errors.Is(err, io.EOF) {
+		if err := g.message(m, place); err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, m); err != nil {
 			return errors.Join(g.rest(), i.failed(place, err))
 		}
-		if len(bytes.TrimSpace(message)) > 0 {
-			if err := g.message(message, tooLong, place); err != nil {
-				return err
-			}
-		}
-		if err != nil {
+		if m.last {
 			return g.rest()
 		}
-		buffer = message
+		m.next()
 	}
 }
 
-// readGoReplayMessage reads up to the line that ends a message, or to the end of
+// goReplayMessage reads one message, up to the line that ends it, or to the end of
 // the file.
-func readGoReplayMessage(r *bufio.Reader, buffer []byte, most int) (message []byte, read int64, tooLong bool, err error) {
-	for lineStart := true; ; {
-		piece, err := r.ReadSlice('\n')
-		read += int64(len(piece))
-		if lineStart && string(bytes.TrimRight(piece, "\r\n")) == goReplayEnd {
-			return bytes.TrimSuffix(buffer, []byte("\n")), read, tooLong, nil
-		}
-		if room := most - len(buffer); len(piece) > room {
-			piece, tooLong = piece[:max(room, 0)], true
-		}
-		buffer = append(buffer, piece...)
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return buffer, read, tooLong, err
-		}
-		lineStart = err == nil
-	}
+type goReplayMessage struct {
+	r       *bufio.Reader
+	at      int64  // bytes read of the file
+	piece   []byte // read and not given yet
+	within  bool   // a line goes on
+	newline bool   // one was read, which belongs to the message unless it ends here
+	ended   bool
+	last    bool // of the file
 }
 
-func (g *goReplay) message(message []byte, tooLong bool, place string) error {
-	first, raw, _ := bytes.Cut(message, []byte("\n"))
+func (m *goReplayMessage) next() { m.ended, m.newline, m.within = false, false, false }
+
+func (m *goReplayMessage) Read(p []byte) (int, error) {
+	for len(m.piece) == 0 {
+		if m.ended {
+			return 0, io.EOF
+		}
+		if err := m.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, m.piece)
+	m.piece = m.piece[n:]
+	return n, nil
+}
+
+// oneNewline is given before what follows a newline.
+var oneNewline = []byte("\n")
+
+func (m *goReplayMessage) fill() error {
+	if !m.within {
+		if start, _ := m.r.Peek(len(goReplayEnd) + 2); isGoReplayEnd(start) {
+			line, err := m.r.ReadSlice('\n')
+			m.at, m.ended = m.at+int64(len(line)), true
+			m.last = errors.Is(err, io.EOF)
+			return nil
+		}
+	}
+	if m.newline {
+		m.newline, m.within, m.piece = false, true, oneNewline
+		return nil
+	}
+	piece, err := m.r.ReadSlice('\n')
+	m.at += int64(len(piece))
+	m.newline = bytes.HasSuffix(piece, oneNewline)
+	m.within = !m.newline
+	m.piece = bytes.TrimSuffix(piece, oneNewline)
+	switch {
+	case errors.Is(err, io.EOF):
+		m.ended, m.last = true, true
+	case err != nil && !errors.Is(err, bufio.ErrBufferFull):
+		return err
+	}
+	return nil
+}
+
+// isGoReplayEnd reports whether a line is the one that ends a message.
+func isGoReplayEnd(start []byte) bool {
+	after, is := bytes.CutPrefix(start, []byte(goReplayEnd))
+	return is && (len(after) == 0 || after[0] == '\n' || len(after) > 1 && after[0] == '\r' && after[1] == '\n')
+}
+
+// mostHead is what stands before a body at most, in bytes: net/http would read any
+// length.
+const mostHead = maxHeaders + maxTarget
+
+func (g *goReplay) message(m *goReplayMessage, place string) error {
+	limited := &io.LimitedReader{R: m, N: mostHead}
+	r := bufio.NewReader(limited)
+	first, err := r.ReadSlice('\n')
+	if errors.Is(err, io.EOF) && len(bytes.TrimSpace(first)) == 0 {
+		return nil // after the last message
+	}
 	line, ok := readGoReplayLine(string(first))
 	switch {
 	case !ok:
@@ -130,9 +179,9 @@ func (g *goReplay) message(message []byte, tooLong bool, place string) error {
 		g.skip("it is the answer to a replay", place)
 		return nil
 	case line.kind == goReplayAnswer:
-		return g.answer(line, raw, tooLong, place)
+		return g.answer(line, r, limited, place)
 	}
-	return g.request(line, raw, tooLong, place)
+	return g.request(line, r, limited, place)
 }
 
 func (g *goReplay) skip(reason, place string) {
@@ -140,8 +189,9 @@ func (g *goReplay) skip(reason, place string) {
 	g.i.skip(reason, place)
 }
 
-func (g *goReplay) request(line goReplayLine, raw []byte, tooLong bool, place string) error {
-	q, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
+func (g *goReplay) request(line goReplayLine, r *bufio.Reader, limited *io.LimitedReader, place string) error {
+	q, err := http.ReadRequest(r)
+	limited.N = math.MaxInt64
 	if err != nil || !isMethod(q.Method) {
 		g.skip("its request can not be read", place)
 		return nil
@@ -154,7 +204,6 @@ func (g *goReplay) request(line goReplayLine, raw []byte, tooLong bool, place st
 	p := &pendingRequest{id: line.id, place: place, Exchange: Exchange{At: line.at, Request: Request{
 		Method: q.Method, Host: q.Host, Target: q.RequestURI, Header: q.Header, Body: ReadBody(q.Body, q.Header, g.i.most),
 	}}}
-	p.Request.Body.damagedIf(tooLong)
 	p.Response.Failure, p.Response.Body.Size = "its answer is not in the file", -1
 	g.pending[line.id] = g.order.PushBack(p)
 	g.bytes += weight(&p.Exchange)
@@ -164,12 +213,6 @@ func (g *goReplay) request(line goReplayLine, raw []byte, tooLong bool, place st
 		}
 	}
 	return nil
-}
-
-func (b *Body) damagedIf(tooLong bool) {
-	if tooLong && b.Damage != "" {
-		b.Damage = "the message is longer than can be read"
-	}
 }
 
 // give hands on a request that waits.
@@ -190,14 +233,15 @@ func (g *goReplay) rest() error {
 	return nil
 }
 
-func (g *goReplay) answer(line goReplayLine, raw []byte, tooLong bool, place string) error {
+func (g *goReplay) answer(line goReplayLine, r *bufio.Reader, limited *io.LimitedReader, place string) error {
 	e := g.pending[line.id]
 	if e == nil {
 		g.skip("it is an answer without its request", place)
 		return nil
 	}
 	p := e.Value.(*pendingRequest)
-	a, err := readAnswer(raw, p.Request.Method)
+	a, err := readAnswer(r, p.Request.Method)
+	limited.N = math.MaxInt64
 	if err != nil {
 		g.skip("its answer can not be read", place)
 		return nil
@@ -208,13 +252,11 @@ func (g *goReplay) answer(line goReplayLine, raw []byte, tooLong bool, place str
 		p.Took = max(line.at.Sub(p.At), 0)
 	}
 	p.Response = Response{Status: a.StatusCode, Header: a.Header, Body: ReadBody(a.Body, a.Header, g.i.most)}
-	p.Response.Body.damagedIf(tooLong)
 	return g.give(e)
 }
 
 // readAnswer reads an answer, and goes over those that only say that one will come.
-func readAnswer(raw []byte, method string) (*http.Response, error) {
-	r := bufio.NewReader(bytes.NewReader(raw))
+func readAnswer(r *bufio.Reader, method string) (*http.Response, error) {
 	for try := 0; ; try++ {
 		a, err := http.ReadResponse(r, &http.Request{Method: method})
 		if err != nil || a.StatusCode >= 200 || a.StatusCode == http.StatusSwitchingProtocols || try == 5 {

@@ -369,6 +369,26 @@ func TestImportGoReplay(t *testing.T) {
 	require.Equal(t, "its answer is not in the file", byTarget["/unanswered"].Response.Failure)
 }
 
+// TestGoReplayStreams: long messages need no memory, whether they end or not.
+func TestGoReplayStreams(t *testing.T) {
+	const long = 32 << 20
+	text := io.MultiReader(
+		strings.NewReader(gor(1, "a", 1, 0, "GET /long HTTP/1.1\nHost: a\n\n")), strings.NewReader("2 a 2 1\nHTTP/1.1 200 OK\r\nContent-Length: 33554432\r\n\r\n"), io.LimitReader(repeated("a\nb\n"), long),
+		strings.NewReader("\n"+goReplayEnd+"\n1 b 3\nGET /header HTTP/1.1\r\nX: "), io.LimitReader(repeated("x"), long), strings.NewReader("\r\n\r\n\n"+goReplayEnd+"\n"),
+		strings.NewReader(gor(1, "c", 4, 0, "GET /short HTTP/1.1\nHost: a\n\n")), io.LimitReader(repeated("no message "), long),
+	)
+	before := heapNow()
+	got, counts, err := importFrom(t, text, ImportOptions{MaxBody: 1000})
+	require.NoError(t, err)
+	require.Less(t, heapNow()-before, int64(16<<20))
+	require.Equal(t, map[string]uint64{"its request can not be read": 1, "it is no message of GoReplay": 1}, skips(counts))
+	require.Len(t, got, 2)
+	b := got[0].Response.Body
+	require.Equal(t, Body{Data: b.Data, Size: long, Cut: true, Digest: digestOf(bytes.Repeat([]byte("a\nb\n"), long/4))}, b)
+	require.Len(t, b.Data, 1000)
+	require.Equal(t, "/short", got[1].Request.Target)
+}
+
 // TestGoReplayWaitsForFew: requests whose answers never come do not pile up.
 func TestGoReplayWaitsForFew(t *testing.T) {
 	var text strings.Builder
