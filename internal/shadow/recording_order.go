@@ -3,6 +3,7 @@ package shadow
 import (
 	"cmp"
 	"container/heap"
+	"errors"
 	"io"
 	"slices"
 	"time"
@@ -99,6 +100,9 @@ func (r *Reader) openMore() error {
 func (r *Reader) openBlock(e indexEntry) (*openBlock, error) {
 	r.at = e.offset
 	h, f, err := r.nextHead()
+	if errors.Is(err, io.EOF) {
+		err = &DamageError{Path: r.path, Offset: e.offset, Why: "the index says that a block is here"}
+	}
 	if err != nil || !r.chosen.mayHold(h) || h.count == 0 {
 		return nil, err
 	}
