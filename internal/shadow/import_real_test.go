@@ -3,6 +3,8 @@ package shadow
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
 const traffic = "../../fixtures/traffic/"
@@ -140,5 +143,28 @@ func TestScriptSaysTheSameAsItsHAR(t *testing.T) {
 		require.Equal(t, har[i].Request.Target, script[i].Request.Target)
 		require.Equal(t, har[i].Request.Host, script[i].Request.Host)
 		require.Equal(t, string(har[i].Request.Body.Data), string(script[i].Request.Body.Data))
+	}
+}
+
+// TestTargetsOfVegeta: what vegeta itself writes is read as it was.
+func TestTargetsOfVegeta(t *testing.T) {
+	var file bytes.Buffer
+	targets := vegeta.NewJSONTargetEncoder(&file)
+	const many = 500
+	for n := range many {
+		require.NoError(t, targets.Encode(&vegeta.Target{
+			Method: []string{"GET", "POST", "DELETE"}[n%3], URL: fmt.Sprintf("https://shop.example:8443/orders/%d?q=%%C3%%A4&n=a+b", n),
+			Header: http.Header{"Accept": {"a/b", "c/d"}, "X-Name": {"\u00fc \"quoted\""}}, Body: bytes.Repeat([]byte{0, 0xff, '{'}, n),
+		}))
+	}
+	got, counts, err := importFrom(t, &file, ImportOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "vegeta", counts.Format)
+	require.Len(t, got, many)
+	for n, x := range got {
+		require.Equal(t, []string{"GET", "POST", "DELETE"}[n%3], x.Request.Method)
+		require.Equal(t, fmt.Sprintf("/orders/%d?q=%%C3%%A4&n=a+b", n), x.Request.Target)
+		require.Equal(t, http.Header{"Accept": {"a/b", "c/d"}, "X-Name": {"\u00fc \"quoted\""}}, x.Request.Header)
+		require.True(t, bytes.Equal(bytes.Repeat([]byte{0, 0xff, '{'}, n), x.Request.Body.Data))
 	}
 }

@@ -157,7 +157,7 @@ func heapInUse() int64 {
 	return int64(m.HeapInuse)
 }
 
-// BenchmarkImport imports an access log, to forgetful.
+// BenchmarkImport imports an access log, which nobody keeps.
 func BenchmarkImport(b *testing.B) {
 	line := `10.0.0.%d - - [10/Oct/2000:13:%02d:36 -0700] "GET /orders/%d?page=2 HTTP/1.1" 200 2326 "https://shop.example/" "Mozilla/5.0 (X11; Linux x86_64)"` + "\n"
 	lines := &lineSource{line: func(n int) string { return fmt.Sprintf(line, n%250, n%60, n) }, left: b.N}
