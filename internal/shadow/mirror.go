@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -67,6 +68,7 @@ type Mirror struct {
 	sink    *mirrorSink // nil for a proxy
 	options MirrorOptions
 	askers  mirrorAskers
+	breaker mirrorBreaker
 	queue   chan *capture
 	done    sync.WaitGroup
 	copying context.Context // ends when the candidate is not waited for any more
@@ -174,6 +176,10 @@ func (m *Mirror) enqueue(c *capture) {
 		m.drop(c, &m.tooLarge)
 		return
 	}
+	if !m.breaker.lets(c.at.Add(c.took)) {
+		m.drop(c, &m.shed)
+		return
+	}
 	select {
 	case m.queue <- c:
 	default:
@@ -221,6 +227,7 @@ func (m *Mirror) mirror(c *capture) (fate *atomic.Uint64) {
 	defer cancel()
 	asked := m.askers.ask(ctx, c, m.proxy.budget, m.proxy.maxBody)
 	defer asked.release()
+	m.breaker.saw(asked.candidate.err != nil)
 	if m.copying.Err() != nil {
 		return &m.shed
 	}
@@ -258,18 +265,34 @@ func (m *Mirror) redacted(a Answers) Answers {
 	if m.options.Redact == nil {
 		return a
 	}
+	hidden := m.options.Redact(a.Exchange)
 	of := func(r Response) Response { // with the request, whose secrets an answer may repeat
 		x := a.Exchange
 		x.Response = r
-		return m.options.Redact(x).Response
+		same := sameContents(r, a.Response)
+		if same { // most are, and need not be redacted again
+			x.Response.Body = Body{}
+		}
+		out := m.options.Redact(x).Response
+		if same {
+			out.Body = hidden.Response.Body
+		}
+		return out
 	}
 	a.Candidate = of(a.Candidate)
 	if a.Noise != nil {
-		noise := of(*a.Noise)
-		a.Noise = &noise
+		a.Noise = new(of(*a.Noise))
 	}
-	a.Exchange = m.options.Redact(a.Exchange)
+	a.Exchange = hidden
 	return a
+}
+
+// sameContents tells whether two bodies are the same to the byte, and hold the same
+// secrets.
+func sameContents(a, b Response) bool {
+	return a.Body.Size == b.Body.Size && !a.Body.Cut && !b.Body.Cut && a.Body.Damage == b.Body.Damage && a.Body.Encoding == b.Body.Encoding &&
+		bytes.Equal(a.Body.Data, b.Body.Data) && slices.Equal(a.Header["Content-Type"], b.Header["Content-Type"]) &&
+		slices.Equal(a.Header["Set-Cookie"], b.Header["Set-Cookie"])
 }
 
 // mirroredHost is the host that a user asked for: Envoy, and so Istio, adds -shadow to

@@ -20,8 +20,8 @@ import (
 
 // BenchmarkMirror compares ways to the same server, in turns, so that all see the
 // same machine: through a plain httputil.ReverseProxy, and through mirrors whose
-// candidate is absent (nothing is copied), the server itself (all is copied and
-// compared), dead, or never answers. It reports what they add at the median to an
+// candidate is absent (nothing is copied), the server itself (all is copied, redacted
+// and compared), dead, or never answers. It reports what they add at the median to an
 // answer of 1 kB over one connection, in microseconds; the target is 100.
 func BenchmarkMirror(b *testing.B) {
 	text := `{"items": [` + strings.Repeat(`{"id": 12345, "price": 12.50},`, 32) + `{}]}`
@@ -71,7 +71,14 @@ func plainProxy(b *testing.B, upstream string) string {
 }
 
 func benchMirror(b *testing.B, primary, candidate string, withhold bool) string {
-	o := MirrorOptions{Primary: primary, Candidate: candidate, Timeout: time.Second}
+	redactor, err := NewRedactor(RedactionRules{})
+	require.NoError(b, err)
+	judge, err := NewMirrorJudge(Rules{}, CompareOptions{}, FindingOptions{}, nil)
+	require.NoError(b, err)
+	o := MirrorOptions{
+		Primary: primary, Candidate: candidate, Timeout: time.Second,
+		Redact: redactor.Redact, Route: new(Routes).RouteOf, Compare: judge.Compare,
+	}
 	if withhold {
 		o.Sample = SessionSample{Share: 1e-9}
 	}

@@ -97,12 +97,12 @@ func waitForEnd(c net.Conn) {
 	}
 }
 
-// bomb is 100 MB of nothing, packed some times over.
+// bomb is 40 MiB of nothing, packed some times over.
 func bomb(times int) string {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	zeros := make([]byte, 1<<20)
-	for range 100 {
+	for range 40 {
 		_, _ = z.Write(zeros)
 	}
 	_ = z.Close()

@@ -29,6 +29,7 @@ type passage struct {
 type upload struct {
 	from   io.ReadCloser
 	tee    *captureTee
+	begun  atomic.Bool // reading has
 	closed atomic.Bool
 	done   atomic.Bool // read to its end
 	lost   atomic.Bool // the client broke it off
@@ -39,6 +40,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	if u.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
+	u.begun.Store(true)
 	n, err := u.from.Read(p)
 	u.tee.keep(p[:n])
 	switch err {
@@ -112,7 +114,9 @@ func (x *passage) begin() {
 // not send.
 func (x *passage) WriteHeader(status int) {
 	if status < 200 {
-		x.ResponseWriter.WriteHeader(status)
+		if status != http.StatusContinue || !x.upload.begun.Load() { // else the server has said it
+			x.ResponseWriter.WriteHeader(status)
+		}
 		return
 	}
 	h := x.Header()
