@@ -1,8 +1,6 @@
 package shadow
 
 import (
-	"context"
-	"crypto/tls"
 	"io"
 	"log"
 	"net"
@@ -13,11 +11,6 @@ import (
 )
 
 func nowhere() *log.Logger { return log.New(io.Discard, "", 0) }
-
-// dialPlain dials for HTTP/2 without TLS.
-func dialPlain(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
-	return new(net.Dialer).DialContext(ctx, network, address)
-}
 
 // deadAddress is one where nobody listens.
 func deadAddress(t testing.TB) string {

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/net/http2"
 )
 
 // primaryPaths are ways in which servers answer.
@@ -312,7 +311,8 @@ func TestRecorderCountsWhatItCanNotKeep(t *testing.T) {
 func TestRecorderSpeaksHTTP2(t *testing.T) {
 	web, sink := primary(t), &kept{}
 	r := startRecorder(t, sink, RecorderOptions{Upstream: strings.Replace(web.URL, "http:", "h2c:", 1)})
-	client := &http2.Transport{AllowHTTP: true, DialTLSContext: dialPlain}
+	client := &http.Transport{Protocols: new(http.Protocols)}
+	client.Protocols.SetUnencryptedHTTP2(true)
 	defer client.CloseIdleConnections()
 	q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL()+"/echo", strings.NewReader("hello"))
 	require.NoError(t, err)
@@ -322,6 +322,7 @@ func TestRecorderSpeaksHTTP2(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "hello", string(text))
 	require.NoError(t, res.Body.Close())
+	require.Equal(t, 2, res.ProtoMajor)
 	client.CloseIdleConnections()
 	require.NoError(t, r.Close(closing(t)))
 	require.Equal(t, Recorded{Seen: 1, Recorded: 1}, r.Counts())
