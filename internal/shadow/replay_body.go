@@ -14,12 +14,27 @@ const replayKept = 1 << 20
 // readReplayed reads the body of an answer, decoded. The error is one of the
 // connection; what is wrong with the body itself is its damage.
 func readReplayed(resp *http.Response) (Body, error) {
+	if n := resp.ContentLength; n >= 0 && n <= replayKept && resp.Header.Get("Content-Encoding") == "" {
+		return readPlain(resp.Body, n)
+	}
 	raw := &rawBody{r: resp.Body}
 	b := ReadBody(raw, resp.Header, replayKept)
 	if b.Damage != "" && raw.err == nil {
 		_, _ = io.CopyN(io.Discard, raw, replayKept) // so that the connection can be used again
 	}
 	return b, raw.err
+}
+
+// readPlain reads a body that is as long as it was said to be.
+func readPlain(r io.Reader, n int64) (b Body, err error) {
+	data := make([]byte, n)
+	got, err := io.ReadFull(r, data)
+	b = Body{Data: data[:got], Size: n}
+	if err != nil {
+		b.Cut, b.Size, b.Damage = true, -1, damageText(err)
+		return b, err
+	}
+	return b, nil
 }
 
 // rawBody remembers an error of the connection.
@@ -72,8 +87,11 @@ func replaySecret(name string) bool {
 	case "Authorization", "Proxy-Authorization", "Cookie":
 		return true
 	}
-	return isSecretName(name)
+	return replayNames.isSecret(name)
 }
+
+// replayNames remembers which headers hold secrets: names are few.
+var replayNames nameCache
 
 // hasPseudonym reports whether a value holds what stands in the place of a secret.
 func hasPseudonym(value string) bool {

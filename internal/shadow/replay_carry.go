@@ -28,39 +28,112 @@ const (
 	carryShort  = 6         // bytes of a value that is none of a field called id
 )
 
-// producedValue is a value of an answer at its place.
-type producedValue struct {
-	value string
-	scope string // for a bare number, what it is the id of
+// pairing pairs the names in a recorded answer with those at the same places of
+// another one. Only what differs is looked at closely: that is little.
+type pairing struct {
+	collection string // what the request was about
+	was, is    *jsonTree
+	found      map[string]string // by what the recorded one is remembered by; see carryKey
 }
 
-// producedBy finds the names in an answer, by their places.
-func producedBy(r Request, a Response) map[string]producedValue {
-	out := map[string]producedValue{}
-	for _, name := range []string{"Etag", "Location", "X-Request-Token", "X-Csrf-Token", "X-Auth-Token"} {
-		value := a.Header.Get(name)
+// carriedHeaders are headers of answers that name what was made.
+var carriedHeaders = []string{"Etag", "Location", "X-Csrf-Token", "X-Auth-Token"}
+
+// paired gives what stands in another answer for the names in a recorded one, which
+// was parsed into a tree, nil where it is no JSON.
+func paired(r Request, recorded, own Response, was *jsonTree) map[string]string {
+	p := &pairing{collection: collectionOf(r.Target), was: was, found: map[string]string{}}
+	for _, name := range carriedHeaders {
+		before, after := recorded.Header.Get(name), own.Header.Get(name)
 		if name == "Location" {
-			value = lastSegment(value)
+			before, after = lastSegment(before), lastSegment(after)
 		}
-		if value != "" {
-			out["header "+name] = producedValue{value: value, scope: scopeIfNumber(value, collectionOf(r.Target))}
+		if before != "" && after != "" && before != after {
+			p.found[carryKey(scopeIfNumber(before, p.collection), before)] = after
 		}
 	}
-	if value, ok := jsonOf(a.Body); ok {
-		walkProduced(value, "body", "", collectionOf(r.Target), out)
+	if was == nil || bytes.Equal(recorded.Body.Data, own.Body.Data) {
+		return p.found
 	}
-	return out
+	if p.is = treeOf(own.Body); p.is != nil {
+		defer p.is.release()
+		p.pair(0, 0, "")
+	}
+	return p.found
 }
 
-// replaced pairs the recorded values with those of another answer.
-func replaced(recorded, own map[string]producedValue) map[string]string {
-	out := map[string]string{}
-	for place, was := range recorded {
-		if is, ok := own[place]; ok && is.value != was.value {
-			out[carryKey(was.scope, was.value)] = is.value
+// treeOf parses a body, if it is JSON, whole and not too long; nil otherwise. It is
+// released by who has it.
+func treeOf(b Body) *jsonTree {
+	if b.Cut || len(b.Data) == 0 || len(b.Data) > carryBody || !startsJSON(b.Data) {
+		return nil
+	}
+	t := treePool.Get().(*jsonTree)
+	if t.parse(b.Data) != nil {
+		t.release()
+		return nil
+	}
+	return t
+}
+
+// startsJSON reports whether a text begins as an object or a list does.
+func startsJSON(data []byte) bool {
+	first := bytes.TrimLeft(data, " \t\r\n")
+	return len(first) > 0 && (first[0] == '{' || first[0] == '[')
+}
+
+// pair goes through two values at the same place, in a field of that name.
+func (p *pairing) pair(was, is int32, field string) {
+	a, b := &p.was.nodes[was], &p.is.nodes[is]
+	if len(p.found) >= carryValues || a.kind != b.kind {
+		return
+	}
+	switch a.kind {
+	case jsonObject:
+		p.members(was, is)
+	case jsonList:
+		x, y := was+1, is+1
+		for x < a.next && y < b.next {
+			p.pair(x, y, field)
+			x, y = p.was.nodes[x].next, p.is.nodes[y].next
+		}
+	case jsonString, jsonNumber:
+		if !bytes.Equal(p.was.raw(was), p.is.raw(is)) {
+			p.scalar(p.was.raw(was), p.is.raw(is), field)
 		}
 	}
-	return out
+}
+
+// members pairs the members of two objects by name. Mostly they come in the same
+// order.
+func (p *pairing) members(was, is int32) {
+	end, y := p.is.nodes[is].next, is+1
+	for x := was + 1; x < p.was.nodes[was].next; x = p.was.nodes[x].next {
+		name := p.was.name(x)
+		if y >= end || !bytes.Equal(p.is.name(y), name) {
+			for y = is + 1; y < end && !bytes.Equal(p.is.name(y), name); y = p.is.nodes[y].next { //nolint:revive // looks for it
+			}
+		}
+		if y < end {
+			p.pair(x, y, string(name))
+			y = p.is.nodes[y].next
+		}
+	}
+}
+
+// scalar notes what stands for a name.
+func (p *pairing) scalar(was, is []byte, field string) {
+	scope := scopeOfField(field, p.collection)
+	if was[0] != '"' {
+		if scope != "" && isBareNumber(string(was)) && isBareNumber(string(is)) {
+			p.found[carryKey(scope, string(was))] = string(is)
+		}
+		return
+	}
+	before, after := string(unescapedJSON(was)), string(unescapedJSON(is))
+	if namesSomething(field, before) && after != "" {
+		p.found[carryKey(scopeIfNumber(before, scope), before)] = after
+	}
 }
 
 // carryKey is what a recorded value is remembered by.
@@ -69,31 +142,6 @@ func carryKey(scope, value string) string {
 		return value
 	}
 	return scope + "/" + value
-}
-
-// walkProduced looks for names in a decoded body.
-func walkProduced(v any, place, field, collection string, out map[string]producedValue) {
-	if len(out) >= carryValues {
-		return
-	}
-	switch is := v.(type) {
-	case map[string]any:
-		for name, inside := range is {
-			walkProduced(inside, place+"."+name, name, collection, out)
-		}
-	case []any:
-		for i, inside := range is {
-			walkProduced(inside, place+"["+strconv.Itoa(i)+"]", field, collection, out)
-		}
-	case string:
-		if namesSomething(field, is) {
-			out[place] = producedValue{is, scopeIfNumber(is, scopeOfField(field, collection))}
-		}
-	case json.Number:
-		if scope := scopeOfField(field, collection); scope != "" && isBareNumber(is.String()) {
-			out[place] = producedValue{is.String(), scope}
-		}
-	}
 }
 
 var (
@@ -175,7 +223,7 @@ func jsonOf(b Body) (any, bool) {
 	if b.Cut || len(b.Data) == 0 || len(b.Data) > carryBody {
 		return nil, false
 	}
-	if first := bytes.TrimLeft(b.Data, " \t\r\n"); len(first) == 0 || first[0] != '{' && first[0] != '[' {
+	if !startsJSON(b.Data) {
 		return nil, false
 	}
 	d := json.NewDecoder(bytes.NewReader(b.Data))
@@ -185,11 +233,6 @@ func jsonOf(b Body) (any, bool) {
 		return nil, false
 	}
 	return v, true
-}
-
-// sameBody reports whether nothing in an answer can differ that is carried.
-func sameBody(a, b Response) bool {
-	return bytes.Equal(a.Body.Data, b.Body.Data) && a.Header.Get("Etag") == b.Header.Get("Etag") && a.Header.Get("Location") == b.Header.Get("Location")
 }
 
 // substitute puts a lane's values into a request.

@@ -168,9 +168,9 @@ func FuzzCarry(f *testing.F) {
 	f.Add(`{"id":"a1b2c3"}`, `[1`, "/%zz?&=&a", `"x`)
 	f.Fuzz(func(_ *testing.T, recorded, answered, target, body string) {
 		r := Request{Method: "POST", Target: target, Header: http.Header{}, Body: jsonBody(body)}
-		was := producedBy(r, Response{Status: 200, Body: jsonBody(recorded)})
 		c := carried{values: map[string]string{}}
-		for key, value := range replaced(was, producedBy(r, Response{Status: 200, Body: jsonBody(answered)})) {
+		was := Response{Status: 200, Body: jsonBody(recorded)}
+		for key, value := range paired(r, was, Response{Status: 200, Body: jsonBody(answered)}, treeOf(was.Body)) {
 			c.set(key, value)
 		}
 		c.substitute(&r, http.Header{"Cookie": {"x"}})

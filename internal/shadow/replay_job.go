@@ -1,6 +1,8 @@
 package shadow
 
 import (
+	"net/http"
+	"sync"
 	"time"
 
 	"resilience/internal/measure"
@@ -19,6 +21,10 @@ type job struct {
 	successors []*job
 	delayed    bool    // there was no worker for it
 	blamed     []*lane // that held the workers then
+
+	once    sync.Once
+	headers http.Header // that can be sent as they are
+	secrets http.Header // that can be sent with other values only
 
 	left    countdown
 	answers []answer // by lane
@@ -39,6 +45,13 @@ func newJob(p *replaying, e Exchange, rung rung, due time.Time) *job {
 		j.session = p.sessions.of(e.Session)
 	}
 	return j
+}
+
+// header gives the headers to send, which are the caller's, and those that hold
+// secrets, which are everybody's.
+func (j *job) header() (headers, secrets http.Header) {
+	j.once.Do(func() { j.headers, j.secrets = sendable(j.Request.Header, j.replaying.ladder.writes.Idempotency) })
+	return j.headers.Clone(), j.secrets
 }
 
 // recordedEnd is when the answer was known in the recording.

@@ -136,7 +136,7 @@ func replayCause(ctx context.Context, err error) error {
 
 // request makes the request of a job for this lane's target.
 func (l *lane) request(ctx context.Context, j *job) (*http.Request, error) {
-	r := l.sessions.put(j, l.number, l.ladder.writes.Idempotency)
+	r := l.sessions.put(j, l.number)
 	u, err := targetURL(l.base, r.Target)
 	if err != nil {
 		return nil, err

@@ -88,11 +88,14 @@ func (c *carried) set(key, value string) {
 // learn takes from the answers to a job what later requests of its session may
 // need.
 func (s *sessions) learn(j *job) {
-	var recorded map[string]producedValue
 	type found struct {
 		values  map[string]string
 		cookies []*http.Cookie
 		ruled   map[int]string
+	}
+	was := treeOf(j.Response.Body)
+	if was != nil {
+		defer was.release()
 	}
 	all := make([]found, len(j.answers))
 	for i := range j.answers {
@@ -100,14 +103,11 @@ func (s *sessions) learn(j *job) {
 		if a.err != "" {
 			continue
 		}
-		all[i].cookies = (&http.Response{Header: a.Header}).Cookies()
-		all[i].ruled = ruledBy(s.rules, j.Route, a.Response)
-		if !sameBody(j.Response, a.Response) {
-			if recorded == nil {
-				recorded = producedBy(j.Request, j.Response)
-			}
-			all[i].values = replaced(recorded, producedBy(j.Request, a.Response))
+		if len(a.Header["Set-Cookie"]) > 0 {
+			all[i].cookies = (&http.Response{Header: a.Header}).Cookies()
 		}
+		all[i].ruled = ruledBy(s.rules, j.Route, a.Response)
+		all[i].values = paired(j.Request, j.Response, a.Response, was)
 	}
 	j.session.mu.Lock()
 	defer j.session.mu.Unlock()
@@ -130,9 +130,9 @@ func (s *sessions) learn(j *job) {
 
 // put makes the request that a lane sends for a recorded one: with this lane's
 // values in place of the recorded ones. The result shares no header with it.
-func (s *sessions) put(j *job, lane int, key string) Request {
+func (s *sessions) put(j *job, lane int) Request {
 	r := j.Request
-	headers, secrets := sendable(j.Request.Header, key)
+	headers, secrets := j.header()
 	r.Header = headers
 	if j.session == nil {
 		return r
