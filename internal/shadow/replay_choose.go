@@ -2,61 +2,102 @@ package shadow
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"hash/fnv"
 	"io"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"resilience/internal/plan"
 )
 
-// read takes exchanges off the recording and lets them go when they are due. It
-// reads no further than the next one: a recording is never held in memory.
+// readAhead is how many exchanges are read before they are due, so that unpacking a
+// block of the recording makes none of them late.
+const readAhead = 64
+
+// gotten is what a recording gave.
+type gotten struct {
+	Exchange
+	err error
+}
+
+// read takes exchanges off the recording and lets them go when they are due. A
+// recording is never held in memory.
 func (p *replaying) read() {
+	reading, stop := context.WithCancel(p.sending)
+	ahead := make(chan gotten, readAhead)
+	var feeding sync.WaitGroup
+	feeding.Go(func() {
+		defer close(ahead)
+		p.feed(reading, ahead)
+	})
+	defer feeding.Wait()
+	defer stop()
 	when := &pace{speed: p.test.Speed, rate: p.test.Rate}
-	for p.sending.Err() == nil {
-		e, err := p.source.Next()
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			if p.damaged(err) {
-				continue
-			}
-			return
-		}
-		p.tally.read.Add(1)
-		if !chosen(p.test, e) {
-			p.tally.other.Add(1)
-			continue
-		}
-		e.Route = routeName(e)
-		rung, ok := p.ladder.allows(e)
-		if !ok {
-			continue
-		}
-		due := when.due(e.At)
-		if p.over(due) || !p.let(e, rung, due) {
+	for next := range ahead {
+		switch {
+		case next.err != nil:
+			p.damaged(next.err)
+		case !p.replay(next.Exchange, when):
 			return
 		}
 	}
 }
 
-// damaged notes that a part of the recording can not be read, and reports whether
-// what follows it can.
-func (p *replaying) damaged(err error) bool {
+// feed reads the recording until it ends.
+func (p *replaying) feed(reading context.Context, ahead chan<- gotten) {
+	for {
+		e, err := p.source.Next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		select {
+		case ahead <- gotten{e, err}:
+		case <-reading.Done():
+			return
+		}
+		if err != nil && !passable(err) {
+			return
+		}
+	}
+}
+
+// replay lets an exchange go when it is due, if it is to go; false when no other
+// one is.
+func (p *replaying) replay(e Exchange, when *pace) bool {
+	p.tally.read.Add(1)
+	if !chosen(p.test, e) {
+		p.tally.other.Add(1)
+		return p.sending.Err() == nil
+	}
+	e.Route = routeName(e)
+	rung, ok := p.ladder.allows(e)
+	if !ok {
+		return p.sending.Err() == nil
+	}
+	due := when.due(e.At)
+	return !p.over(due) && p.let(e, rung, due)
+}
+
+// passable reports whether what follows a damaged part of a recording can be read.
+func passable(err error) bool {
 	var damage *DamageError
-	if !errors.As(err, &damage) {
+	return errors.As(err, &damage)
+}
+
+// damaged notes that a part of the recording can not be read.
+func (p *replaying) damaged(err error) {
+	if !passable(err) {
 		p.tally.broken = err.Error()
-		return false
+		return
 	}
 	if p.tally.damages++; p.tally.damages <= undoTold {
 		p.record.warn("a part of the recording is left out: %v", err)
 	}
-	return true
 }
 
 // over reports whether an exchange lies behind the end of the test.
