@@ -161,7 +161,7 @@ func (r *comparison) inOrder(a, b []int32) {
 
 // matched compares the items of which match says which is which, -1 for none.
 func (r *comparison) matched(x, y int32, a, b []int32, match []int) {
-	if !ordered(match) {
+	if !ascending(match) {
 		r.differ(Order, r.a.raw(x), r.b.raw(y))
 	}
 	r.place = append(r.place, "[]"...)
@@ -182,8 +182,8 @@ func (r *comparison) matched(x, y int32, a, b []int32, match []int) {
 	r.place = r.place[:len(r.place)-len("[]")]
 }
 
-// ordered tells whether what is matched stands in the same order in both lists.
-func ordered(match []int) bool {
+// ascending tells whether what is matched stands in the same order in both lists.
+func ascending(match []int) bool {
 	last := -1
 	for _, j := range match {
 		if j >= 0 {
@@ -210,7 +210,7 @@ func (r *comparison) byValue(x, y int32, a, b []int32) {
 		return
 	}
 	match := matchEqual(r.hashes(r.a, a), r.hashes(r.b, b), len(a))
-	if !ordered(match) {
+	if !ascending(match) {
 		r.differ(Order, r.a.raw(x), r.b.raw(y))
 	}
 	taken := make([]bool, len(b))

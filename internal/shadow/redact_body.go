@@ -74,12 +74,12 @@ func isJSON(media string, data []byte) bool {
 		return true
 	}
 	kind, _, _ := strings.Cut(media, "/")
-	return !slices.Contains([]string{"image", "audio", "video", "font"}, kind) && looksJSON(withoutBOM(data))
+	return !slices.Contains([]string{"image", "audio", "video", "font"}, kind) && mayBeJSON(withoutBOM(data))
 }
 
-// looksJSON reports whether a text begins as an object or a list of JSON does, and
+// mayBeJSON reports whether a text begins as an object or a list of JSON does, and
 // rules of CSS or lines of a log do not.
-func looksJSON(data []byte) bool {
+func mayBeJSON(data []byte) bool {
 	const space = " \t\r\n"
 	data = bytes.TrimLeft(data, space)
 	if len(data) == 0 {

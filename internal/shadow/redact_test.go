@@ -177,10 +177,10 @@ func TestTenants(t *testing.T) {
 
 func TestLooksJSON(t *testing.T) {
 	for _, text := range []string{`{"a`, ` [ {`, `[1`, `[]`, `{}`, `["`, "\n{\n\"a\":1}"} {
-		require.True(t, looksJSON([]byte(text)), text)
+		require.True(t, mayBeJSON([]byte(text)), text)
 	}
 	for _, text := range []string{"", "{", "{ color: red }", "[INFO] started", "<p>", "a=b", "1", `"a"`} {
-		require.False(t, looksJSON([]byte(text)), text)
+		require.False(t, mayBeJSON([]byte(text)), text)
 	}
 }
 
