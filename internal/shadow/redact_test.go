@@ -175,6 +175,26 @@ func TestTenants(t *testing.T) {
 	}
 }
 
+// TestNoJSON: what is called JSON and is none is kept where it can not have members,
+// unless paths are declared: then nobody knows what it has.
+func TestNoJSON(t *testing.T) {
+	for text, kept := range map[string][2]bool{"made": {true, false}, `)]}',` + "\n" + `{"token":"s"}`: {}, `{"token":"s`: {}, "": {true, true}, `{"a":1}`: {true, true}} {
+		for i, rules := range []RedactionRules{{}, {Paths: []string{"user.email"}}} {
+			x := Exchange{Response: Response{Header: http.Header{"Content-Type": {"application/json"}}, Body: Body{Data: []byte(text), Size: int64(len(text))}}}
+			require.Equal(t, kept[i], !redactor(t, rules).Redact(x).Response.Body.Cut, "%s %d", text, i)
+		}
+	}
+}
+
+// TestCutJSON: what is cut is left out, also where it happens to end between values.
+func TestCutJSON(t *testing.T) {
+	b := Body{Data: []byte("{\"a\":1}\n{\"a\":2}\n"), Cut: true, Size: 100, Digest: digestOf([]byte("all of it"))}
+	got := redactor(t, RedactionRules{}).Redact(Exchange{Response: Response{Header: http.Header{"Content-Type": {"application/x-ndjson"}}, Body: b}}).Response.Body
+	require.Empty(t, got.Data)
+	require.NotContains(t, got.Digest, b.Digest, "a plain digest of few bytes tells them")
+	require.EqualValues(t, 100, got.Size)
+}
+
 func TestLooksJSON(t *testing.T) {
 	for _, text := range []string{`{"a`, ` [ {`, `[1`, `[]`, `{}`, `["`, "\n{\n\"a\":1}"} {
 		require.True(t, mayBeJSON([]byte(text)), text)
