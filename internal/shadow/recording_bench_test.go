@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -192,4 +194,35 @@ func (l *lineSource) Read(p []byte) (int, error) {
 	n := copy(p, l.rest)
 	l.rest = l.rest[n:]
 	return n, nil
+}
+
+// BenchmarkImportHAR imports entries of an archive with a body of 8 KiB. x-decode is
+// how long it takes beside decoding the same bytes with encoding/json alone.
+func BenchmarkImportHAR(b *testing.B) {
+	body := strings.Repeat(`{\"id\":17,\"name\":\"thing\",\"price\":1.50},`, 200)
+	entry := `{"startedDateTime":"2026-01-02T03:04:05.678Z","time":12.5,"request":{"method":"GET","url":"https://shop.example/orders/17","headers":[{"name":"Accept","value":"*/*"}]},` +
+		`"response":{"status":200,"headers":[{"name":"Content-Type","value":"application/json"}],"content":{"size":8000,"mimeType":"application/json","text":"[` + body + `1]"}}}`
+	b.SetBytes(int64(len(entry)))
+	lines := &lineSource{line: func(n int) string {
+		switch n {
+		case 0:
+			return `{"log":{"entries":[` + entry
+		case b.N:
+			return "]}}"
+		}
+		return "," + entry
+	}, left: b.N + 1}
+	counts, err := Import(lines, ImportOptions{Format: "har", Redactor: redactor(b, RedactionRules{})}, forgetful{})
+	require.NoError(b, err)
+	require.EqualValues(b, b.N, counts.Kept)
+	took := b.Elapsed()
+	b.StopTimer()
+	start := time.Now()
+	for range b.N {
+		var value any
+		if err := json.Unmarshal([]byte(entry), &value); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(took)/float64(time.Since(start)), "x-decode")
 }
