@@ -72,7 +72,7 @@ engines: ## install Podman and Docker's engine for the tests of containers: as r
 	@.ci/engines
 	@go test -v -run '^TestEngine$$' ./fixtures/containers | grep -E '^ +--- |not tested|with the runtime'; true
 
-servers: ## fetch what tests start: Prometheus from apt, without root, Alertmanager and InfluxDB 1.8, which are built
+servers: ## fetch what tests start: Prometheus and nginx from apt, without root, Alertmanager and InfluxDB 1.8, which are built
 	@.ci/servers
 
 trials: ## kill, interrupt and break TRIALS runs, 200 unless given, at random moments
