@@ -33,6 +33,8 @@ func ParseCondition(text string) (Gate, error) {
 		return Gate{}, p.fail(at("for "), "a condition can not be watched for each %s; write one for each", g.Each)
 	case !known || !slices.Contains([]kind{shareKind, quantileKind, countKind}, row.kind):
 		return Gate{}, p.fail(0, "%s can not be watched while the phase runs; write for example errors > 20%% or latency p95 > 2s", g.SLI)
+	case row.late():
+		return Gate{}, p.fail(0, "%s can not be watched: what is noise, and so what mismatches, is known only when the test is over", g.SLI)
 	case !absolute:
 		return Gate{}, p.fail(at(string(g.Op))+len(g.Op), "a condition wants a number: what it is compared with must be known in advance")
 	}
@@ -83,7 +85,7 @@ func Watchable(gates []Gate) (list []Gate) {
 	for _, g := range parsed(gates) {
 		_, absolute := constant(g.Value)
 		row, known := lookUp(g.SLI)
-		if absolute && known && steadyKind(g) && g.decides() && g.Each == "" && poolable(g, row) {
+		if absolute && known && steadyKind(g) && g.decides() && g.Each == "" && poolable(g, row) && !row.late() {
 			list = append(list, g)
 		}
 	}

@@ -21,6 +21,7 @@ func TestConditions(t *testing.T) {
 		"errors > 20% for each cell":         "for each cell",
 		"errors > baseline":                  "known in advance",
 		"latency p95 > latency p50":          "known in advance",
+		"mismatch > 5%":                      "only when the test is over",
 		"throughput < 5/s":                   "can not be watched",
 		"recovery > 5s after slow":           "no period",
 		"amplification of payments > 3":      "can not be watched",

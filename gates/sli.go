@@ -56,6 +56,9 @@ func (row SLI) amount(t tick) float64 {
 // "errors == 0", and not a metric of k6.
 func (row SLI) counted() bool { return row.kind == countKind && row.bad != nil }
 
+// late reports whether it is known only when the tests are over.
+func (row SLI) late() bool { return row.from == fromCompared || row.from == fromStatuses }
+
 // kind is the arithmetic of an SLI.
 type kind int
 

@@ -238,3 +238,41 @@ func TestBothArmsGetTheSameTraffic(t *testing.T) {
 		require.Equal(t, []string{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}, streams[0].Hosts)
 	})
 }
+
+// TestAShadowTestIsOneStream: it asks both arms by itself, and what tells noise.
+func TestAShadowTestIsOneStream(t *testing.T) {
+	for name, c := range map[string]struct {
+		shadow        plan.Shadow
+		beside, again string
+		wrong         string
+	}{
+		"asked twice":      {shadow: plan.Shadow{Noise: plan.NoiseTwice}, beside: "http://old.test", again: "http://old.test"},
+		"another instance": {shadow: plan.Shadow{Noise: "spare"}, beside: "http://old.test", again: "http://spare.test"},
+		"recorded noise":   {shadow: plan.Shadow{Noise: plan.Recorded}, beside: "http://old.test"},
+		"no noise":         {shadow: plan.Shadow{Noise: plan.NoNoise}, beside: "http://old.test"},
+		"recorded answers": {shadow: plan.Shadow{Baseline: plan.Recorded, Noise: plan.NoNoise}},
+		"no address":       {shadow: plan.Shadow{Noise: "later"}, wrong: "test users: the target later, which tells noise, has no address"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, plan.Phase{Baseline: plan.Baseline{Target: "old"}, Tests: []plan.Test{{Name: "users", Shadow: &c.shadow}}})
+			s.Plan.Targets["old"], s.Plan.Targets["spare"] = plan.Target{URL: "http://old.test/"}, plan.Target{URL: "http://spare.test"}
+			s.Plan.Targets["later"] = plan.Target{URL: "${services.later.url}"}
+			streams, err := s.Streams("beta")
+			if c.wrong != "" {
+				require.ErrorContains(t, err, c.wrong)
+				return
+			}
+			require.NoError(t, err)
+			require.Len(t, streams, 1)
+			require.Equal(t, measure.Candidate, streams[0].Arm)
+			url := func(target *plan.Target) string {
+				if target == nil {
+					return ""
+				}
+				return target.URL
+			}
+			require.Equal(t, c.beside, url(streams[0].Beside))
+			require.Equal(t, c.again, url(streams[0].Again))
+		})
+	}
+}
