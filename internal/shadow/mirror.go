@@ -78,10 +78,6 @@ type Mirror struct {
 	compared, differing, failed, withheld, notSampled, unanswered, streams, tooLarge, dropped, shed, errors atomic.Uint64
 }
 
-// mirrorSafe are the methods that change nothing (RFC 9110, section 9.2.1) and that
-// servers answer with what could be compared.
-var mirrorSafe = []string{http.MethodGet, http.MethodHead, http.MethodOptions}
-
 // NewMirror starts a mirror, which works until it is closed; the context only limits
 // starting.
 func NewMirror(ctx context.Context, o MirrorOptions) (*Mirror, error) {
@@ -161,10 +157,10 @@ func (m *Mirror) wanted(r *http.Request) bool {
 }
 
 func (m *Mirror) allowed(r *http.Request) bool {
-	if slices.Contains(mirrorSafe, r.Method) {
+	if safe(r.Method, r.Header) {
 		return true
 	}
-	if len(m.options.Allow) == 0 || m.options.Route == nil {
+	if len(m.options.Allow) == 0 || m.options.Route == nil || overridden(r.Header) {
 		return false
 	}
 	return slices.Contains(m.options.Allow, m.options.Route(r.Method, proxyTarget(r)))

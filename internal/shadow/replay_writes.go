@@ -69,18 +69,15 @@ func newLadder(w *plan.Writes, tenants []plan.Identity) (*ladder, error) {
 	return l, nil
 }
 
-// safe reports whether a method is meant to change nothing.
-func safe(method string) bool {
-	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
-}
-
 // allows reports whether an exchange may be replayed. What may not is counted.
 func (l *ladder) allows(e Exchange) (rung, bool) {
 	switch named := slices.ContainsFunc(l.writes.Routes, func(route string) bool { return e.Route == route }); {
 	case e.Request.Body.Cut || e.Request.Body.Damage != "":
 		return l.withhold(e.Route, "its body was not recorded whole")
-	case safe(e.Request.Method):
+	case safe(e.Request.Method, e.Request.Header):
 		return rungSafe, true
+	case overridden(e.Request.Header):
+		return l.withhold(e.Route, "a header of it asks for another method")
 	case !named:
 		return l.withhold(e.Route, "it may change data, and writes: does not name its route")
 	case l.tenant == nil:
