@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ type mirrorOptions struct {
 	queue, copies                       int
 	timeout                             time.Duration
 	limit                               uint64
-	falseAlarms                         string
+	compare, falseAlarms                string
 }
 
 func mirrorCommand(s *streams) *cobra.Command {
@@ -56,7 +57,8 @@ command line is wrong, 130 interrupted.`,
 	f.BoolVar(&o.ownHost, "own-host", false, "ask each by the host of its URL, not by the one that users asked for")
 	f.StringArrayVar(&o.allow, "allow-route", nil, "a `ROUTE` that changes nothing though its method might: POST /search")
 	f.StringArrayVar(&o.ignore, "ignore", nil, "a `FIELD` that is not compared: body.items[].price, or header x-request-id of GET /orders")
-	f.StringVar(&o.falseAlarms, "false-alarms", "1%", "how often a candidate that is as good may be said to have a regression")
+	f.StringVar(&o.compare, "compare", "", "a YAML `FILE` of how answers are compared: what a shadow test has under compare:")
+	f.StringVar(&o.falseAlarms, "false-alarms", "", "how often a candidate that is as good may be said to have a regression; default 1%")
 	f.IntVar(&o.queue, "queue", 1000, "how many exchanges may wait for the candidate")
 	f.IntVar(&o.copies, "copies", 64, "how many are with the candidate at once")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Second, "for the candidate's whole answer")
@@ -67,29 +69,48 @@ command line is wrong, 130 interrupted.`,
 	return cmd
 }
 
+// comparison is how answers are compared: as the file says, and the flags.
+func (o *mirrorOptions) comparison() (shadow.Rules, float64, error) {
+	var c plan.Comparison
+	if o.compare != "" {
+		text, err := os.ReadFile(o.compare)
+		if err != nil {
+			return shadow.Rules{}, 0, &usageError{fmt.Sprintf("--compare: %v", err)}
+		}
+		if c, err = plan.ParseComparison(o.compare, text); err != nil {
+			return shadow.Rules{}, 0, err
+		}
+	}
+	if o.falseAlarms != "" {
+		if err := c.FalseAlarms.UnmarshalText([]byte(o.falseAlarms)); err != nil || c.FalseAlarms == 0 || c.FalseAlarms == 1 {
+			return shadow.Rules{}, 0, &usageError{fmt.Sprintf("--false-alarms %s: wants a share such as 1%%", o.falseAlarms)}
+		}
+	}
+	c.Ignore = append(c.Ignore, o.ignore...)
+	rules, err := shadow.RulesOf(c)
+	if err != nil {
+		return rules, 0, &usageError{err.Error()}
+	}
+	return rules, float64(c.FalseAlarms), nil
+}
+
 // judge makes what compares, and the recording of what differs.
 func (o *mirrorOptions) judge(maxBody int64) (*shadow.MirrorJudge, *shadow.Files, error) {
-	var alarms plan.Percent
-	if err := alarms.UnmarshalText([]byte(o.falseAlarms)); err != nil || alarms == 0 || alarms == 1 {
-		return nil, nil, &usageError{fmt.Sprintf("--false-alarms %s: wants a share such as 1%%", o.falseAlarms)}
-	}
-	var rules shadow.Rules
-	for _, field := range o.ignore {
-		place, route, _ := strings.Cut(field, " of ")
-		rules.Ignore = append(rules.Ignore, shadow.Where{Route: strings.TrimSpace(route), Place: strings.TrimSpace(place)})
+	rules, falseAlarms, err := o.comparison()
+	if err != nil {
+		return nil, nil, err
 	}
 	var files *shadow.Files
 	var sink shadow.Sink
 	if o.out != "" {
-		var err error
 		if files, err = shadow.CreateFiles(o.out, shadow.FileOptions{Options: shadow.Options{MaxBody: maxBody}}); err != nil {
 			return nil, nil, &usageError{fmt.Sprintf("--out: %v", err)}
 		}
 		sink = files
 	}
-	judge, err := shadow.NewMirrorJudge(rules, shadow.CompareOptions{Hosts: o.hosts()}, shadow.FindingOptions{FalseAlarms: float64(alarms)}, sink)
+	judge, err := shadow.NewMirrorJudge(rules, shadow.CompareOptions{Hosts: o.hosts()}, shadow.FindingOptions{FalseAlarms: falseAlarms}, sink)
 	if err != nil {
-		return nil, nil, shadowDiscarded(files, &usageError{fmt.Sprintf("--ignore: %v", err)})
+		return nil, nil, shadowDiscarded(files, &usageError{err.Error()})
 	}
 	return judge, files, nil
 }

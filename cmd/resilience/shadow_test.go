@@ -20,6 +20,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
+
+	"resilience/internal/plan"
 )
 
 var saidWhere = regexp.MustCompile(`^(recording|mirroring|status) at (http://[^ /]+)`)
@@ -125,7 +127,7 @@ func askTimes(ts *testscript.TestScript, neg bool, args []string) {
 func TestMirrorPage(t *testing.T) {
 	page := readPage(t, "../../docs/mirror.md")
 	root := newRoot(&streams{})
-	commands := 0
+	commands, compared := 0, 0
 	for line := range strings.Lines(page) {
 		if command, is := strings.CutPrefix(strings.TrimRight(line, "\n"), "    resilience "); is {
 			commands++
@@ -154,5 +156,12 @@ func TestMirrorPage(t *testing.T) {
 	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(page, -1) {
 		var any map[string]any
 		require.NoError(t, yaml.Unmarshal([]byte(block[1]), &any))
+		if _, is := any["tolerate"]; is {
+			compare, err := plan.ParseComparison("mirror.md", []byte(block[1]))
+			require.NoError(t, err)
+			require.NotEmpty(t, compare.Expect)
+			compared++
+		}
 	}
+	require.Equal(t, 1, compared)
 }

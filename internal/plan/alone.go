@@ -78,6 +78,22 @@ func ParseDependencies(name string, data []byte, opts Options) (map[string]Depen
 	return p.Dependencies, r.errs.ordered()
 }
 
+// ParseComparison reads a file that has nothing but what a shadow test of a plan has
+// under compare:, in YAML. Its places are in a file called name.
+func ParseComparison(name string, data []byte) (Comparison, error) {
+	const path = "shadow.compare"
+	r, d := alone(name, data, Options{})
+	if d == nil {
+		return Comparison{}, r.errs.ordered()
+	}
+	var s Shadow
+	d.literal = true
+	d.value(d.root, reflect.ValueOf(&s.Compare).Elem(), path, "")
+	fill(d, path+".false_alarms", &s.Compare.FalseAlarms, defaultAlarms)
+	shadowCompare(&checker{decoder: d, plan: &Plan{}, path: "shadow"}, nil, &s)
+	return s.Compare, r.errs.ordered()
+}
+
 // noneElsewhere wants proxies that can run here.
 func noneElsewhere(c *checker, p *Plan) {
 	for name := range p.Dependencies {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"resilience/internal/plan"
 )
 
 // MirrorJudge compares what a [Mirror] asks for, and collects what that shows.
@@ -19,6 +21,9 @@ type MirrorJudge struct {
 	err   error // of keeping, the first
 	noisy bool  // something told what differs anyway
 }
+
+// RulesOf gives the rules of what a plan says of comparing.
+func RulesOf(c plan.Comparison) (Rules, error) { return rulesOf(c) }
 
 // NewMirrorJudge makes a judge. The sink takes exchanges whose answers differ, with
 // the answer of the primary or baseline; it is called from one goroutine at a time,
