@@ -38,7 +38,7 @@ like ('url', 'host' or 'port'), 'secrets' for '${secrets.NAME}', 'port' for
 'query' for what a query is about ([telemetry](telemetry.md#placeholders)).
 
 A duration is written with its unit ('300ms', '15s', '1h30m', '28d'), a rate as '50/s',
-'600/m' or '3600/h', a percentage as '99.5%', a size as '512B', '64KiB' or '10MB', an
+'600/m' or '3600/h', a speed as 'x2', 'x0.5' or 'max', a percentage as '99.5%', a size as '512B', '64KiB' or '10MB', an
 amount of instances as '2', '50%' or 'all'. A sentence is one of the gate
 language, such as 'availability >= 99.5% during payments-slow'.
 `

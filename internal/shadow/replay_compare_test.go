@@ -90,6 +90,21 @@ func TestReplayAgainstRecorded(t *testing.T) {
 	})
 }
 
+// TestReplayWarmsUp wants what differs while both warm up not to be compared.
+func TestReplayWarmsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(50, 100*time.Millisecond)}, baseline: answering(`{"ok":true}`, 0)}
+		s.candidate = counted(func(n int) string { return fmt.Sprintf(`{"ok":%t}`, n > 20) })
+		s.test.Warmup = plan.Duration(2 * time.Second)
+		all := s.run(t, t.Context())
+		pairs := replaySummed(all, measure.MetricComparison)[measure.Candidate]
+		require.EqualValues(t, 30, pairs.Count)
+		require.Zero(t, pairs.Failed)
+		require.EqualValues(t, 50, replaySummed(all, measure.MetricRequest)[measure.Candidate].Count)
+		require.Equal(t, "2s", happened(all, measure.EventTest)[0].Attrs["warmup"])
+	})
+}
+
 // TestReplayKeepsSecretsOut wants values of secret fields in no event.
 func TestReplayKeepsSecretsOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

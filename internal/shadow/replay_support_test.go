@@ -40,12 +40,11 @@ func (s *tape) Close() error { return nil }
 
 // asked is a request that a target has seen.
 type asked struct {
-	at      time.Time
-	method  string
-	target  string
-	header  http.Header
-	body    string
-	carried string
+	at     time.Time
+	method string
+	target string
+	header http.Header
+	body   string
 }
 
 // standIn answers in place of a target, without a network.
