@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -61,7 +62,10 @@ func fill(t *testing.T, to store.Influx) someRun {
 func (r someRun) checks(value *float64) (list []gates.Check) {
 	looked := []gates.Stretch{{From: r.from, To: r.from.Add(seconds * time.Second)}}
 	for _, outcome := range []gates.Outcome{gates.Pass, gates.Fail, gates.Inconclusive} {
-		for sli, unit := range map[string]string{"availability": gates.UnitShare, "reliability of checkout": gates.UnitShare, "latency p95": gates.UnitTime} {
+		for sli, unit := range map[string]string{
+			"availability": gates.UnitShare, "reliability of checkout": gates.UnitShare, "mismatch of GET /quote": gates.UnitShare,
+			"latency p50": gates.UnitTime, "latency p95": gates.UnitTime, "latency p99": gates.UnitTime,
+		} {
 			list = append(list, gates.Check{
 				Text: sli + " is well", Period: "steady", SLI: sli, Unit: unit, Outcome: outcome, Value: value, Limit: value, Samples: 99, Failed: 2,
 				Waiver: &gates.Waiver{Owner: "jane", Expires: r.from}, Stretches: looked,
@@ -94,7 +98,35 @@ func (r someRun) batch() measure.Batch {
 			Attrs: map[string]string{"state": "died"},
 		})
 	}
-	return r.withCanary(batch)
+	return r.withCanary(r.withShadow(batch))
+}
+
+// withShadow adds what a shadow test writes: both arms, what was compared, and
+// what it tells at its end.
+func (r someRun) withShadow(batch measure.Batch) measure.Batch {
+	const source, route = "shadow/beta/users", "GET /quote"
+	a := measure.NewAggregator(source, 100)
+	for _, arm := range []string{measure.Candidate, measure.Baseline} {
+		for _, name := range []string{measure.MetricRequest, measure.MetricComparison, measure.MetricStatusChange, measure.MetricUndecided} {
+			s := measure.Series{Metric: name, Phase: "beta", Test: "users", Arm: arm, Step: route, Status: "200"}
+			for i := range 10 {
+				a.Ref(s).Add(r.from.Add(time.Duration(i)*time.Second).UnixNano(), float64(i), measure.Fate(i/8)*measure.Failed)
+			}
+		}
+	}
+	batch.Windows = append(batch.Windows, a.Take()...)
+	count := map[string]string{"pairs": "9", "differing": "8", "noise pairs": "9", "noise differing": "1"}
+	for i, e := range []measure.Event{
+		{Kind: measure.EventDifference, Name: route, Attrs: map[string]string{"class": "regression", "place": "body.total", "kind": "changed", "baseline": "1", "candidate": "2"}},
+		{Kind: measure.EventDifference, Name: route, Attrs: map[string]string{"class": "undecided", "place": "status", "kind": "changed"}},
+		{Kind: measure.EventReplay, Attrs: map[string]string{"read": "9", "sent": "8", "withheld": "1", "lag p99": "1.5ms"}},
+		{Kind: measure.EventWithheld, Name: "POST /checkout", Attrs: map[string]string{"count": "1", "reason": "it may change data"}},
+	} {
+		maps.Copy(e.Attrs, count)
+		e.Source, e.Seq, e.At, e.Phase, e.Test = source, uint64(i), r.from.UnixNano(), "beta", "users"
+		batch.Events = append(batch.Events, e)
+	}
+	return batch
 }
 
 // withCanary adds what a canary writes: windows that are in no phase, and an

@@ -15,6 +15,7 @@ var all = map[string]func() board{
 	"history.json": historyBoard,
 	"harness.json": harnessBoard,
 	"canary.json":  canaryBoard,
+	"shadow.json":  shadowBoard,
 }
 
 func main() {

@@ -46,17 +46,10 @@ func runVariables() []object {
 }
 
 func summary() []panel {
-	verdict := stat("Verdict", "What each chosen phase came to. A phase without a verdict was not judged: its run goes on, or was lost.", "string", 4, steps(blue),
-		ofRun(verdicts).and(matches("phase")).rows(as(`"outcome"`, "Verdict"), `"phase"`))
-	verdict.queries[0].table, verdict.queries[0].alias = true, ""
-	verdict.field["mappings"], verdict.field["noValue"] = outcomes, "not judged"
-	verdict.options["colorMode"] = "background"
-	verdict.options["reduceOptions"] = object{"calcs": []string{"lastNotNull"}, "fields": "/^Verdict$/", "values": true}
-
 	const whole = " The whole time range counts, warm-up and disruptions too: gates look at periods, and may say something else."
 	outcome := metric("outcome").and(matches("transaction"), matches("tenant"))
 	return []panel{
-		verdict,
+		verdictStat(),
 		stat("Attempts", "How many attempts began.", "locale", 4, steps(blue), attempts().total(nil, `sum("count")`)),
 		stat("Availability", "The share of attempts that the front door accepted."+whole, "percentunit", 4, shares, attempts().total(nil, good)),
 		stat("Reliability", "The share of attempts that were looked at whose outcome was right. None: nothing verifies what was answered."+whole, "percentunit", 4, shares, outcome.total(nil, good)),
@@ -65,6 +58,17 @@ func summary() []panel {
 		stat("Hung or dropped", "Attempts that were under way when the test ended, or could not start.", "locale", 4, bad,
 			attempts().total(nil, `sum("unfinished") + sum("dropped")`)),
 	}
+}
+
+// verdictStat shows what each phase came to.
+func verdictStat() panel {
+	p := stat("Verdict", "What each chosen phase came to. A phase without a verdict was not judged: its run goes on, or was lost.", "string", 4, steps(blue),
+		ofRun(verdicts).and(matches("phase")).rows(as(`"outcome"`, "Verdict"), `"phase"`))
+	p.queries[0].table, p.queries[0].alias = true, ""
+	p.field["mappings"], p.field["noValue"] = outcomes, "not judged"
+	p.options["colorMode"] = "background"
+	p.options["reduceOptions"] = object{"calcs": []string{"lastNotNull"}, "fields": "/^Verdict$/", "values": true}
+	return p
 }
 
 // zoom leads to the time of a verdict's run; the fields are in milliseconds.

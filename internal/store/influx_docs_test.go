@@ -31,6 +31,7 @@ func everyPoint(t *testing.T) []*write.Point {
 	require.NoError(t, err)
 	number := 1.5
 	points := append(verdictPoints(someRun(), fullVerdict(&number), 1), incidentPoints(t)...)
+	points = append(points, shadowPoints(t)...)
 	points = append(points, documentPoints(someRun(), kindDocument, "plan", []byte("x"))...)
 	return append(points, windows, events, totalsPoint(someRun(), totals{}))
 }
@@ -42,6 +43,23 @@ func incidentPoints(t *testing.T) (points []*write.Point) {
 			"state": state, "id": "i", "severity": "page", "evidence": "e",
 			"start": "2026-01-02T15:04:05Z", "detected": "2026-01-02T15:04:06Z", "acked": "2026-01-02T15:04:07Z", "end": "2026-01-02T15:04:08Z",
 		}})
+		require.NoError(t, err)
+		points = append(points, p)
+	}
+	return points
+}
+
+// shadowPoints are what a shadow test says of itself.
+func shadowPoints(t *testing.T) (points []*write.Point) {
+	for kind, attrs := range map[string]map[string]string{
+		measure.EventDifference: {
+			"route": "GET /quote", "place": "body.total", "kind": "changed", "class": "regression", "pairs": "9", "differing": "8",
+			"noise pairs": "7", "noise differing": "0", "baseline": "1", "candidate": "2", "request": "GET /quote", "trace": "",
+		},
+		measure.EventReplay:   {"read": "9", "sent": "8", "not chosen": "1", "withheld": "0", "held": "2", "dropped": "0", "lag p50": "0.1ms", "lag p99": "12ms"},
+		measure.EventWithheld: {"count": "3", "reason": "it may change data"},
+	} {
+		p, err := eventPoint(someRun(), "", measure.Event{Kind: kind, Name: "GET /quote", Attrs: attrs})
 		require.NoError(t, err)
 		points = append(points, p)
 	}

@@ -159,6 +159,12 @@ func eventPoint(run gates.Run, origin string, e measure.Event) (*write.Point, er
 		fields["active"] = int64(0)
 	case measure.EventIncident:
 		incidentFields(fields, e)
+	case measure.EventDifference:
+		differenceFields(fields, e)
+	case measure.EventReplay:
+		replayFields(fields, e)
+	case measure.EventWithheld:
+		withheldFields(fields, e)
 	}
 	if e.Attrs != nil {
 		attrs, err := json.Marshal(e.Attrs)
@@ -173,6 +179,10 @@ func eventPoint(run gates.Run, origin string, e measure.Event) (*write.Point, er
 // eventText is what an annotation says.
 func eventText(e measure.Event) string {
 	words := []string{e.Kind}
+	if e.Kind == measure.EventDifference {
+		words = append(words, e.Name, e.Attrs["place"], e.Attrs["kind"]+",", e.Attrs["class"])
+		return oneLine(strings.Join(words, " "))
+	}
 	for _, word := range []string{e.Name, e.Attrs["fault"], e.Attrs["state"], e.Attrs["reason"], e.Attrs["detail"], e.Attrs["evidence"], e.Attrs["error"]} {
 		if word != "" {
 			words = append(words, word)
