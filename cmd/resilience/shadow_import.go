@@ -68,18 +68,14 @@ func shadowImportCommand(s *streams) *cobra.Command {
 	i := &shadowImport{streams: s}
 	var redact redactFlags
 	var fields []string
-	names, docs := shadow.Formats()
-	var formats strings.Builder
-	for n, name := range names {
-		fmt.Fprintf(&formats, "  %-10s %s\n", name, docs[n])
-	}
+	names, _ := shadow.Formats()
 	cmd := &cobra.Command{
 		Use:   "import FILE... --out RECORDING",
 		Short: "Make a recording of traffic that others recorded or logged",
 		Long: `import reads files of these formats, packed with gzip or zstd or not, and writes
 one recording; - is the standard input:
 
-` + formats.String() + `
+` + formatsText() + `
 Secrets are replaced by pseudonyms before anything is written. Everything that was
 read is counted as kept or skipped, with the reason. Exit codes: 0, also when some
 was skipped, unless --strict; 1 when a file could not be read to its end, or
@@ -108,6 +104,16 @@ nothing was kept; 2 when the command line is wrong.`,
 	cmd.Flags().BoolVar(&i.strict, "strict", false, "end with 1 when anything was skipped")
 	redact.add(cmd)
 	return cmd
+}
+
+// formatsText lists the formats, one in a line.
+func formatsText() string {
+	names, docs := shadow.Formats()
+	var b strings.Builder
+	for n, name := range names {
+		fmt.Fprintf(&b, "  %-10s %s\n", name, docs[n])
+	}
+	return b.String()
 }
 
 func (i *shadowImport) run(files []string) error {

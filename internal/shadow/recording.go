@@ -31,7 +31,6 @@ const (
 	maxTarget  = 64 << 10                           // of a target, a session, a host or a header, in bytes
 	maxHeaders = 1 << 20                            // of all headers of a message, in bytes
 	maxIndex   = 64 << 20                           // of an index, in bytes; millions of blocks
-	minBody    = 0                                  // of Options.MaxBody
 	bodyKept   = 1 << 20                            // of a body unless Options say otherwise, in bytes
 	noBodyKept = -1                                 // in Options.MaxBody: keep none
 )
@@ -56,7 +55,7 @@ func (o Options) maxBody() (int64, error) {
 		return bodyKept, nil
 	case o.MaxBody == noBodyKept:
 		return 0, nil
-	case o.MaxBody < minBody || o.MaxBody > MaxBody:
+	case o.MaxBody < 0 || o.MaxBody > MaxBody:
 		return 0, fmt.Errorf("bodies of %d bytes can not be kept: at most %d (16 MiB)", o.MaxBody, MaxBody)
 	}
 	return o.MaxBody, nil
