@@ -230,6 +230,18 @@ func TestRedactionKeepsTheRest(t *testing.T) {
 	require.Equal(t, plain, r.Redact(plain))
 }
 
+// TestNestedURLs: URLs within URLs are looked into, and do not take for ever.
+func TestNestedURLs(t *testing.T) {
+	target := "https://a/?token=s3cr3t"
+	for range 30 {
+		target = "https://a/?u=" + url.QueryEscape(target)
+	}
+	require.NotContains(t, redactor(t, RedactionRules{}).Redact(Exchange{Request: Request{Target: target}}).Request.Target, "s3cr3t")
+	long := "/" + strings.Repeat("?;#&=//@:%3A%2F%2F", 3600)
+	body := Body{Data: []byte(strings.Repeat("{\"token\":[", 500)), Size: 5000}
+	redactor(t, RedactionRules{}).Redact(Exchange{Request: Request{Target: long, Header: http.Header{"Referer": {long}, "Cookie": {long}, "Set-Cookie": {long}}, Body: body}})
+}
+
 func TestBadRules(t *testing.T) {
 	for want, rules := range map[string]RedactionRules{
 		`JSON path "a..b": write names`:                              {Paths: []string{"a..b"}},

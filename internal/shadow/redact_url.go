@@ -33,8 +33,9 @@ func (w *redaction) parameter(pair string) string {
 	name, value, found := strings.Cut(pair, "=")
 	if !found || value == "" || !w.r.secretQuery(unescaped(name)) {
 		if found && strings.Contains(value, "%3A%2F%2F") { // a URL as a parameter of another
-			if inner := unescaped(value); w.url(inner) != inner {
-				return name + "=" + url.QueryEscape(w.url(inner))
+			inner := unescaped(value)
+			if clean := w.url(inner); clean != inner { // once: each URL may have another in it
+				return name + "=" + url.QueryEscape(clean)
 			}
 		}
 		return pair
