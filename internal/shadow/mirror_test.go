@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -404,4 +405,26 @@ func TestStatus(t *testing.T) {
 		_, err := pedantic.Gather()
 		require.NoError(t, err)
 	}
+}
+
+// TestMirrorReadsNoEndlessAnswer to its end, however long it may wait.
+func TestMirrorReadsNoEndlessAnswer(t *testing.T) {
+	var sent atomic.Int64
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20))
+	endless := behaving(t, after("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", func(c net.Conn) {
+		for sent.Load() < 1<<30 {
+			n, err := io.WriteString(c, chunk)
+			sent.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	}))
+	web := primary(t)
+	m, seen := startMirror(t, MirrorOptions{Primary: web.URL, Candidate: endless, Timeout: time.Minute})
+	rawAnswer(t, m.URL(), requestsOf()["/plain"])
+	require.Eventually(t, func() bool { return m.Counts().Compared == 1 }, 30*time.Second, time.Millisecond)
+	b := seen.all[0].Candidate.Body
+	require.Equal(t, []any{int64(-1), true, DefaultMaxBody}, []any{b.Size, b.Cut, len(b.Data)})
+	require.Less(t, sent.Load(), int64(mirrorLongest+32<<20))
 }
