@@ -15,8 +15,9 @@ TRIALS   ?= 200
 CANARY_TRIALS ?= 100
 OUTAGE   ?= 60s
 ROLLOUTS ?= 2000
+SHADOW_GB ?= 5
 
-.PHONY: help build image demo grafana grafana-down boards-types boards-test page-test test race engines servers trials canary-trials bench bench-gates outage cluster-test fuzz lint fmt clean
+.PHONY: help build image demo grafana grafana-down boards-types boards-test page-test test race engines servers trials canary-trials shadow-trials bench bench-gates outage cluster-test fuzz lint fmt clean
 .NOTPARALLEL: # tests and the demo measure time: one thing at once
 
 help: ## list the targets
@@ -81,6 +82,9 @@ trials: ## kill, interrupt and break TRIALS runs, 200 unless given, at random mo
 canary-trials: ## kill a canary and its k6 CANARY_TRIALS times, 100 unless given, let it find outages of the shop and work through a day
 	CANARY_DAY=1 go test -count=1 -timeout 60m -run "^TestDay$$" -v ./canary
 	CANARY_TRIALS=$(CANARY_TRIALS) OUTAGES=5 go test -count=1 -timeout 60m -run '^TestCanary(Trials|FindsOutages)$$' -v ./cmd/resilience
+
+shadow-trials: ## write and read a recording of SHADOW_GB, 5 unless given, and see how much memory that takes
+	SHADOW_GB=$(SHADOW_GB) go test -count=1 -timeout 60m -run '^TestMemoryOfARecording$$' -v ./internal/shadow
 
 outage: ## let InfluxDB hang for OUTAGE, 60s unless given, while a run and a stream write to it
 	OUTAGE=$(OUTAGE) go test -count=1 -timeout 30m -run '^TestPausedInfluxDB$$' -v ./internal/store

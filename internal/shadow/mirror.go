@@ -146,7 +146,7 @@ func (m *Mirror) Close(ctx context.Context) {
 // wanted decides what is copied. Writes are not, unless their route was named.
 func (m *Mirror) wanted(r *http.Request) bool {
 	switch {
-	case r.Header[shadowHeader] != nil || !m.allowed(r):
+	case r.Header[ShadowHeader] != nil || !m.allowed(r):
 		m.withheld.Add(1)
 	case !m.options.Sample.has(r):
 		m.notSampled.Add(1)

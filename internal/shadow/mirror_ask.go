@@ -14,11 +14,9 @@ import (
 	"time"
 )
 
-// Marks of a copy: services hand the second one on (https://www.w3.org/TR/baggage/).
-const (
-	shadowHeader  = "X-Resilience-Shadow"
-	shadowBaggage = "resilience.shadow=true"
-)
+// shadowBaggage marks a copy as a replay's requests are marked, for services behind
+// services, which hand it on (https://www.w3.org/TR/baggage/).
+const shadowBaggage = "synthetic=true,synthetic.shadow=mirror"
 
 // mirrorLongest is how much of an answer is read, in bytes. Of one that is longer,
 // nobody knows the size.
@@ -128,7 +126,7 @@ func (a mirrorAskers) copyOf(c *capture, o proxyOrigin) *http.Request {
 	removeProxyHops(h)
 	delete(h, "Expect")
 	delete(h, "Content-Length")
-	h[shadowHeader] = []string{"1"}
+	h[ShadowHeader] = []string{"1"}
 	marks := shadowBaggage
 	if own := strings.Join(h["Baggage"], ","); own != "" {
 		marks = own + "," + marks

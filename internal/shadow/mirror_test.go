@@ -302,7 +302,7 @@ func TestMirrorCopiesRequests(t *testing.T) {
 		require.Equal(t, "shop.test", r.Host)
 	}
 	require.Equal(t, "/v2/orders?page=2", got["GET"].RequestURI)
-	require.Equal(t, "a=b,resilience.shadow=true", got["GET"].Header.Get("Baggage"))
+	require.Equal(t, "a=b,synthetic=true,synthetic.shadow=mirror", got["GET"].Header.Get("Baggage"))
 	require.Equal(t, "sid=1", got["GET"].Header.Get("Cookie"))
 	text, _ := io.ReadAll(got["POST"].Body)
 	require.Equal(t, "query", string(text))

@@ -18,7 +18,7 @@ import (
 	"resilience/internal/plan"
 )
 
-// ShadowHeader marks every request of a replay.
+// ShadowHeader marks every request of a replay and every copy of a mirror.
 const ShadowHeader = "X-Resilience-Shadow"
 
 // lane sends to one target what is replayed: to the candidate, to the baseline,
