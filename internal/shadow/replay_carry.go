@@ -42,14 +42,14 @@ var carriedHeaders = []string{"Etag", "Location", "X-Csrf-Token", "X-Auth-Token"
 // paired gives what stands in another answer for the names in a recorded one, which
 // was parsed into a tree, nil where it is no JSON.
 func paired(r Request, recorded, own Response, was *jsonTree) map[string]string {
-	p := &pairing{collection: collectionOf(r.Target), was: was, found: map[string]string{}}
+	p := &pairing{collection: collectionOf(r.Target), was: was}
 	for _, name := range carriedHeaders {
 		before, after := recorded.Header.Get(name), own.Header.Get(name)
 		if name == "Location" {
 			before, after = lastSegment(before), lastSegment(after)
 		}
 		if before != "" && after != "" && before != after {
-			p.found[carryKey(scopeIfNumber(before, p.collection), before)] = after
+			p.note(scopeIfNumber(before, p.collection), before, after)
 		}
 	}
 	if was == nil || bytes.Equal(recorded.Body.Data, own.Body.Data) {
@@ -126,14 +126,22 @@ func (p *pairing) scalar(was, is []byte, field string) {
 	scope := scopeOfField(field, p.collection)
 	if was[0] != '"' {
 		if scope != "" && isBareNumber(string(was)) && isBareNumber(string(is)) {
-			p.found[carryKey(scope, string(was))] = string(is)
+			p.note(scope, string(was), string(is))
 		}
 		return
 	}
 	before, after := string(unescapedJSON(was)), string(unescapedJSON(is))
 	if namesSomething(field, before) && after != "" {
-		p.found[carryKey(scopeIfNumber(before, scope), before)] = after
+		p.note(scopeIfNumber(before, scope), before, after)
 	}
+}
+
+// note remembers what stands for a recorded name.
+func (p *pairing) note(scope, before, after string) {
+	if p.found == nil {
+		p.found = map[string]string{}
+	}
+	p.found[carryKey(scope, before)] = after
 }
 
 // carryKey is what a recorded value is remembered by.

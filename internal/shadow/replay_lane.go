@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"io"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"resilience/internal/measure"
 	"resilience/internal/plan"
@@ -30,6 +33,7 @@ type lane struct {
 	target   plan.Target
 	base     *url.URL
 	sender   Sender
+	baggage  string
 	jobs     chan *job // to workers that wait
 	end      chan struct{}
 	underway atomic.Int64
@@ -40,7 +44,7 @@ func newLane(p *replaying, number int, arm string, target plan.Target, sender Se
 	if err != nil { // the sender has said so already
 		base = &url.URL{}
 	}
-	return &lane{replaying: p, number: number, arm: arm, target: target, base: base, sender: sender, jobs: make(chan *job), end: make(chan struct{})}
+	return &lane{replaying: p, number: number, arm: arm, target: target, base: base, sender: sender, baggage: "synthetic=true,synthetic.shadow=" + url.PathEscape(p.stream.Run), jobs: make(chan *job), end: make(chan struct{})}
 }
 
 func (l *lane) close() {
@@ -141,18 +145,19 @@ func (l *lane) request(ctx context.Context, j *job) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	var body io.Reader
-	if len(r.Body.Data) > 0 {
-		body = bytes.NewReader(r.Body.Data)
+	if !httpguts.ValidHeaderFieldName(r.Method) { // a token, as a method is
+		return nil, fmt.Errorf("the method %.20q can not be sent", r.Method)
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, "", body)
-	if err != nil {
-		return nil, err
+	req := (&http.Request{
+		Method: r.Method, URL: u, Host: u.Host, Header: r.Header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
+	}).WithContext(ctx)
+	if data := r.Body.Data; len(data) > 0 {
+		req.ContentLength = int64(len(data))
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+		req.Body, _ = req.GetBody()
 	}
-	req.URL, req.Host = u, u.Host
-	req.Header = r.Header
 	req.Header.Set(ShadowHeader, "1")
-	req.Header.Add("Baggage", "synthetic=true,synthetic.shadow="+url.PathEscape(l.stream.Run))
+	req.Header["Baggage"] = []string{l.baggage}
 	l.ladder.mark(j, l.number, req)
 	return req, nil
 }
