@@ -20,6 +20,7 @@ const (
 // Classes of differences, as package shadow names them.
 const (
 	classRegression = "regression"
+	classExpected   = "expected"
 	classNoise      = "noise"
 )
 
@@ -128,8 +129,11 @@ func differ(n int) string {
 // log takes none of it for a command.
 func (p *page) difference(d gates.Difference) {
 	sign, colour := "?", text.FgYellow
-	if d.Class == classRegression {
+	switch d.Class {
+	case classRegression:
 		sign, colour = "✗", text.FgRed
+	case classExpected:
+		sign, colour = "·", text.Faint
 	}
 	p.wrapped(textIndent+p.style(sign, colour)+" ", printable(fmt.Sprintf("%s  %s  %s in %s, %s", d.Route, d.Place, d.Kind, differing(d), d.Class)))
 	for _, line := range []string{values(d), d.Request} {
