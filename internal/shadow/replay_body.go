@@ -13,7 +13,10 @@ const replayKept = 1 << 20
 
 // readReplayed reads the body of an answer, decoded. The error is one of the
 // connection; what is wrong with the body itself is its damage.
-func readReplayed(resp *http.Response) (Body, error) {
+func readReplayed(method string, resp *http.Response) (Body, error) {
+	if method == http.MethodHead || resp.StatusCode == http.StatusNotModified { // its length is that of another answer
+		return Body{}, nil
+	}
 	if n := resp.ContentLength; n >= 0 && n <= replayKept && resp.Header.Get("Content-Encoding") == "" {
 		return readPlain(resp.Body, n)
 	}

@@ -135,3 +135,41 @@ func TestReplayOfABrokenCandidate(t *testing.T) {
 	require.Len(t, places, len(answers), "each of them is told")
 	require.Equal(t, "true", happened(all, measure.EventTestEnd)[0].Attrs["complete"])
 }
+
+// TestReplayOfAnswersWithoutBodies wants a length that is that of another answer
+// not to be waited for.
+func TestReplayOfAnswersWithoutBodies(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodHead:
+			w.Header().Set("Content-Length", "100")
+		case r.URL.Path == "/same":
+			w.Header().Set("Etag", `"a"`)
+			w.WriteHeader(http.StatusNotModified)
+		default:
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}))
+	defer server.Close()
+	head := recordedGet(0, "a", "/items")
+	head.Request.Method = http.MethodHead
+	s := staged{
+		test: shadowTest(), tape: tape{exchanges: []Exchange{head, recordedGet(0, "b", "/same"), recordedGet(0, "c", "/nothing")}},
+		candidate: toServer{server}, baseline: toServer{server},
+	}
+	all := s.run(t, t.Context())
+	require.EqualValues(t, 3, replaySummed(all, measure.MetricComparison)[measure.Candidate].Count)
+	require.Empty(t, happened(all, measure.EventDifference))
+	for _, w := range all.Windows {
+		require.NotEqual(t, "error", w.Series.Status)
+	}
+}
+
+// toServer sends to a server whatever the target is called.
+type toServer struct{ server *httptest.Server }
+
+func (s toServer) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.URL.Host = strings.TrimPrefix(s.server.URL, "http://")
+	return s.server.Client().Transport.RoundTrip(req)
+}

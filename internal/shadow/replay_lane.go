@@ -123,7 +123,7 @@ func (l *lane) exchange(j *job, a *answer) error {
 	defer resp.Body.Close()
 	a.Status, a.Header = resp.StatusCode, resp.Header
 	a.trace = replayTrace(resp.Header, req.Header)
-	if a.Body, err = readReplayed(resp); err != nil {
+	if a.Body, err = readReplayed(req.Method, resp); err != nil {
 		a.Body.Damage = "the answer ended early: " + err.Error()
 		return replayCause(ctx, err)
 	}
