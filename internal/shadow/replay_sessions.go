@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Bounds of what is remembered of sessions.
@@ -85,6 +86,17 @@ func (c *carried) set(key, value string) {
 	c.values[key] = value
 }
 
+// bake keeps a cookie, or forgets it where the answer takes it back.
+func (c *carried) bake(cookie *http.Cookie) {
+	over := cookie.MaxAge < 0 || !cookie.Expires.IsZero() && cookie.Expires.Before(time.Now())
+	switch _, known := c.cookies[cookie.Name]; {
+	case over:
+		delete(c.cookies, cookie.Name)
+	case known || len(c.cookies) < valuesMost:
+		c.cookies[cookie.Name] = cookie.Value
+	}
+}
+
 // learn takes from the answers to a job what later requests of its session may
 // need.
 func (s *sessions) learn(j *job) {
@@ -118,9 +130,7 @@ func (s *sessions) learn(j *job) {
 		}
 		maps.Copy(c.ruled, f.ruled)
 		for _, cookie := range f.cookies {
-			if len(c.cookies) < valuesMost {
-				c.cookies[cookie.Name] = cookie.Value
-			}
+			c.bake(cookie)
 		}
 	}
 	if j.rung == rungTenant {
