@@ -204,6 +204,8 @@ func (p *replaying) close() {
 
 // run replays, waits for the end and accounts for everything.
 func (p *replaying) run(ctx context.Context, emit func(measure.Batch) error) error {
+	recording := p.open()
+	defer recording.close()
 	p.began = time.Now()
 	p.judged = p.began.Add(time.Duration(p.test.Warmup))
 	p.record.begin(p.began, p.test)
@@ -211,7 +213,7 @@ func (p *replaying) run(ctx context.Context, emit func(measure.Batch) error) err
 		return err
 	}
 	read := make(chan struct{})
-	go func() { defer close(read); p.read() }()
+	go func() { defer close(read); p.read(recording) }()
 	reason, err := p.watch(ctx, read, emit)
 	p.finish(ctx, reason)
 	return errors.Join(err, emit(p.record.flush()))

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -178,12 +179,21 @@ func vegetaOnce(b *testing.B, url string, n int) {
 	require.Equal(b, n, done)
 }
 
-// BenchmarkReplayTiming replays 2,000 exchanges a second, and reports how late
-// they were sent.
+// BenchmarkReplayTiming replays 2,000 exchanges a second of a file, and reports how
+// late they were sent.
 func BenchmarkReplayTiming(b *testing.B) {
 	url := startBenchServer(b)
+	path := filepath.Join(b.TempDir(), "users.shadow")
+	w, err := Create(path, Options{})
+	require.NoError(b, err)
+	for i, e := range recordedMany(4000, time.Millisecond/2) {
+		e.Response.Body = jsonBody(string(benchAnswer(uint64(i))))
+		require.NoError(b, w.Write(e))
+	}
+	require.NoError(b, w.Close())
 	for b.Loop() {
-		r := benchReplay(b, url, 4000, func(s *plan.Shadow) { s.Noise = plan.NoNoise })
+		r := benchReplay(b, url, 0, func(s *plan.Shadow) { s.Noise = plan.NoNoise })
+		r.outside.Open = func(string) (Recording, error) { return Open(path) }
 		r.stream.Again = nil
 		all := replayOnce(b, r)
 		for _, name := range []string{"lag p50", "lag p99"} {

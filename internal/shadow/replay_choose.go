@@ -17,7 +17,7 @@ import (
 
 // readAhead is how many exchanges are read before they are due, so that unpacking a
 // block of the recording makes none of them late.
-const readAhead = 64
+const readAhead = 128
 
 // gotten is what a recording gave.
 type gotten struct {
@@ -25,20 +25,39 @@ type gotten struct {
 	err error
 }
 
+// reading is a recording that is read ahead.
+type reading struct {
+	ahead chan gotten
+	first gotten // what it began with
+	some  bool   // there is something
+	stop  context.CancelFunc
+	over  sync.WaitGroup
+}
+
+// open begins to read, and returns when there is something to send: the first block
+// of a recording takes a while.
+func (p *replaying) open() *reading {
+	ctx, stop := context.WithCancel(p.sending)
+	r := &reading{ahead: make(chan gotten, readAhead), stop: stop}
+	r.over.Go(func() {
+		defer close(r.ahead)
+		p.feed(ctx, r.ahead)
+	})
+	r.first, r.some = <-r.ahead
+	return r
+}
+
+// close ends the reading.
+func (r *reading) close() {
+	r.stop()
+	r.over.Wait()
+}
+
 // read takes exchanges off the recording and lets them go when they are due. A
 // recording is never held in memory.
-func (p *replaying) read() {
-	reading, stop := context.WithCancel(p.sending)
-	ahead := make(chan gotten, readAhead)
-	var feeding sync.WaitGroup
-	feeding.Go(func() {
-		defer close(ahead)
-		p.feed(reading, ahead)
-	})
-	defer feeding.Wait()
-	defer stop()
+func (p *replaying) read(r *reading) {
 	when := &pace{speed: p.test.Speed, rate: p.test.Rate}
-	for next := range ahead {
+	for next, more := r.first, r.some; more; next, more = <-r.ahead {
 		switch {
 		case next.err != nil:
 			p.damaged(next.err)
