@@ -19,7 +19,9 @@ import (
 // the same place, and a later recorded request of the same session holds the
 // recorded one. Words such as "pending" and times are not names. A bare number is
 // one only as the id of what it is the id of: 17 of POST /orders is put into
-// /orders/17 and into fields called order_id, and not into /products/17.
+// /orders/17 and into fields called order_id, and not into /products/17. What both
+// answers name has moved, as the items of a list that comes in another order do: it
+// stands for itself.
 
 // Bounds of what is looked through.
 const (
@@ -34,6 +36,11 @@ type pairing struct {
 	collection string // what the request was about
 	was, is    *jsonTree
 	found      map[string]string // by what the recorded one is remembered by; see carryKey
+
+	// What was found, by the text in the recorded and in the other answer; a number
+	// with its field.
+	before, after map[string]string
+	text          []byte // of what is looked for there
 }
 
 // carriedHeaders are headers of answers that name what was made.
@@ -58,8 +65,45 @@ func paired(r Request, recorded, own Response, was *jsonTree) map[string]string 
 	if p.is = treeOf(own.Body); p.is != nil {
 		defer p.is.release()
 		p.pair(0, 0, "")
+		p.leaveOut(p.is, p.before)
+		p.leaveOut(p.was, p.after)
 	}
 	return p.found
+}
+
+// leaveOut forgets what was found of the names that an answer holds.
+func (p *pairing) leaveOut(t *jsonTree, names map[string]string) {
+	if len(names) == 0 {
+		return
+	}
+	for n := range int32(len(t.nodes)) {
+		if kind := t.nodes[n].kind; kind != jsonString && kind != jsonNumber {
+			continue
+		}
+		if key, both := names[string(p.nameIn(t, n))]; both {
+			delete(p.found, key)
+		}
+	}
+}
+
+// nameIn is the text of a value; a number is a name in its field alone.
+func (p *pairing) nameIn(t *jsonTree, n int32) []byte {
+	if t.nodes[n].kind == jsonString {
+		return t.raw(n)
+	}
+	p.text = append(append(append(p.text[:0], t.name(n)...), ' '), t.raw(n)...)
+	return p.text
+}
+
+// finds notes what stands for the name in a node of the recorded answer.
+func (p *pairing) finds(was, is int32, scope, before, after string) {
+	if p.before == nil {
+		p.before, p.after = map[string]string{}, map[string]string{}
+	}
+	p.note(scope, before, after)
+	key := carryKey(scope, before)
+	p.before[string(p.nameIn(p.was, was))] = key
+	p.after[string(p.nameIn(p.is, is))] = key
 }
 
 // treeOf parses a body, if it is JSON, whole and not too long; nil otherwise. It is
@@ -99,7 +143,7 @@ func (p *pairing) pair(was, is int32, field string) {
 		}
 	case jsonString, jsonNumber:
 		if !bytes.Equal(p.was.raw(was), p.is.raw(is)) {
-			p.scalar(p.was.raw(was), p.is.raw(is), field)
+			p.scalar(was, is, field)
 		}
 	}
 }
@@ -121,18 +165,19 @@ func (p *pairing) members(was, is int32) {
 	}
 }
 
-// scalar notes what stands for a name.
-func (p *pairing) scalar(was, is []byte, field string) {
+// scalar notes what stands for a name in a field.
+func (p *pairing) scalar(was, is int32, field string) {
 	scope := scopeOfField(field, p.collection)
-	if was[0] != '"' {
-		if scope != "" && isBareNumber(string(was)) && isBareNumber(string(is)) {
-			p.note(scope, string(was), string(is))
+	a, b := p.was.raw(was), p.is.raw(is)
+	if a[0] != '"' {
+		if scope != "" && isBareNumber(string(a)) && isBareNumber(string(b)) {
+			p.finds(was, is, scope, string(a), string(b))
 		}
 		return
 	}
-	before, after := string(unescapedJSON(was)), string(unescapedJSON(is))
+	before, after := string(unescapedJSON(a)), string(unescapedJSON(b))
 	if namesSomething(field, before) && after != "" {
-		p.note(scopeIfNumber(before, scope), before, after)
+		p.finds(was, is, scopeIfNumber(before, scope), before, after)
 	}
 }
 

@@ -61,6 +61,10 @@ func TestCarryIntoTargets(t *testing.T) {
 		"a time is no name":            {`{"at":"2026-01-02T03:04:05Z"}`, `{"at":"2026-05-05T05:05:05Z"}`, "/orders?since=2026-01-02T03:04:05Z", "/orders?since=2026-01-02T03:04:05Z"},
 		"a price is no name":           {`{"total":1999}`, `{"total":2100}`, "/orders?total=1999", "/orders?total=1999"},
 		"escaped":                      {`{"token":"a+b/1=="}`, `{"token":"c+d/2=="}`, "/orders?token=a%2Bb%2F1%3D%3D", "/orders?token=c%2Bd%2F2%3D%3D"},
+		"a list in another order":      {`[{"id":"p01"},{"id":"p02"}]`, `[{"id":"p02"},{"id":"p01"}]`, "/orders/p01", "/orders/p01"},
+		"a list of numbers, reordered": {`[{"id":17},{"id":18}]`, `[{"id":18},{"id":17}]`, "/orders/17", "/orders/17"},
+		"a page that begins later":     {`[{"id":"p01"},{"id":"p02"}]`, `[{"id":"p02"},{"id":"p03"}]`, "/orders/p01", "/orders/p01"},
+		"a number that is elsewhere":   {`{"id":17,"lines":3}`, `{"id":42,"lines":17}`, "/orders/17", "/orders/42"},
 		"nothing answered":             {`{"id":"` + recordedID + `"}`, `oops`, "/orders/" + recordedID, "/orders/" + recordedID},
 		"no JSON":                      {`id=` + recordedID, `id=` + carriedID, "/orders/" + recordedID, "/orders/" + recordedID},
 	} {
