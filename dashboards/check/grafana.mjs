@@ -5,7 +5,8 @@
 // FOLDER has node_modules with what package.json pins (make boards-test installs
 // it), OUT gets a screenshot of each board. GRAFANA_URL is where Grafana is;
 // GRAFANA_TOKEN, where it wants one; RUN is the run to look at, else the newest of
-// the plan demo; CHROME is a Chromium or Chrome, else one of PATH. A board fails when
+// the plan demo, and for the board of shadow traffic the newest with a shadow test;
+// CHROME is a Chromium or Chrome, else one of PATH. A board fails when
 // its page, a query or a panel has an error, or when a panel is empty.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
@@ -33,6 +34,14 @@ async function influx(source, query) {
   return values.map((row) => Object.fromEntries(row.map((value, i) => [columns[i], value])));
 }
 
+// shadowed chooses the run whose shadow tests are looked at, false where there is
+// none: RUN, else the newest.
+async function shadowed(source, runs) {
+  const ids = new Set((await influx(source, `SHOW TAG VALUES FROM "resilience_windows" WITH KEY = "run" WHERE "source" =~ /^shadow\\//`)).map((row) => row.value));
+  const run = runs.find((r) => ids.has(r.run) && r.run === process.env.RUN) ?? runs.find((r) => ids.has(r.run));
+  return run && { 'var-run': run.run, from: run.started - 1000, to: run.time + 2000 };
+}
+
 // view chooses a run, one to compare with, and the time of both.
 async function view() {
   const source = (await get('/api/datasources')).find((s) => s.type === 'influxdb' && s.jsonData.httpMode === 'GET');
@@ -44,6 +53,7 @@ async function view() {
   return {
     run: { 'var-run': run.run, 'var-compare': other.run, from: run.started - 1000, to: run.time + 2000 },
     all: { from: runs.at(-1).time - 60_000, to: runs[0].time + 60_000 },
+    shadow: (await shadowed(source, runs)) ?? false,
     // The board of canaries has nothing to show where none ran.
     canary: (await influx(source, `SELECT count("count") FROM "resilience_windows" WHERE "test" = 'canary' AND "phase" = ''`)).length > 0 && { from: 'now-24h', to: 'now' },
   };
@@ -86,7 +96,7 @@ const openRows = () => {
 };
 
 // rightly is what panels say of which a demo has none.
-const rightly = ['nothing', 'no objectives in the plan', 'no incident'];
+const rightly = ['nothing', 'no objectives in the plan', 'no incident', 'nothing is undecided'];
 
 // look counts panels, and finds those with an error or nothing to show.
 const look = (rightly) => {
@@ -124,8 +134,8 @@ async function checkBoard(browser, board, query) {
 }
 
 mkdirSync(out, { recursive: true });
-const { run, all, canary } = await view();
-const times = { 'resilience-history': all, 'resilience-canary': canary };
+const { run, all, canary, shadow } = await view();
+const times = { 'resilience-history': all, 'resilience-canary': canary, 'resilience-shadow': shadow };
 const boards = (await get('/api/search?type=dash-db&tag=resilience')).filter((board) => times[board.uid] !== false);
 if (boards.length < 3) throw new Error(`Grafana has ${boards.length} boards with the tag resilience, of 3 or more`);
 const browser = await puppeteer.launch({ executablePath: chrome(), headless: true, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
