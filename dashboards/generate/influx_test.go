@@ -119,6 +119,7 @@ func (r someRun) withShadow(batch measure.Batch) measure.Batch {
 	for i, e := range []measure.Event{
 		{Kind: measure.EventDifference, Name: route, Attrs: map[string]string{"class": "regression", "place": "body.total", "kind": "changed", "baseline": "1", "candidate": "2"}},
 		{Kind: measure.EventDifference, Name: route, Attrs: map[string]string{"class": "undecided", "place": "status", "kind": "changed"}},
+		{Kind: measure.EventDifference, Name: route, Attrs: map[string]string{"class": "noise", "place": "body.load", "kind": "changed"}},
 		{Kind: measure.EventReplay, Attrs: map[string]string{"read": "9", "sent": "8", "withheld": "1", "lag p99": "1.5ms"}},
 		{Kind: measure.EventWithheld, Name: "POST /checkout", Attrs: map[string]string{"count": "1", "reason": "it may change data"}},
 	} {

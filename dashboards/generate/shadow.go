@@ -18,9 +18,10 @@ func shadowBoard() board {
 		annotations: []object{annotation("Trouble", red, ofRun(events).and(matches("phase"), oneOf("kind", troubles...), noRoutine).inTime().rows(`"text"`, `"kind"`))},
 		rows: []row{
 			{height: 4, panels: shadowSummary()},
-			{title: "Gates", height: 8, panels: []panel{gateTable()}},
-			{title: "What the answers differ in", height: 13, panels: []panel{findingTable()}},
-			{title: "Routes", height: 8, panels: []panel{routeTable()}},
+			{title: "Gates", height: 7, panels: []panel{gateTable()}},
+			{title: "What the answers differ in", height: 12, panels: []panel{foundTable()}},
+			{height: 8, panels: []panel{harmlessTable()}},
+			{title: "Routes", height: 9, panels: []panel{routeTable()}},
 			{height: 8, panels: []panel{mismatchGraph(), pairGraph()}},
 			{height: 7, panels: []panel{statusGraph(), undecidedGraph()}},
 			{title: "Latency of candidate and baseline", height: 9, panels: armLatency("p50", "p95", "p99")},
@@ -47,8 +48,8 @@ func differences() selection {
 	return ofRun(events).and(is("kind", "difference"), matches("phase"), isIn("name", "route"))
 }
 
-// ofClass narrows differences to those of a class, which is a field.
-func ofClass(class string) string { return `"class" = '` + class + `'` }
+// ofClass narrows differences to those of some classes, which is a field.
+func ofClass(classes ...string) string { return oneOf("class", classes...) }
 
 // failedShare is the part that failed, or mismatched, of what a metric counts.
 const failedShare = `sum("failed") / sum("count")`
@@ -75,18 +76,26 @@ var differenceClasses = []object{{"type": "value", "options": object{
 	"expected": object{"color": blue, "index": 2}, "noise": object{"color": grey, "index": 3},
 }}}
 
-func findingTable() panel {
-	const noiseShare = `"noise_differing" / "noise_pairs"`
-	p := table("Differences by route and field", "The gravest first, 50 of each test at most. Differing: of so many pairs of answers of the route. Noise: how often the baseline differs from itself there. "+
-		"A regression is what differs more often than noise, and chance does not explain it; expected is what the plan approves. Baseline and candidate are of one example.", columns,
-		rows(differences().rows(as(`"class"`, "Class"), as(`"name"`, "Route"), as(`"place"`, "Field"), as(`"difference"`, "Kind"), as(`"differing"`, "Differing"), as(`"pairs"`, "Of"),
-			as(`"differing" / "pairs"`, "Share"), as(noiseShare, "Noise"), as(`"baseline"`, "Baseline"), as(`"candidate"`, "Candidate"), as(`"request"`, "Request"), as(`"test"`, "Test"), as(`"phase"`, "Phase"))))
+// differenceTable lists differences, the gravest of each test first.
+func differenceTable(title, about string, of selection) panel {
+	p := table(title, about+" Differing: of so many pairs of answers of the route. Noise: how often the baseline differs from itself there. Baseline and candidate are of one example; there are 50 differences of each test at most.", columns,
+		rows(of.rows(as(`"class"`, "Class"), as(`"name"`, "Route"), as(`"place"`, "Field"), as(`"difference"`, "Kind"), as(`"differing"`, "Differing"), as(`"pairs"`, "Of"),
+			as(`"differing" / "pairs"`, "Share"), as(`"noise_differing" / "noise_pairs"`, "Noise"), as(`"baseline"`, "Baseline"), as(`"candidate"`, "Candidate"), as(`"request"`, "Request"), as(`"test"`, "Test"), as(`"phase"`, "Phase"))))
 	p = p.organized([]string{"Class", "Route", "Field", "Kind", "Differing", "Of", "Share", "Noise", "Baseline", "Candidate", "Request", "Test", "Phase"}, object{}, "Time")
-	p.field["noValue"], p.custom["inspect"], p.custom["filterable"] = "nothing differs, or the test goes on", true, true
+	p.field["noValue"], p.custom["inspect"], p.custom["filterable"] = "nothing", true, true
+	p.options["sortBy"] = []object{{"displayName": "Class", "desc": false}}
 	share := []any{"unit", "percentunit", "decimals", 1, "custom.width", 85}
-	return p.wide("Route", 170, "Field", 190, "Kind", 95, "Differing", 90, "Of", 70, "Test", 80, "Phase", 90).
+	return p.wide("Route", 170, "Field", 190, "Kind", 95, "Differing", 95, "Of", 75, "Test", 80, "Phase", 90).
 		column("Class", "custom.width", 105, "mappings", differenceClasses, "custom.cellOptions", colouredText).
 		column("Share", share...).column("Noise", share...).column("Baseline", asText...).column("Candidate", asText...)
+}
+
+func foundTable() panel {
+	return differenceTable("Regressions, and what is undecided", "What differs more often than noise does, and chance does not explain it; and what was seen too seldom to tell.", differences().and(ofClass("regression", "undecided")))
+}
+
+func harmlessTable() panel {
+	return differenceTable("What is expected, and noise", "What the plan approves; and what differs between answers of the same version as often.", differences().and(ofClass("expected", "noise")))
 }
 
 func routeTable() panel {
@@ -107,10 +116,11 @@ func routeTable() panel {
 	}
 	p = p.joined("step").organized(order, rename, "Time", "Time 1", "Time 2", "Time 3", "Time 4", "candidate asked", "baseline asked")
 	for _, arm := range []string{"Candidate", "Baseline"} {
-		p = p.column(arm+" failed", "thresholds", bad, "custom.cellOptions", colouredText).column(arm+" mean", "unit", "ms", "decimals", 1).column(arm+" max", "unit", "ms", "decimals", 1)
+		p = p.column(arm+" failed", "custom.width", 135, "thresholds", bad, "custom.cellOptions", colouredText).
+			column(arm+" mean", "custom.width", 135, "unit", "ms", "decimals", 1).column(arm+" max", "custom.width", 135, "unit", "ms", "decimals", 1)
 	}
-	return p.wide("Route", 260).column("Mismatch", "unit", "percentunit", "decimals", 2, "thresholds", steps(green, 0.00001, red), "custom.cellOptions", colouredText).
-		column("Mismatched", "thresholds", bad, "custom.cellOptions", colouredText).column("Status changes", "thresholds", bad, "custom.cellOptions", colouredText)
+	return p.wide("Route", 240, "Pairs", 90, "Mismatched", 110).column("Mismatch", "custom.width", 110, "unit", "percentunit", "decimals", 2, "thresholds", steps(green, 0.00001, red), "custom.cellOptions", colouredText).
+		column("Mismatched", "thresholds", bad, "custom.cellOptions", colouredText).column("Status changes", "custom.width", 125, "thresholds", bad, "custom.cellOptions", colouredText)
 }
 
 // title begins a word with a capital.
@@ -146,7 +156,7 @@ func undecidedGraph() panel {
 // is the same.
 func armLatency(quantiles ...string) (list []panel) {
 	for _, q := range quantiles {
-		p := graph("Latency "+q, "How long requests took, failed ones included, in both arms. Means of the "+q+" of each second and route, weighted by their requests: near that of all, and not the same; gates use the exact one. "+
+		p := graph("Latency "+q, "How long requests took, failed ones included, in both arms: choose a route above to see its own. Means of the "+q+" of each second and route, weighted by their requests: near that of all, and not the same; gates use the exact one. "+
 			"Dashed: the limits of gates about it; one that is relative to the baseline is drawn at the value it came to.", "ms", 8,
 			line("$tag_arm", byRoute("request").weighted(q, []string{"arm"})))
 		list = append(list, p.inArms().withLimitsOf("latency "+q, "route").withBands())
