@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -327,11 +328,21 @@ func (c *carried) path(path string) string {
 			own, ok = c.values[carryKey(before, plain)]
 		}
 		before = plural(strings.ToLower(plain))
-		if ok {
+		if ok && isPathPart(own) {
 			parts[i] = url.PathEscape(own)
 		}
 	}
 	return strings.Join(parts, "/")
+}
+
+// isPathPart reports whether a value of an answer stays what it is in a path: dots,
+// also behind a slash, which some servers unescape first, lead to another path than
+// the one that the ladder allowed.
+func isPathPart(value string) bool {
+	slash := func(r rune) bool { return r == '/' || r == '\\' }
+	dots := func(part string) bool { return strings.Trim(part, ".") == "" }
+	parts := strings.FieldsFunc(value, slash)
+	return len(parts) > 0 && !slices.ContainsFunc(parts, dots)
 }
 
 func (c *carried) query(query string) string {
@@ -521,7 +532,7 @@ func (p carryPlace) write(r *Request, value string) {
 		r.Header.Set(p.Name, value)
 	case "path":
 		parts := strings.Split(path, "/")
-		if p.Part < len(parts) {
+		if p.Part < len(parts) && isPathPart(value) {
 			parts[p.Part] = url.PathEscape(value)
 		}
 		r.Target = strings.Join(parts, "/")

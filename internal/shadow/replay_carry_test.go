@@ -189,3 +189,17 @@ func FuzzCarry(f *testing.F) {
 		carryPlace{Kind: "path", Part: 1}.write(&r, "v")
 	})
 }
+
+// TestCarriedValuesStayWithinTheirPart wants no value of an answer to make another
+// path of a request: by its path it was decided that it may be sent.
+func TestCarriedValuesStayWithinTheirPart(t *testing.T) {
+	for _, value := range []string{".", "..", "", "../admin", "x/../../admin", `..\admin`, "/"} {
+		c := carried{values: map[string]string{"tok-1234": value}}
+		require.Equal(t, "/orders/tok-1234/pay", c.path("/orders/tok-1234/pay"), "%q", value)
+		r := Request{Target: "/orders/17/pay"}
+		(carryPlace{Kind: "path", Part: 2}).write(&r, value)
+		require.Equal(t, "/orders/17/pay", r.Target, "%q", value)
+	}
+	c := carried{values: map[string]string{"tok-1234": "a.b/c..d=="}}
+	require.Equal(t, "/orders/a.b%2Fc..d==/pay", c.path("/orders/tok-1234/pay"), "a token may have a slash")
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"resilience/internal/plan"
 )
@@ -198,7 +199,7 @@ func undoOf(template string, a Response) (string, bool) {
 			value = lastSegment(a.Header.Get("Location"))
 			ok = value != ""
 		}
-		if !closed || !ok || strings.ContainsAny(value, "/?#{}% ") {
+		if !closed || !ok || !isPathPart(value) || strings.ContainsAny(value, "/\\?#;{}% ") || strings.ContainsFunc(value, unicode.IsControl) {
 			return "", false
 		}
 		out = before + value + after

@@ -56,8 +56,10 @@ func newOrders(first int) *orders {
 func shopping() []Exchange {
 	first := recordedWrite(0, "a", "POST", "/orders", `{"sku":"x"}`, `{"id":17}`)
 	first.Request.Header.Set("Idempotency-Key", "key-of-a-user")
+	gone := recordedGet(150*time.Millisecond, "b", "/orders/1")
+	gone.Response.Status = 404
 	return []Exchange{
-		first, recordedGet(100*time.Millisecond, "a", "/orders/17"), recordedGet(150*time.Millisecond, "b", "/orders/1"),
+		first, recordedGet(100*time.Millisecond, "a", "/orders/17"), gone,
 		recordedWrite(200*time.Millisecond, "a", "DELETE", "/orders/17", "", "{}"), recordedWrite(300*time.Millisecond, "a", "POST", "/search", "{}", "{}"),
 	}
 }
@@ -183,4 +185,16 @@ func TestWithholdsHalfABody(t *testing.T) {
 	_, ok := l.allows(e)
 	require.False(t, ok)
 	require.Equal(t, "its body was not recorded whole", l.withheld()[0].reason)
+}
+
+// TestUndoesOnlyWhatHasAName wants nothing but the order that was made to be
+// deleted, whatever a target says that its id is.
+func TestUndoesOnlyWhatHasAName(t *testing.T) {
+	for _, body := range []string{`{"id":""}`, `{"id":"."}`, `{"id":".."}`, `{"id":"%2e%2e"}`, `{"id":"a/b"}`, `{"id":"a\\b"}`, `{"id":"a;b"}`, `{"id":"a\nb"}`, `{"id":"a?b"}`, `{"id":null}`, `{}`, `[]`, ``} {
+		got, ok := undoOf("DELETE /orders/{id}", Response{Status: 201, Body: jsonBody(body)})
+		require.False(t, ok, "%s: %s", body, got)
+	}
+	got, ok := undoOf("DELETE /orders/{id}", Response{Status: 201, Body: jsonBody(`{"id":"ord.1_2-3~4:5"}`)})
+	require.True(t, ok)
+	require.Equal(t, "DELETE /orders/ord.1_2-3~4:5", got)
 }
