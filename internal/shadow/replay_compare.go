@@ -2,7 +2,9 @@ package shadow
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -30,10 +32,10 @@ type comparing struct {
 	comparer *Comparer
 	findings *Findings
 
-	mu    sync.Mutex
-	cells map[comparedCell]uint64
-	sets  map[string]*comparedSet
-	pairs uint64
+	mu     sync.Mutex
+	cells  map[comparedCell]uint64
+	sets   map[string]*comparedSet
+	errors map[int]uint64 // that both answered alike, by status; see errorsAlike
 }
 
 // comparedCell is one second of a route, and what its answers differed in.
@@ -67,7 +69,7 @@ func newComparing(p *replaying) (*comparing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &comparing{p: p, comparer: comparer, findings: findings, cells: map[comparedCell]uint64{}, sets: map[string]*comparedSet{}}, nil
+	return &comparing{p: p, comparer: comparer, findings: findings, cells: map[comparedCell]uint64{}, sets: map[string]*comparedSet{}, errors: map[int]uint64{}}, nil
 }
 
 // add compares the answers to a job.
@@ -77,6 +79,12 @@ func (c *comparing) add(j *job) {
 		return
 	}
 	candidate := &j.answers[0]
+	if errorsAlike(j.Response.Status, baseline.Status, candidate.Status) {
+		c.mu.Lock()
+		c.errors[candidate.Status]++
+		c.mu.Unlock()
+		return
+	}
 	o := Observed{At: j.due, Route: j.Route, Session: j.Session, Request: j.Request, Trace: candidate.trace}
 	if c.p.test.Writes == nil { // no answer depends on an earlier one
 		o.Session = ""
@@ -87,6 +95,16 @@ func (c *comparing) add(j *job) {
 	}
 	c.findings.Add(o)
 	c.count(j, slices.DeleteFunc(slices.Clone(o.Candidate), Difference.Expected))
+}
+
+// errorsAlike reports whether two answers have the same error, or are both missing,
+// and the recorded one has no error. That tells nothing of what users are answered:
+// two versions that are down, or that let nobody in, do not match.
+func errorsAlike(recorded, baseline, candidate int) bool {
+	if baseline != candidate {
+		return false
+	}
+	return candidate == 0 || candidate >= 400 && recorded < 400
 }
 
 // baseline gives the answer that the candidate's is compared with.
@@ -123,7 +141,6 @@ func (c *comparing) count(j *job, differences []Difference) {
 	if len(differences) > 0 {
 		cell.set = c.set(j.Route, differences)
 	}
-	c.pairs++
 	c.cells[cell]++
 }
 
@@ -246,9 +263,34 @@ func (c *comparing) tell(end time.Time) {
 		}
 		c.p.record.event(end, measure.EventDifference, f.Route, findingAttrs(f))
 	}
+	c.tellErrors()
 	for _, e := range c.findings.Unused() {
 		c.p.record.warn("nothing met the expectation of %s %s (%s): take it out if the change is done", e.Place, e.Route, e.Why)
 	}
+}
+
+// tellErrors warns of what was not compared because both answered with an error.
+func (c *comparing) tellErrors() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var n uint64
+	var parts []string
+	for _, status := range slices.Sorted(maps.Keys(c.errors)) {
+		word := "no answer"
+		if status > 0 {
+			word = strconv.Itoa(status)
+		}
+		n += c.errors[status]
+		parts = append(parts, fmt.Sprintf("%s: %d", word, c.errors[status]))
+	}
+	if n == 0 {
+		return
+	}
+	hint := ""
+	if c.errors[http.StatusUnauthorized]+c.errors[http.StatusForbidden] > 0 {
+		hint = "; a recording has no credentials: give the targets auth:"
+	}
+	c.p.record.warn("%d exchanges were not compared: both versions failed (%s) where the recording has no error%s", n, strings.Join(parts, ", "), hint)
 }
 
 // findingAttrs tells a finding in words.

@@ -186,3 +186,49 @@ func (s *damagedTape) Next() (Exchange, error) {
 	}
 	return s.tape.Next()
 }
+
+// TestReplayComparesNoErrorsAlike wants two versions that fail alike, where users
+// were answered, not to be taken for two that match.
+func TestReplayComparesNoErrorsAlike(t *testing.T) {
+	all := func(status int) *standIn {
+		return &standIn{answer: func(asked) (int, map[string]string, string, time.Duration) { return status, nil, "{}", 0 }}
+	}
+	for name, c := range map[string]struct {
+		recorded, baseline, candidate int
+		pairs                         uint64
+		warning                       string
+	}{
+		"down":                {200, 0, 0, 0, "20 exchanges were not compared: both versions failed (no answer: 20) where the recording has no error"},
+		"was down, too":       {0, 0, 0, 0, "20 exchanges were not compared: both versions failed (no answer: 20) where the recording has no error"},
+		"let nobody in":       {200, 401, 401, 0, "20 exchanges were not compared: both versions failed (401: 20) where the recording has no error; a recording has no credentials: give the targets auth:"},
+		"broken":              {302, 500, 500, 0, "20 exchanges were not compared: both versions failed (500: 20) where the recording has no error"},
+		"nobody knows":        {0, 404, 404, 0, "20 exchanges were not compared: both versions failed (404: 20) where the recording has no error"},
+		"failed for users":    {404, 404, 404, 20, ""},
+		"the candidate fails": {200, 200, 500, 20, ""},
+		"the baseline fails":  {200, 500, 200, 20, ""},
+		"fail differently":    {200, 404, 500, 20, ""},
+		"one is down":         {200, 500, 0, 20, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				exchanges := recordedMany(20, 10*time.Millisecond)
+				for i := range exchanges {
+					exchanges[i].Response.Status = c.recorded
+				}
+				s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: all(c.candidate), baseline: all(c.baseline), again: all(c.baseline)}
+				s.test.Noise = plan.NoiseTwice
+				got := s.run(t, t.Context())
+				require.Equal(t, c.pairs, replaySummed(got, measure.MetricComparison)[measure.Candidate].Count)
+				require.Equal(t, c.pairs, replaySummed(got, measure.MetricStatusChange)[measure.Candidate].Count)
+				warnings := happened(got, measure.EventWarning)
+				if c.warning == "" {
+					require.Empty(t, warnings)
+					return
+				}
+				require.Len(t, warnings, 1)
+				require.Equal(t, c.warning, warnings[0].Attrs["detail"])
+				require.Empty(t, happened(got, measure.EventDifference))
+			})
+		})
+	}
+}
