@@ -209,6 +209,9 @@ func (p *replaying) run(ctx context.Context, emit func(measure.Batch) error) err
 	p.began = time.Now()
 	p.judged = p.began.Add(time.Duration(p.test.Warmup))
 	p.record.begin(p.began, p.test)
+	if r, ok := p.source.(interface{ Complete() bool }); ok && !r.Complete() {
+		p.record.warn("the recording has no end: its writer still writes, or was killed; it is replayed as far as it can be read")
+	}
 	if err := emit(p.record.flush()); err != nil { // disruptions wait to hear that it began
 		return err
 	}

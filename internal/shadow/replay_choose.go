@@ -98,8 +98,11 @@ func (p *replaying) replay(e Exchange, when *pace) bool {
 	if !ok {
 		return p.sending.Err() == nil
 	}
-	due := when.due(e.At)
-	return !p.over(due) && p.let(e, rung, due)
+	if due := when.due(e.At); p.over(due) || !p.let(e, rung, due) {
+		p.tally.read.Add(^uint64(0)) // nothing became of it: it is as if it had not been read
+		return false
+	}
+	return true
 }
 
 // passable reports whether what follows a damaged part of a recording can be read.

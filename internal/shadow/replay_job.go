@@ -120,10 +120,14 @@ func (p *replaying) drop(j *job) {
 	if blamed == nil {
 		blamed = p.waitedFor()
 	}
+	why := "as many exchanges as may be (max_vus) were waiting for their answers"
+	if j.waits > 0 {
+		why = "an answer of its session did not come in time"
+	}
 	for _, l := range blamed {
 		p.record.add(measure.MetricIteration, l.arm, "", "", j.due, 0, measure.Dropped)
 		p.record.example(measure.Example{
-			At: j.due.UnixNano(), Arm: l.arm, Kind: "dropped", Message: "could not start: as many exchanges as may be (max_vus) were waiting for their answers",
+			At: j.due.UnixNano(), Arm: l.arm, Kind: "dropped", Message: "could not start: " + why,
 		}, func() string { return shownRequest(j.Request) })
 	}
 }

@@ -22,8 +22,11 @@ import (
 type tape struct {
 	exchanges []Exchange
 	end       error // instead of io.EOF
+	endless   bool  // as if its writer still wrote
 	next      int
 }
+
+func (s *tape) Complete() bool { return !s.endless }
 
 func (s *tape) Next() (Exchange, error) {
 	if s.next == len(s.exchanges) {
@@ -135,7 +138,9 @@ func (s staged) stream() plan.Stream {
 
 func (s staged) outside() Outside {
 	return Outside{
-		Open: func(string) (Recording, error) { return &tape{exchanges: s.tape.exchanges, end: s.tape.end}, nil },
+		Open: func(string) (Recording, error) {
+			return &tape{exchanges: s.tape.exchanges, end: s.tape.end, endless: s.tape.endless}, nil
+		},
 		Sender: func(target plan.Target, _ []string, _ string, _ int) (Sender, error) {
 			to := map[string]http.RoundTripper{"http://candidate.test": s.candidate, "http://baseline.test": s.baseline, "http://again.test": s.again}
 			return Sender{

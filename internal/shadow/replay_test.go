@@ -113,12 +113,14 @@ func TestReplayEnds(t *testing.T) {
 	broken := errors.New("block 7 is corrupt")
 	for name, c := range map[string]struct {
 		end    error
+		limit  uint64
 		after  time.Duration // until it is interrupted
 		reason string
 		sent   uint64
 	}{
 		"with the recording":     {reason: "", sent: 100},
 		"where it is damaged":    {end: broken, reason: "the recording could not be read to its end: block 7 is corrupt", sent: 100},
+		"with its limit":         {limit: 40, sent: 40},
 		"when it is interrupted": {after: 505 * time.Millisecond, reason: "interrupted", sent: 51},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,13 +131,39 @@ func TestReplayEnds(t *testing.T) {
 					time.AfterFunc(c.after, cancel)
 				}
 				s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(100, 10*time.Millisecond), end: c.end}, candidate: answering("{}", time.Millisecond), baseline: answering("{}", time.Millisecond)}
+				s.test.Limit = c.limit
 				all := s.run(t, ctx)
 				end := happened(all, measure.EventTestEnd)[0]
 				require.Equal(t, c.reason, end.Attrs["reason"])
+				told := happened(all, measure.EventReplay)[0].Attrs
+				require.Equal(t, told["sent"], told["read"], "what was only looked at is not read")
 				require.Equal(t, c.sent, replaySummed(all, measure.MetricRequest)[measure.Candidate].Count)
 			})
 		})
 	}
+}
+
+// TestReplayTellsWhatIsMissing wants a recording without an end to be told as such.
+func TestReplayTellsWhatIsMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(5, time.Millisecond), endless: true}, candidate: answering("{}", 0), baseline: answering("{}", 0)}
+		warnings := happened(s.run(t, t.Context()), measure.EventWarning)
+		require.Len(t, warnings, 1)
+		require.Contains(t, warnings[0].Attrs["detail"], "the recording has no end")
+	})
+}
+
+// TestReplayTellsWhyNothingStarted wants what waited for an answer of its session
+// not to be told as a want of workers.
+func TestReplayTellsWhyNothingStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		exchanges := []Exchange{recordedGet(0, "a", "/1"), recordedGet(time.Second, "a", "/2")}
+		s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: answering("{}", time.Hour), baseline: answering("{}", 0)}
+		all := s.run(t, t.Context())
+		require.Equal(t, "could not start: an answer of its session did not come in time", all.Examples[0].Message)
+		told := happened(all, measure.EventReplay)[0].Attrs
+		require.Equal(t, []string{"2", "1", "1"}, []string{told["read"], told["sent"], told["dropped"]})
+	})
 }
 
 func TestReplaySamplesBySession(t *testing.T) {
