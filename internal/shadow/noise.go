@@ -237,9 +237,17 @@ func (t touched) count(o Observed) {
 	if len(of.examples) < maxExamples {
 		of.examples = append(of.examples, Example{
 			At: o.At, Request: requestLine(o.Request), Trace: excerpt([]byte(o.Trace)),
-			Baseline: t.difference.Baseline, Candidate: t.difference.Candidate,
+			Baseline: o.shown(t.difference.Baseline), Candidate: o.shown(t.difference.Candidate),
 		})
 	}
+}
+
+// shown is a value as an example shows it.
+func (o Observed) shown(value string) string {
+	if o.Hide == nil {
+		return value
+	}
+	return o.Hide(value)
 }
 
 // throw throws the coins of an exchange at a field.

@@ -31,6 +31,7 @@ type comparing struct {
 	p        *replaying
 	comparer *Comparer
 	findings *Findings
+	redactor *Redactor
 
 	mu     sync.Mutex
 	cells  map[comparedCell]uint64
@@ -69,7 +70,11 @@ func newComparing(p *replaying) (*comparing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &comparing{p: p, comparer: comparer, findings: findings, cells: map[comparedCell]uint64{}, sets: map[string]*comparedSet{}, errors: map[int]uint64{}}, nil
+	redactor, err := NewRedactor(RedactionRules{})
+	if err != nil {
+		return nil, err
+	}
+	return &comparing{p: p, comparer: comparer, findings: findings, redactor: redactor, cells: map[comparedCell]uint64{}, sets: map[string]*comparedSet{}, errors: map[int]uint64{}}, nil
 }
 
 // add compares the answers to a job.
@@ -85,7 +90,7 @@ func (c *comparing) add(j *job) {
 		c.mu.Unlock()
 		return
 	}
-	o := Observed{At: j.due, Route: j.Route, Session: j.Session, Request: j.Request, Trace: candidate.trace}
+	o := Observed{At: j.due, Route: j.Route, Session: j.Session, Request: j.Request, Trace: candidate.trace, Hide: c.hider(j)}
 	if c.p.test.Writes == nil { // no answer depends on an earlier one
 		o.Session = ""
 	}
@@ -313,7 +318,8 @@ var secretPlace = regexp.MustCompile(`(?i)authorization|cookie|passw|secret|toke
 
 // shownValue is a value as reports may show it.
 func shownValue(place, value string) string {
-	if value != "" && secretPlace.MatchString(place) {
+	secret := func(name string) bool { return secretPlace.MatchString(name) || isSecretName(name) }
+	if value != "" && slices.ContainsFunc(strings.FieldsFunc(place, func(r rune) bool { return strings.ContainsRune(" .[]{}", r) }), secret) {
 		return "(redacted)"
 	}
 	if u, err := url.Parse(strings.Trim(value, `"`)); err == nil && u.Host != "" && (u.User != nil || u.RawQuery != "") {

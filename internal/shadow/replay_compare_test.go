@@ -2,7 +2,9 @@ package shadow
 
 import (
 	"fmt"
+	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -114,6 +116,52 @@ func TestReplayKeepsSecretsOut(t *testing.T) {
 		require.NotContains(t, fmt.Sprint(all.Events), "secret-")
 		require.NotContains(t, fmt.Sprint(all.Events), "pw@")
 	})
+}
+
+// TestReplayHidesItsOwnSecrets wants what a target gives as a secret, or is sent as
+// one, in no event, wherever an answer repeats it: whole, or cut as examples are.
+func TestReplayHidesItsOwnSecrets(t *testing.T) {
+	long := "secret-" + strings.Repeat("0123456789", 20)
+	for name, c := range map[string]struct{ header, cookie, body string }{
+		"a cookie that is set":     {cookie: "sid=secret-12345678; Path=/", body: `{"debug":"sid is secret-12345678"}`},
+		"a token that is given":    {body: `{"access_token":"secret-12345678","debug":"use secret-12345678"}`},
+		"what was sent":            {header: "Bearer secret-12345678", body: `{"debug":["Bearer secret-12345678"]}`},
+		"what was sent, of a lot":  {header: "Bearer " + long, body: `{"debug":"` + strings.Repeat("x", 60) + long + `"}`},
+		"text":                     {header: "Bearer secret-12345678", body: "you are secret-12345678"},
+		"a name that tells of one": {body: `{"pwd":"secret-1","x_auth_key":"secret-2"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(20, 10*time.Millisecond)}, baseline: answering(`{"debug":"no","pwd":"a","x_auth_key":"b"}`, 0)}
+				s.candidate = &standIn{answer: func(asked) (int, map[string]string, string, time.Duration) {
+					return 200, map[string]string{"Set-Cookie": c.cookie}, c.body, 0
+				}}
+				if c.header != "" {
+					s.candidate = credentialed{s.candidate, c.header}
+				}
+				all := s.run(t, t.Context())
+				require.NotEmpty(t, happened(all, measure.EventDifference))
+				require.NotContains(t, fmt.Sprint(all.Events), "secret-")
+				require.NotContains(t, fmt.Sprint(all.Examples), "secret-")
+			})
+		})
+	}
+}
+
+// credentialed adds credentials to a copy of a request, as what sends to a target does.
+type credentialed struct {
+	next   http.RoundTripper
+	header string
+}
+
+func (c credentialed) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.Header.Set("Authorization", c.header)
+	resp, err := c.next.RoundTrip(req)
+	if resp != nil {
+		resp.Request = req
+	}
+	return resp, err
 }
 
 // TestReplayComparesNothingOfOurs wants requests that were given up, or never left

@@ -33,6 +33,7 @@ type job struct {
 // answer is what one lane got.
 type answer struct {
 	Response
+	sent  Request   // what was sent, with credentials
 	at    time.Time // when it was sent
 	trace string
 	err   string // the word for why there is none; "" when there is one

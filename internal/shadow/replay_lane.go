@@ -122,6 +122,9 @@ func (l *lane) exchange(j *job, a *answer) error {
 	}
 	defer resp.Body.Close()
 	a.Status, a.Header = resp.StatusCode, resp.Header
+	if resp.Request != nil { // with the headers that the sender added
+		a.sent.Header = resp.Request.Header
+	}
 	a.trace = replayTrace(resp.Header, req.Header)
 	if a.Body, err = readReplayed(req.Method, resp); err != nil {
 		a.Body.Damage = "the answer ended early: " + err.Error()
@@ -159,6 +162,7 @@ func (l *lane) request(ctx context.Context, j *job) (*http.Request, error) {
 	req.Header.Set(ShadowHeader, "1")
 	req.Header["Baggage"] = []string{l.baggage}
 	l.ladder.mark(j, l.number, req)
+	j.answers[l.number].sent = r
 	return req, nil
 }
 

@@ -1,0 +1,72 @@
+package shadow
+
+import (
+	"strings"
+)
+
+// hideShort is how much of a secret is looked for: examples are cut, and half a
+// token is worth hiding, too.
+const hideShort = 16
+
+// hider gives what takes out of an example what is secret in its exchange: what was
+// sent as credentials, also those of the target or the tenant, and what an answer
+// gave as such. Secrets are looked for when there is an example, and once.
+func (c *comparing) hider(j *job) func(string) string {
+	var secrets *redaction
+	return func(value string) string {
+		if value == "" {
+			return value
+		}
+		if secrets == nil {
+			secrets = c.secretsOf(j)
+		}
+		return secrets.conceal(value)
+	}
+}
+
+// secretsOf finds the secrets of an exchange in what was sent and answered.
+func (c *comparing) secretsOf(j *job) *redaction {
+	w := &redaction{r: c.redactor}
+	for i := range j.answers {
+		a := &j.answers[i]
+		w.header(a.sent.Header)
+		w.header(a.Header)
+		w.url(a.sent.Target)
+	}
+	for i := range j.answers {
+		a := &j.answers[i]
+		w.body(a.sent.Body, a.sent.Header.Get("Content-Type"))
+		w.body(a.Body, a.Header.Get("Content-Type"))
+	}
+	return w
+}
+
+// conceal replaces secrets in a text, also those that the text has the beginning of.
+func (w *redaction) conceal(text string) string {
+	for _, secret := range w.secrets {
+		pseudonym := w.r.Pseudonym(secret)
+		for _, form := range echoForms(secret) {
+			text = replaceBegun(text, form, pseudonym)
+		}
+	}
+	return text
+}
+
+// replaceBegun replaces a secret in a text wherever at least its first bytes stand.
+func replaceBegun(text, secret, by string) string {
+	var out strings.Builder
+	begin := secret[:min(len(secret), hideShort)]
+	for {
+		at := strings.Index(text, begin)
+		if at < 0 {
+			out.WriteString(text)
+			return out.String()
+		}
+		out.WriteString(text[:at] + by)
+		n := len(begin)
+		for n < len(secret) && at+n < len(text) && text[at+n] == secret[n] {
+			n++
+		}
+		text = text[at+n:]
+	}
+}
