@@ -87,7 +87,7 @@ type mirrorExample struct {
 }
 
 // newMirrorReport judges: what can not be told apart from noise for want of evidence
-// is not passed.
+// is not passed, nor is what was mostly not compared.
 func newMirrorReport(c shadow.Mirrored, findings []shadow.Finding, noise bool) *mirrorReport {
 	r := &mirrorReport{Counts: c, Findings: []mirrorFinding{}}
 	of := map[shadow.Class]uint64{}
@@ -102,6 +102,9 @@ func newMirrorReport(c shadow.Mirrored, findings []shadow.Finding, noise bool) *
 	case c.Compared == 0:
 		r.Verdict, r.code = "inconclusive", gates.ExitEvidence
 		r.Reason = "nothing was compared"
+	case c.Shed+c.Dropped+c.Errors > c.Compared:
+		r.Verdict, r.code = "inconclusive", gates.ExitEvidence
+		r.Reason = fmt.Sprintf("most could not be compared: %d of %d; mirror a smaller --sample", c.Shed+c.Dropped+c.Errors, c.Shed+c.Dropped+c.Errors+c.Compared)
 	case of[shadow.Undecided] > 0:
 		r.Verdict, r.code = "inconclusive", gates.ExitEvidence
 		r.Reason = fmt.Sprintf("%s may be noise or a regression: mirror for longer", shadowCount(of[shadow.Undecided], "finding"))

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilience/internal/plan"
+	"resilience/internal/shadow"
 )
 
 var saidWhere = regexp.MustCompile(`^(recording|mirroring|status) at (http://[^ /]+)`)
@@ -164,4 +165,36 @@ func TestMirrorPage(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, compared)
+}
+
+// TestMirrorReportFailsClosed wants a mirror to pass only what it compared enough of.
+func TestMirrorReportFailsClosed(t *testing.T) {
+	found := func(classes ...shadow.Class) (all []shadow.Finding) {
+		for _, c := range classes {
+			all = append(all, shadow.Finding{Class: c})
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		counts   shadow.Mirrored
+		findings []shadow.Finding
+		noise    bool
+		verdict  string
+		reason   string
+	}{
+		"alike":          {shadow.Mirrored{Compared: 100, Shed: 10, Withheld: 1000}, found(shadow.Noise, shadow.Expected), true, "pass", "no regression"},
+		"a regression":   {shadow.Mirrored{Compared: 1, Shed: 10}, found(shadow.Undecided, shadow.Regression), true, "fail", "1 regression"},
+		"nothing":        {shadow.Mirrored{Seen: 10, Withheld: 10}, nil, true, "inconclusive", "nothing was compared"},
+		"undecided":      {shadow.Mirrored{Compared: 100}, found(shadow.Undecided), true, "inconclusive", "1 finding may be noise or a regression: mirror for longer"},
+		"no noise":       {shadow.Mirrored{Compared: 100}, found(shadow.Undecided), false, "inconclusive", "1 finding may be noise or a regression: name a second instance of the baseline with --noise"},
+		"mostly not":     {shadow.Mirrored{Compared: 100, Shed: 60, Dropped: 41}, nil, true, "inconclusive", "most could not be compared: 101 of 201; mirror a smaller --sample"},
+		"a defect of us": {shadow.Mirrored{Compared: 1, Errors: 2}, nil, true, "inconclusive", "most could not be compared: 2 of 3; mirror a smaller --sample"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newMirrorReport(c.counts, c.findings, c.noise)
+			require.Equal(t, c.verdict, r.Verdict)
+			require.Equal(t, c.reason, r.Reason)
+			require.Equal(t, c.verdict == "pass", r.code == 0)
+		})
+	}
 }
