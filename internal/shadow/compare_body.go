@@ -27,7 +27,7 @@ func (r *comparison) body(a, b Response) {
 	case len(y.Data) == 0:
 		r.differ(Missing, x.Data, nil)
 	default:
-		r.contents(x.Data, y.Data, comparesJSON(a) || comparesJSON(b))
+		r.contents(x, y, comparesJSON(a) || comparesJSON(b))
 	}
 }
 
@@ -93,20 +93,21 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // contents compares bodies that are not the same byte for byte. What is JSON is
 // known by what it says it is, or by what it looks like.
-func (r *comparison) contents(a, b []byte, declared bool) {
-	x, marked := bytes.CutPrefix(a, byteOrderMark)
-	y, marked2 := bytes.CutPrefix(b, byteOrderMark)
+func (r *comparison) contents(a, b Body, declared bool) {
+	x, marked := bytes.CutPrefix(a.Data, byteOrderMark)
+	y, marked2 := bytes.CutPrefix(b.Data, byteOrderMark)
 	if marked != marked2 {
-		r.differ(Encoding, a, b)
+		r.differ(Encoding, a.Data, b.Data)
 	}
 	if bytes.Equal(x, y) {
 		return
 	}
 	if declared || looksJSON(x) || looksJSON(y) {
-		r.a, r.b = treePool.Get().(*jsonTree), treePool.Get().(*jsonTree)
-		defer r.a.release()
-		defer r.b.release()
-		err, err2 := r.a.parse(x), r.b.parse(y)
+		var err, err2 error
+		r.a, err = a.parsed(x)
+		defer a.unparsed(r.a)
+		r.b, err2 = b.parsed(y)
+		defer b.unparsed(r.b)
 		switch {
 		case err == nil && err2 == nil:
 			r.value(0, 0)

@@ -64,6 +64,43 @@ func (t *jsonTree) release() {
 	treePool.Put(t)
 }
 
+// parsed gives the tree of a body, whose text is given, or of another text.
+func (b Body) parsed(text []byte) (*jsonTree, error) {
+	if b.tree != nil && len(text) == len(b.Data) {
+		return b.tree, nil
+	}
+	t := treePool.Get().(*jsonTree)
+	return t, t.parse(text)
+}
+
+// unparsed releases what parsed gave, unless it is somebody else's.
+func (b Body) unparsed(t *jsonTree) {
+	if t != b.tree {
+		t.release()
+	}
+}
+
+// share parses a body that several will look at, if it is JSON.
+func (b *Body) share() {
+	if b.Cut || b.Damage != "" || !startsJSON(b.Data) {
+		return
+	}
+	t := treePool.Get().(*jsonTree)
+	if t.parse(b.Data) != nil {
+		t.release()
+		return
+	}
+	b.tree = t
+}
+
+// unshare releases what share parsed.
+func (b *Body) unshare() {
+	if b.tree != nil {
+		b.tree.release()
+		b.tree = nil
+	}
+}
+
 // parse reads a text. Several values, one after the other, are a list of them.
 func (t *jsonTree) parse(text []byte) error {
 	t.text, t.nodes, t.hashes = text, t.nodes[:0], t.hashes[:0]

@@ -43,6 +43,8 @@ type Body struct {
 	Digest   string // SHA-256 of all of it in hexadecimal, where Cut and known
 	Encoding string // of the content as it travelled, such as gzip; "" for none
 	Damage   string // why it can not be trusted: broken chunking, a gzip that does not end; "" when it can
+
+	tree *jsonTree // of Data, where somebody has parsed it for others, and will release it
 }
 
 // Source gives exchanges one after the other, and [io.EOF] after the last. What it

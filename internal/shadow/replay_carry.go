@@ -63,8 +63,11 @@ func paired(r Request, recorded, own Response, was *jsonTree) map[string]string 
 	if was == nil || bytes.Equal(recorded.Body.Data, own.Body.Data) {
 		return p.found
 	}
-	if p.is = treeOf(own.Body); p.is != nil {
-		defer p.is.release()
+	var mine bool
+	if p.is, mine = treeOf(own.Body); p.is != nil {
+		if mine {
+			defer p.is.release()
+		}
 		p.pair(0, 0, "")
 		p.leaveOut(p.is, p.before)
 		p.leaveOut(p.was, p.after)
@@ -107,18 +110,21 @@ func (p *pairing) finds(was, is int32, scope, before, after string) {
 	p.after[string(p.nameIn(p.is, is))] = key
 }
 
-// treeOf parses a body, if it is JSON, whole and not too long; nil otherwise. It is
-// released by who has it.
-func treeOf(b Body) *jsonTree {
-	if b.Cut || len(b.Data) == 0 || len(b.Data) > carryBody || !startsJSON(b.Data) {
-		return nil
+// treeOf gives the tree of a body, if it is JSON, whole and not too long; nil
+// otherwise. Own tells that whoever asked releases it.
+func treeOf(b Body) (t *jsonTree, own bool) {
+	switch {
+	case b.Cut || len(b.Data) > carryBody || !startsJSON(b.Data):
+		return nil, false
+	case b.tree != nil:
+		return b.tree, false
 	}
-	t := treePool.Get().(*jsonTree)
+	t = treePool.Get().(*jsonTree)
 	if t.parse(b.Data) != nil {
 		t.release()
-		return nil
+		return nil, false
 	}
-	return t
+	return t, true
 }
 
 // startsJSON reports whether a text begins as an object or a list does.

@@ -180,7 +180,8 @@ func FuzzCarry(f *testing.F) {
 		r := Request{Method: "POST", Target: target, Header: http.Header{}, Body: jsonBody(body)}
 		c := carried{values: map[string]string{}}
 		was := Response{Status: 200, Body: jsonBody(recorded)}
-		for key, value := range paired(r, was, Response{Status: 200, Body: jsonBody(answered)}, treeOf(was.Body)) {
+		tree, _ := treeOf(was.Body)
+		for key, value := range paired(r, was, Response{Status: 200, Body: jsonBody(answered)}, tree) {
 			c.set(key, value)
 		}
 		c.substitute(&r, http.Header{"Cookie": {"x"}})

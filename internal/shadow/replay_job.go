@@ -1,7 +1,9 @@
 package shadow
 
 import (
+	"bytes"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -87,12 +89,34 @@ func (j *job) answered() {
 		return
 	}
 	p := j.replaying
+	j.share()
 	if j.session != nil {
 		p.sessions.learn(j)
 	}
 	p.ladder.keep(j)
 	p.compared.add(j)
+	j.unshare()
 	p.line.done(j)
+}
+
+// share parses the answers once for all who look at them, unless they are the same.
+func (j *job) share() {
+	was := j.Response.Body.Data
+	if !slices.ContainsFunc(j.answers, func(a answer) bool { return !bytes.Equal(a.Body.Data, was) }) {
+		return
+	}
+	j.Response.Body.share()
+	for i := range j.answers {
+		j.answers[i].Body.share()
+	}
+}
+
+// unshare releases what share parsed.
+func (j *job) unshare() {
+	j.Response.Body.unshare()
+	for i := range j.answers {
+		j.answers[i].Body.unshare()
+	}
 }
 
 // shift gives which lane is the first; the line is locked.

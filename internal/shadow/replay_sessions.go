@@ -105,8 +105,8 @@ func (s *sessions) learn(j *job) {
 		cookies []*http.Cookie
 		ruled   map[int]string
 	}
-	was := treeOf(j.Response.Body)
-	if was != nil {
+	was, own := treeOf(j.Response.Body)
+	if own {
 		defer was.release()
 	}
 	all := make([]found, len(j.answers))
