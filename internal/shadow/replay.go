@@ -119,6 +119,7 @@ type replaying struct {
 	line     *replayLine
 	sessions *sessions
 	random   *rand.Rand
+	marks    http.Header // of every request: it is synthetic
 	began    time.Time
 	judged   time.Time // the end of warm-up
 
@@ -143,6 +144,7 @@ func newReplaying(ctx context.Context, r *Replay) (p *replaying, err error) {
 	p = &replaying{Replay: r, random: rand.New(rand.NewPCG(uint64(r.stream.Seed), 0x5d))} //nolint:gosec // any bits do
 	p.sending, p.halt = context.WithCancel(context.Background())
 	p.flight, p.cut = context.WithCancel(context.Background())
+	p.marks = http.Header{ShadowHeader: {"1"}, "Baggage": {"synthetic=true,synthetic.shadow=" + url.PathEscape(r.stream.Run)}}
 	p.record = newReplayRecord(r.stream)
 	p.sessions = newSessions(r.carry)
 	p.line = newReplayLine(r.test.MaxVUs)

@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -50,11 +51,14 @@ func newJob(p *replaying, e Exchange, rung rung, due time.Time) *job {
 	return j
 }
 
-// header gives the headers to send, which are the caller's, and those that hold
-// secrets, which are everybody's.
+// header gives the headers to send, and those that hold secrets. All lanes have the
+// same ones: who wants others clones them.
 func (j *job) header() (headers, secrets http.Header) {
-	j.once.Do(func() { j.headers, j.secrets = sendable(j.Request.Header, j.replaying.ladder.writes.Idempotency) })
-	return j.headers.Clone(), j.secrets
+	j.once.Do(func() {
+		j.headers, j.secrets = sendable(j.Request.Header, j.replaying.ladder.writes.Idempotency)
+		maps.Copy(j.headers, j.replaying.marks)
+	})
+	return j.headers, j.secrets
 }
 
 // recordedEnd is when the answer was known in the recording.

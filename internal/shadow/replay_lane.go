@@ -33,7 +33,6 @@ type lane struct {
 	target   plan.Target
 	base     *url.URL
 	sender   Sender
-	baggage  string
 	jobs     chan *job // to workers that wait
 	end      chan struct{}
 	underway atomic.Int64
@@ -44,7 +43,7 @@ func newLane(p *replaying, number int, arm string, target plan.Target, sender Se
 	if err != nil { // the sender has said so already
 		base = &url.URL{}
 	}
-	return &lane{replaying: p, number: number, arm: arm, target: target, base: base, sender: sender, baggage: "synthetic=true,synthetic.shadow=" + url.PathEscape(p.stream.Run), jobs: make(chan *job), end: make(chan struct{})}
+	return &lane{replaying: p, number: number, arm: arm, target: target, base: base, sender: sender, jobs: make(chan *job), end: make(chan struct{})}
 }
 
 func (l *lane) close() {
@@ -159,9 +158,10 @@ func (l *lane) request(ctx context.Context, j *job) (*http.Request, error) {
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
 		req.Body, _ = req.GetBody()
 	}
-	req.Header.Set(ShadowHeader, "1")
-	req.Header["Baggage"] = []string{l.baggage}
-	l.ladder.mark(j, l.number, req)
+	if len(l.ladder.writes.Routes) > 0 {
+		req.Header = req.Header.Clone() // it may be everybody's
+		l.ladder.mark(j, l.number, req)
+	}
 	j.answers[l.number].sent = r
 	return req, nil
 }

@@ -139,7 +139,7 @@ func (s *sessions) learn(j *job) {
 }
 
 // put makes the request that a lane sends for a recorded one: with this lane's
-// values in place of the recorded ones. The result shares no header with it.
+// values in place of the recorded ones. Lanes may share its headers.
 func (s *sessions) put(j *job, lane int) Request {
 	r := j.Request
 	headers, secrets := j.header()
@@ -150,6 +150,10 @@ func (s *sessions) put(j *job, lane int) Request {
 	j.session.mu.Lock()
 	defer j.session.mu.Unlock()
 	c := j.session.lane(lane)
+	if len(c.values)+len(c.cookies)+len(c.ruled) == 0 {
+		return r
+	}
+	r.Header = headers.Clone()
 	if len(c.values) > 0 {
 		c.substitute(&r, secrets)
 	}
