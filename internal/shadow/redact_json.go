@@ -71,6 +71,8 @@ type jsonRedaction struct {
 	at   int
 	out  []byte
 	kept int // of in, up to where out has it
+
+	listed bool // the list that comes next has the name of a secret
 }
 
 // json redacts a text of one or more JSON values. What is not JSON is an error.
@@ -167,6 +169,7 @@ func (j *jsonRedaction) object(nodes []*pathNode, hidden bool, depth int) error 
 		}
 		j.at++
 		secret := hidden || j.next() != 0 && j.hides(name)
+		j.listed = j.next() == '[' && j.w.r.names.isSecret(name)
 		if err := j.value(membersOf(nodes, name), secret, depth+1); err != nil {
 			return err
 		}
@@ -182,8 +185,8 @@ func (j *jsonRedaction) object(nodes []*pathNode, hidden bool, depth int) error 
 	}
 }
 
-// hides reports whether the value after a name is a secret by that name. Numbers,
-// lists and objects are only when their path was declared: "sessions" lists some.
+// hides reports whether the value after a name is a secret by that name. Of
+// lists, texts are; numbers and objects only when their path was declared.
 func (j *jsonRedaction) hides(name string) bool {
 	return j.in[j.at] == '"' && j.w.r.names.isSecret(name)
 }
@@ -214,13 +217,15 @@ func (j *jsonRedaction) array(nodes []*pathNode, hidden bool, depth int) error {
 			inside = append(inside, n.elements)
 		}
 	}
+	listed := j.listed // of the elements themselves, and not of what is in them
+	j.listed = false
 	j.at++
 	if j.next() == ']' {
 		j.at++
 		return nil
 	}
 	for {
-		if err := j.value(inside, hidden, depth+1); err != nil {
+		if err := j.value(inside, hidden || listed && j.next() == '"', depth+1); err != nil {
 			return err
 		}
 		switch j.next() {
