@@ -21,7 +21,7 @@ type FindingOptions struct {
 	FalseAlarms float64
 	// Block is how long what has one cause may last and be taken for one, such as a
 	// pause of one of the systems; 250 ms unless given. A block doubles the
-	// evidence at most, so nothing is found before some 17 to 30 blocks.
+	// evidence at most, so nothing is found before some 10 to 25 blocks.
 	Block time.Duration
 }
 
