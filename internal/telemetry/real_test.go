@@ -200,12 +200,14 @@ func TestInfluxDBItself(t *testing.T) {
 	defer ticker.Stop()
 	written := 0
 	for range 40 {
-		<-ticker.C
+		at := (<-ticker.C).UnixMilli()
+		var lines []string
 		for host := range served {
 			served[host] += 3
-			db.Write(t, fmt.Sprintf("%s,host=%s busy=50,served=%di %d", measurement, host, served[host], time.Now().UnixMilli()))
+			lines = append(lines, fmt.Sprintf("%s,host=%s busy=50,served=%di %d", measurement, host, served[host], at))
 			written++
 		}
+		db.Write(t, lines...) // together: a host that comes later has counted from 0
 	}
 	a.end()
 	require.Greater(t, len(a.of("busy")), 5)
