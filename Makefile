@@ -61,7 +61,7 @@ page-test: ## check the status page of a canary with axe in a browser: wants npm
 
 test: lint ## lint, run all tests, nearly all with the race detector, then the demo
 	go test -race -timeout 20m $$(go list ./... | grep -vE '/cmd/|/evidence$$')
-	go test ./gates/evidence # arithmetic, and so much of it that the race detector would take minutes
+	go test ./gates/evidence ./internal/shadow # arithmetic, and so much of it that the race detector would take minutes
 	go test -race -timeout 20m -skip '^TestScripts$$' ./cmd/... # by itself: whole runs, which measure time, need the machine
 	go test -timeout 20m -run '^TestScripts$$' ./cmd/resilience # without the race detector, which makes them send late: make race has it
 	@$(MAKE) --no-print-directory demo

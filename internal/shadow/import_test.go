@@ -115,6 +115,7 @@ func TestImportHAR(t *testing.T) {
 // TestImportHARCutsBodies: a body that is far longer than what is kept needs no
 // memory for it.
 func TestImportHARCutsBodies(t *testing.T) {
+	withoutRaceDetector(t)
 	const long = 32 << 20
 	entry := func(content string) (start, end string) {
 		start, end, _ = strings.Cut(`{"startedDateTime":"2026-01-02T02:04:07Z","request":{"method":"GET","url":"http://a/"},"response":{"status":200,"content":`+content+`}}`, "BODY")
@@ -371,6 +372,7 @@ func TestImportGoReplay(t *testing.T) {
 
 // TestGoReplayStreams: long messages need no memory, whether they end or not.
 func TestGoReplayStreams(t *testing.T) {
+	withoutRaceDetector(t)
 	const long = 32 << 20
 	text := io.MultiReader(
 		strings.NewReader(gor(1, "a", 1, 0, "GET /long HTTP/1.1\nHost: a\n\n")), strings.NewReader("2 a 2 1\nHTTP/1.1 200 OK\r\nContent-Length: 33554432\r\n\r\n"), io.LimitReader(repeated("a\nb\n"), long),
@@ -521,6 +523,7 @@ func TestPackedInput(t *testing.T) {
 
 // TestUnpackedBomb: a megabyte of nothing can be a gigabyte, which is not read on.
 func TestUnpackedBomb(t *testing.T) {
+	withoutRaceDetector(t)
 	if testing.Short() {
 		t.Skip("unpacks a gigabyte")
 	}

@@ -218,3 +218,12 @@ func recordedMany(n int, every time.Duration) (all []Exchange) {
 	}
 	return all
 }
+
+// withoutRaceDetector leaves a test to the run that make test does without the race
+// detector: one goroutine works through so much that it would take half a minute.
+func withoutRaceDetector(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("not tested here: it is without the race detector, by make test")
+	}
+}

@@ -205,6 +205,7 @@ func regressionsOf(f *Findings) []string {
 // second, all of them noisy: what was changed is reported, by route and field, and
 // nothing else is.
 func TestAllPlantedChangesAreFound(t *testing.T) {
+	withoutRaceDetector(t)
 	urls := fronts(t, "", "", "all")
 	rng := rand.New(rand.NewPCG(2026, 7))
 	requests := shopMix(rng, 8500, stock(t, urls[0]))
@@ -239,6 +240,7 @@ func (s recordedShop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // runs: ids, times, orders and headers of caches differ in all of them, and no more
 // runs report anything than the rate of false alarms allows.
 func TestNoiseIsNoRegression(t *testing.T) {
+	withoutRaceDetector(t)
 	const runs, alpha = 200, 0.05
 	url := fronts(t, "")[0]
 	orders := stock(t, url)
