@@ -68,7 +68,8 @@ func TestNoLeak(t *testing.T) {
 		},
 		{
 			Request: Request{Header: http.Header{"Content-Type": {"application/json"}}, Body: Body{Data: []byte(
-				`{"user":{"name":"anna","email":` + inJSON(secret("email")) + `},"cards":[{"number":` + inJSON(secret("card")) + `,"more":{"deep":[` + inJSON(secret("deep")) + `]}}],"access_token":` + inJSON(secret("token")) + `}`)}},
+				`{"user":{"name":"anna","email":` + inJSON(secret("email")) + `},"cards":[{"number":` + inJSON(secret("card")) + `,"more":{"deep":[` + inJSON(secret("deep")) + `]}}],"access_token":` + inJSON(secret("token")) +
+					`,"headers":{"Authorization":[` + inJSON(secret("listed")) + `, "Bearer ` + secret("scheme") + `"]}}`)}},
 			Response: Response{Header: http.Header{"Content-Type": {"text/plain"}}, Body: Body{Data: []byte(`  [{"pass\u0077ord":` + inJSON(secret("escaped")) + `}] {"secret":"` + secret("second") + `"}`)}},
 		},
 		{
@@ -208,6 +209,7 @@ func TestRedactionKeepsTheRest(t *testing.T) {
 	r := redactor(t, RedactionRules{Paths: []string{"a[*].b", "x.*.y"}})
 	pn := r.Pseudonym
 	for in, want := range map[string]string{
+		`{"tokens":["a"],"auth":[{"n":"a"},["a"],1,"b"],"n":["a"]}`: `{"tokens":["a"],"auth":[{"n":"a"},["a"],1,"` + pn("b") + `"],"n":["a"]}`,
 		`{"a":[{"b":1.50,"c":1.50},{"b":null}]}`:                    `{"a":[{"b":"` + pn("1.50") + `","c":1.50},{"b":null}]}`,
 		` { "A" : [ {"B":"v"} ] , "e" : 1e5 } `:                     ` { "A" : [ {"B":"` + pn("v") + `"} ] , "e" : 1e5 } `,
 		`{"x":{"1":{"y":[true,{"z":"v"}]},"2":{"z":1}}}`:            `{"x":{"1":{"y":["` + pn("true") + `",{"z":"` + pn("v") + `"}]},"2":{"z":1}}}`,
