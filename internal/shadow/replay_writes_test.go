@@ -3,6 +3,7 @@ package shadow
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -197,4 +198,40 @@ func TestUndoesOnlyWhatHasAName(t *testing.T) {
 	got, ok := undoOf("DELETE /orders/{id}", Response{Status: 201, Body: jsonBody(`{"id":"ord.1_2-3~4:5"}`)})
 	require.True(t, ok)
 	require.Equal(t, "DELETE /orders/ord.1_2-3~4:5", got)
+}
+
+// TestLadderRungs wants each request on its rung, and no route to stand for another.
+func TestLadderRungs(t *testing.T) {
+	deleting := http.Header{"X-Http-Method-Override": {"DELETE"}}
+	for name, c := range map[string]struct {
+		method, route string
+		header        http.Header
+		want          rung
+		withheld      bool
+	}{
+		"safe":                  {"GET", "GET /orders", nil, rungSafe, false},
+		"a named route":         {"POST", "POST /search", nil, rungNamed, false},
+		"another method":        {"PUT", "PUT /search", nil, 0, true},
+		"a route below":         {"POST", "POST /search/all", nil, 0, true},
+		"a route that begins":   {"POST", "POST /searches", nil, 0, true},
+		"overridden, safe":      {"GET", "GET /orders", deleting, 0, true},
+		"overridden, and named": {"POST", "POST /search", deleting, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := newLadder(&plan.Writes{Routes: plan.Names{"POST /search"}}, nil)
+			require.NoError(t, err)
+			got, ok := l.allows(Exchange{Route: c.route, Request: Request{Method: c.method, Header: c.header}})
+			require.Equal(t, !c.withheld, ok)
+			require.Equal(t, c.want, got)
+		})
+	}
+	l, err := newLadder(tenantWrites(), []plan.Identity{*canaryTenant()})
+	require.NoError(t, err)
+	write := Exchange{Route: "POST /orders", Request: Request{Method: "POST"}}
+	got, ok := l.allows(write)
+	require.True(t, ok)
+	require.Equal(t, rungTenant, got)
+	l.made = make([]made, undoMost)
+	_, ok = l.allows(write)
+	require.False(t, ok, "what could not be undone is not made")
 }
