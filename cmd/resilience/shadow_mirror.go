@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"resilience/gates/evidence"
 	"resilience/internal/plan"
 	"resilience/internal/shadow"
 )
@@ -24,7 +25,7 @@ type mirrorOptions struct {
 	queue, copies                       int
 	timeout                             time.Duration
 	limit                               uint64
-	compare, falseAlarms                string
+	compare, falseAlarms, mismatch      string
 }
 
 func mirrorCommand(s *streams) *cobra.Command {
@@ -58,6 +59,7 @@ command line is wrong, 130 interrupted.`,
 	f.StringArrayVar(&o.allow, "allow-route", nil, "a `ROUTE` that changes nothing though its method might: POST /search")
 	f.StringArrayVar(&o.ignore, "ignore", nil, "a `FIELD` that is not compared: body.items[].price, or header x-request-id of GET /orders")
 	f.StringVar(&o.compare, "compare", "", "a YAML `FILE` of how answers are compared: what a shadow test has under compare:")
+	f.StringVar(&o.mismatch, "mismatch", "1%", "the greatest `SHARE` of answers with a regression that may go unseen: a pass wants as many compared as show it, 299 for 1%")
 	f.StringVar(&o.falseAlarms, "false-alarms", "", "how often a candidate that is as good may be said to have a regression; default 1%")
 	f.IntVar(&o.queue, "queue", 1000, "how many exchanges may wait for the candidate")
 	f.IntVar(&o.copies, "copies", 64, "how many are with the candidate at once")
@@ -92,6 +94,18 @@ func (o *mirrorOptions) comparison() (shadow.Rules, float64, error) {
 		return rules, 0, &usageError{err.Error()}
 	}
 	return rules, float64(c.FalseAlarms), nil
+}
+
+// needed is how many comparisons without a regression show, with 95 % confidence,
+// that no more than --mismatch of all answers have one.
+func (o *mirrorOptions) needed() (uint64, error) {
+	var share plan.Percent
+	if err := share.UnmarshalText([]byte(o.mismatch)); err == nil && share > 0 {
+		if n, ok := evidence.SamplesFor(1-float64(share), 0.95); ok {
+			return n, nil
+		}
+	}
+	return 0, &usageError{fmt.Sprintf("--mismatch %s: wants a share such as 1%%", o.mismatch)}
 }
 
 // judge makes what compares, and the recording of what differs.
@@ -158,6 +172,10 @@ func runMirror(cmd *cobra.Command, s *streams, o mirrorOptions) error {
 	if err != nil {
 		return err
 	}
+	needed, err := o.needed()
+	if err != nil {
+		return err
+	}
 	judge, files, err := o.judge(how.maxBody)
 	if err != nil {
 		return err
@@ -178,7 +196,7 @@ func runMirror(cmd *cobra.Command, s *streams, o mirrorOptions) error {
 	closing, cancel := shadowEnding(ctx)
 	defer cancel()
 	mirror.Close(closing)
-	report := newMirrorReport(mirror.Counts(), judge.Findings(), judge.KnowsNoise())
+	report := newMirrorReport(mirror.Counts(), judge.Findings(), judge.KnowsNoise(), needed)
 	report.Interrupted = interrupted()
 	if files != nil {
 		report.Differing = keptIn(files, judge)

@@ -87,8 +87,9 @@ type mirrorExample struct {
 }
 
 // newMirrorReport judges: what can not be told apart from noise for want of evidence
-// is not passed, nor is what was mostly not compared.
-func newMirrorReport(c shadow.Mirrored, findings []shadow.Finding, noise bool) *mirrorReport {
+// is not passed, nor is what was mostly not compared, or not often enough: a pass
+// needs so many comparisons.
+func newMirrorReport(c shadow.Mirrored, findings []shadow.Finding, noise bool, needed uint64) *mirrorReport {
 	r := &mirrorReport{Counts: c, Findings: []mirrorFinding{}}
 	of := map[shadow.Class]uint64{}
 	for _, f := range findings {
@@ -111,6 +112,9 @@ func newMirrorReport(c shadow.Mirrored, findings []shadow.Finding, noise bool) *
 		if !noise {
 			r.Reason = fmt.Sprintf("%s may be noise or a regression: name a second instance of the baseline with --noise", shadowCount(of[shadow.Undecided], "finding"))
 		}
+	case c.Compared < needed:
+		r.Verdict, r.code = "inconclusive", gates.ExitEvidence
+		r.Reason = fmt.Sprintf("no regression, but %s can not show as much as --mismatch asks; %d can", shadowCount(c.Compared, "comparison"), needed)
 	default:
 		r.Verdict, r.code = "pass", gates.ExitPass
 		r.Reason = "no regression"

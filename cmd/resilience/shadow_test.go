@@ -183,6 +183,7 @@ func TestMirrorReportFailsClosed(t *testing.T) {
 		reason   string
 	}{
 		"alike":          {shadow.Mirrored{Compared: 100, Shed: 10, Withheld: 1000}, found(shadow.Noise, shadow.Expected), true, "pass", "no regression"},
+		"too few":        {shadow.Mirrored{Compared: 99}, found(shadow.Noise), true, "inconclusive", "no regression, but 99 comparisons can not show as much as --mismatch asks; 100 can"},
 		"a regression":   {shadow.Mirrored{Compared: 1, Shed: 10}, found(shadow.Undecided, shadow.Regression), true, "fail", "1 regression"},
 		"nothing":        {shadow.Mirrored{Seen: 10, Withheld: 10}, nil, true, "inconclusive", "nothing was compared"},
 		"undecided":      {shadow.Mirrored{Compared: 100}, found(shadow.Undecided), true, "inconclusive", "1 finding may be noise or a regression: mirror for longer"},
@@ -191,7 +192,7 @@ func TestMirrorReportFailsClosed(t *testing.T) {
 		"a defect of us": {shadow.Mirrored{Compared: 1, Errors: 2}, nil, true, "inconclusive", "most could not be compared: 2 of 3; mirror a smaller --sample"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newMirrorReport(c.counts, c.findings, c.noise)
+			r := newMirrorReport(c.counts, c.findings, c.noise, 100)
 			require.Equal(t, c.verdict, r.Verdict)
 			require.Equal(t, c.reason, r.Reason)
 			require.Equal(t, c.verdict == "pass", r.code == 0)
