@@ -98,7 +98,7 @@ func (p *replaying) replay(e Exchange, when *pace) bool {
 	if !ok {
 		return p.sending.Err() == nil
 	}
-	if due := when.due(e.At); p.over(due) || !p.let(e, rung, due) {
+	if due := when.due(e.At); p.over(due) || p.gap(due) || !p.let(e, rung, due) {
 		p.tally.read.Add(^uint64(0)) // nothing became of it: it is as if it had not been read
 		return false
 	}
@@ -151,6 +151,19 @@ func (p *replaying) let(e Exchange, rung rung, due time.Duration) bool {
 		p.tally.held.Add(1)
 	}
 	return true
+}
+
+// longestGap is how long nothing may be due. A recording of logs of several years,
+// or of a log without times beside another, would keep its replay waiting.
+const longestGap = 24 * time.Hour
+
+// gap reports whether nothing is due for longer than anybody waits, and says so.
+func (p *replaying) gap(due time.Duration) bool {
+	wait := time.Until(p.began.Add(due))
+	if wait > longestGap {
+		p.record.warn("the rest of the recording was not replayed, for nothing is due for %s: choose a part of it by from: and to:, or give a rate: or speed: max", wait.Round(time.Hour))
+	}
+	return wait > longestGap
 }
 
 // selectionOf lets a recording leave out what a test does not replay: whole blocks

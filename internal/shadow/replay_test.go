@@ -57,6 +57,22 @@ func TestReplayKeepsRecordedTimes(t *testing.T) {
 	}
 }
 
+// A log without times, which lies in 1970, beside one of now keeps nobody waiting for
+// half a century.
+func TestReplayWaitsForNoOtherYear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := staged{
+			test: shadowTest(), candidate: answering("{}", 0), baseline: answering("{}", 0),
+			tape: tape{exchanges: []Exchange{recordedGet(0, "a", "/1"), recordedGet(23*time.Hour, "b", "/2"), recordedGet(48*365*24*time.Hour, "c", "/3")}},
+		}
+		all := s.run(t, t.Context())
+		require.Equal(t, []string{"GET /1", "GET /2"}, s.candidate.(*standIn).targets())
+		warnings := happened(all, measure.EventWarning)
+		require.Len(t, warnings, 1)
+		require.Contains(t, warnings[0].Attrs["detail"], "nothing is due for 420457h0m0s: choose a part of it")
+	})
+}
+
 func TestReplayAsFastAsItGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(100, time.Hour)}, candidate: answering("{}", 10*time.Millisecond), baseline: answering("{}", time.Millisecond)}
