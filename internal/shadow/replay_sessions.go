@@ -13,7 +13,8 @@ import (
 // Bounds of what is remembered of sessions.
 const (
 	sessionsMost = 20_000
-	valuesMost   = 500 // of one session and lane
+	valuesMost   = 500     // of one session and lane
+	valuesAll    = 400_000 // of all, some 80 MB
 )
 
 // sessions remember what the answers of each session gave, for each lane its own.
@@ -24,6 +25,7 @@ type sessions struct {
 	mu     sync.Mutex
 	byName map[string]*session
 	recent *list.List // of *session, the latest first
+	values int        // of all sessions
 }
 
 // session is what is known of one.
@@ -34,6 +36,8 @@ type session struct {
 	mu      sync.Mutex
 	lanes   []carried // what stands for recorded values, by lane
 	written bool      // a tenant has written in its name, who goes on with it
+
+	values int // in its lanes; as all sessions' are, under their lock
 }
 
 // carried are the values of one lane.
@@ -57,13 +61,35 @@ func (s *sessions) of(name string) *session {
 		return known
 	}
 	if len(s.byName) >= sessionsMost {
-		last := s.recent.Back()
-		delete(s.byName, s.recent.Remove(last).(*session).name)
+		s.forget()
 	}
 	known := &session{name: name}
 	known.place = s.recent.PushFront(known)
 	s.byName[name] = known
 	return known
+}
+
+// forget forgets the session that was not heard of for the longest time; the lock
+// is held.
+func (s *sessions) forget() {
+	last := s.recent.Remove(s.recent.Back()).(*session)
+	delete(s.byName, last.name)
+	s.values -= last.values
+	last.values = 0
+}
+
+// holds notes how many values a session has now, and makes room for them.
+func (s *sessions) holds(known *session, values int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byName[known.name] != known {
+		return // it was forgotten meanwhile
+	}
+	s.values += values - known.values
+	known.values = values
+	for s.values > valuesAll && s.recent.Back() != known.place {
+		s.forget()
+	}
 }
 
 // lane gives the values of a lane.
@@ -97,19 +123,21 @@ func (c *carried) bake(cookie *http.Cookie) {
 	}
 }
 
+// learnt is what an answer gave that later requests may need.
+type learnt struct {
+	values  map[string]string
+	cookies []*http.Cookie
+	ruled   map[int]string
+}
+
 // learn takes from the answers to a job what later requests of its session may
 // need.
 func (s *sessions) learn(j *job) {
-	type found struct {
-		values  map[string]string
-		cookies []*http.Cookie
-		ruled   map[int]string
-	}
 	was, own := treeOf(j.Response.Body)
 	if own {
 		defer was.release()
 	}
-	all := make([]found, len(j.answers))
+	all := make([]learnt, len(j.answers))
 	for i := range j.answers {
 		a := &j.answers[i]
 		if a.err != "" {
@@ -121,10 +149,16 @@ func (s *sessions) learn(j *job) {
 		all[i].ruled = ruledBy(s.rules, j.Route, a.Response)
 		all[i].values = paired(j.Request, j.Response, a.Response, was)
 	}
-	j.session.mu.Lock()
-	defer j.session.mu.Unlock()
+	s.holds(j.session, j.session.keep(all, j.rung == rungTenant))
+}
+
+// keep remembers what a job's answers gave, by lane, and gives how many values that
+// makes.
+func (s *session) keep(all []learnt, written bool) (values int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for i, f := range all {
-		c := j.session.lane(i)
+		c := s.lane(i)
 		for key, value := range f.values {
 			c.set(key, value)
 		}
@@ -132,10 +166,10 @@ func (s *sessions) learn(j *job) {
 		for _, cookie := range f.cookies {
 			c.bake(cookie)
 		}
+		values += len(c.values) + len(c.cookies)
 	}
-	if j.rung == rungTenant {
-		j.session.written = true
-	}
+	s.written = s.written || written
+	return values
 }
 
 // put makes the request that a lane sends for a recorded one: with this lane's
