@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -130,10 +131,11 @@ func TestARecordWithoutAnEndIsNoPass(t *testing.T) {
 	require.Contains(t, list, "not judged: the run was killed, or is not over yet")
 
 	path := strings.TrimSuffix(db.Path(), store.Extension) + conduct.JournalExtension
-	_, err = conduct.CreateJournal(path, loaded, info.ID, 1, os.LookupEnv)
+	journal, err := conduct.CreateJournal(path, loaded, info.ID, 1, os.LookupEnv)
 	require.NoError(t, err)
 	_, list, _ = call(t, "runs")
 	require.Contains(t, list, "not judged: the run is not over yet", "its journal is locked")
+	runtime.KeepAlive(journal) // what is collected is closed, and locks nothing
 
 	require.NoError(t, os.WriteFile(path+".new", []byte("{\"run\":{\"id\":\"a\"}}\n"), 0o600))
 	require.NoError(t, os.Rename(path+".new", path)) // another file: nobody has a lock on it
