@@ -128,7 +128,7 @@ func TestCompareAnswers(t *testing.T) {
 		"cut, digests":         {cutBody("abc", 7, "aa"), cutBody("abc", 7, "AA"), nil},
 		"cut, other digests":   {cutBody("abc", 7, "aa"), cutBody("abc", 7, "bb"), []string{"changed body: 7 bytes, SHA-256 aa -> 7 bytes, SHA-256 bb"}},
 		"cut, other beginning": {cutBody("abc", 7, ""), cutBody("abd", 7, ""), []string{"changed body: at 2: 63 -> at 2: 64"}},
-		"of an access log":     {Response{Status: 200, Header: http.Header{"Content-Length": {"5"}}, Body: Body{Size: -1, Cut: true}}, answered(200, "abcde", "Etag: a"), []string{"undecidable body: the first 0 bytes are known -> the first 5 bytes are known"}},
+		"of an access log":     {Response{Status: 200, Header: http.Header{"Content-Length": {"5"}}, Body: Body{Size: -1, Cut: true}}, answered(200, "abcde", "Etag: a"), nil},
 		"left out":             {cutBody("", 3, keyedDigest+"aa"), answered(200, "abc"), []string{"undecidable body: the first 0 bytes are known -> the first 3 bytes are known"}},
 		"left out twice":       {cutBody("", 3, keyedDigest+"aa"), cutBody("", 3, keyedDigest+"aa"), nil},
 		"cut and whole":        {answered(200, "abc"), cutBody("ab", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"), nil},

@@ -219,7 +219,8 @@ type comparedField struct {
 // verdicts tell of each difference what is thought of it now. Where nothing tells
 // noise, one of which nothing is known is taken for a regression, unless it is one
 // of times or made-up ids; where something does, one that noise has never shown is
-// undecided, and one that noise has shown too is noise until more is known.
+// undecided, and one that noise has shown too is noise until more is known. Answers
+// of which too little is known to compare them may mismatch in any case.
 func (c *comparing) verdicts() map[comparedField]comparedVerdict {
 	all := map[comparedField]comparedVerdict{}
 	for _, f := range c.findings.List() {
@@ -227,7 +228,7 @@ func (c *comparing) verdicts() map[comparedField]comparedVerdict {
 		var v comparedVerdict
 		v.mismatched = f.Class == Regression || open && !c.learns()
 		v.status = v.mismatched && f.Place == "status"
-		v.undecided = open && c.learns() && f.NoiseDiffering == 0
+		v.undecided = open && c.learns() && f.NoiseDiffering == 0 || f.Kind == Undecidable
 		key := comparedField{f.Route, comparedAt{f.Place, f.Kind}}
 		all[key] = all[key].with(v)
 	}

@@ -235,6 +235,24 @@ func (s *damagedTape) Next() (Exchange, error) {
 	return s.tape.Next()
 }
 
+// TestReplayPassesNothingUndecidable wants two answers that both are damaged, of which
+// nobody knows whether they are the same, not to be taken for a match.
+func TestReplayPassesNothingUndecidable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := func() *standIn {
+			return &standIn{answer: func(asked) (int, map[string]string, string, time.Duration) {
+				return 200, map[string]string{"Content-Encoding": "gzip"}, "no gzip at all", 0
+			}}
+		}
+		s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(20, 10*time.Millisecond)}, candidate: broken(), baseline: broken(), again: broken()}
+		s.test.Noise = plan.NoiseTwice
+		all := s.run(t, t.Context())
+		require.EqualValues(t, 20, replaySummed(all, measure.MetricComparison)[measure.Candidate].Count)
+		require.EqualValues(t, 20, replaySummed(all, measure.MetricUndecided)[measure.Candidate].Count)
+		require.Equal(t, "undecidable", happened(all, measure.EventDifference)[0].Attrs["kind"])
+	})
+}
+
 // TestReplayComparesNoErrorsAlike wants two versions that fail alike, where users
 // were answered, not to be taken for two that match.
 func TestReplayComparesNoErrorsAlike(t *testing.T) {
