@@ -1,0 +1,165 @@
+package shadow
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// substitute puts a lane's values into a request.
+func (c *carried) substitute(r *Request, secrets http.Header) {
+	path, query, has := strings.Cut(r.Target, "?")
+	r.Target = c.path(path)
+	if has {
+		r.Target += "?" + c.query(query)
+	}
+	for name, values := range r.Header {
+		for i, value := range values {
+			if own, ok := c.word(value); ok {
+				r.Header[name][i] = own
+			}
+		}
+	}
+	for name, values := range secrets {
+		for _, value := range values {
+			if own, ok := c.word(value); ok {
+				r.Header.Add(name, own)
+			}
+		}
+	}
+	if own, ok := c.body(r.Body); ok {
+		r.Body.Data, r.Body.Size = own, int64(len(own))
+	}
+}
+
+func (c *carried) path(path string) string {
+	parts := strings.Split(path, "/")
+	before := ""
+	for i, part := range parts {
+		plain, err := url.PathUnescape(part)
+		if err != nil {
+			plain = part
+		}
+		own, ok := c.values[plain]
+		if isBareNumber(plain) {
+			own, ok = c.values[carryKey(before, plain)]
+		}
+		before = plural(strings.ToLower(plain))
+		if ok && isPathPart(own) {
+			parts[i] = url.PathEscape(own)
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// isPathPart reports whether a value of an answer stays what it is in a path: dots,
+// also behind a slash, which some servers unescape first, lead to another path than
+// the one that the ladder allowed.
+func isPathPart(value string) bool {
+	slash := func(r rune) bool { return r == '/' || r == '\\' }
+	dots := func(part string) bool { return strings.Trim(part, ".") == "" }
+	parts := strings.FieldsFunc(value, slash)
+	return len(parts) > 0 && !slices.ContainsFunc(parts, dots)
+}
+
+func (c *carried) query(query string) string {
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		name, value, has := strings.Cut(pair, "=")
+		plain, err := url.QueryUnescape(value)
+		if !has || err != nil {
+			continue
+		}
+		if own, ok := c.values[carryKey(scopeIfNumber(plain, scopeOfField(name, "")), plain)]; ok {
+			pairs[i] = name + "=" + url.QueryEscape(own)
+		}
+	}
+	return strings.Join(pairs, "&")
+}
+
+// word replaces the value of a header: all of it, or what follows the name of a
+// scheme such as Bearer.
+func (c *carried) word(value string) (string, bool) {
+	if own, ok := c.values[value]; ok {
+		return own, true
+	}
+	if scheme, rest, ok := strings.Cut(value, " "); ok {
+		if own, ok := c.values[rest]; ok {
+			return scheme + " " + own, true
+		}
+	}
+	return value, false
+}
+
+// body replaces whole values of a JSON body, and leaves every other byte.
+func (c *carried) body(b Body) ([]byte, bool) {
+	if _, ok := jsonOf(b); !ok {
+		return nil, false
+	}
+	var out bytes.Buffer
+	d := json.NewDecoder(bytes.NewReader(b.Data))
+	d.UseNumber()
+	copied, field, changed := int64(0), "", false
+	for {
+		token, err := d.Token()
+		if err != nil {
+			break
+		}
+		end := d.InputOffset()
+		switch is := token.(type) {
+		case string:
+			if isKey(b.Data, end) {
+				field = is
+				continue
+			}
+			if own, ok := c.values[carryKey(scopeIfNumber(is, scopeOfField(field, "")), is)]; ok {
+				quoted, _ := json.Marshal(own) // a string can always be written
+				copied, changed = splice(&out, b.Data, copied, end, quoted), true
+			}
+		case json.Number:
+			if own, ok := c.values[carryKey(scopeOfField(field, ""), is.String())]; ok && isBareNumber(own) {
+				copied, changed = splice(&out, b.Data, copied, end, []byte(own)), true
+			}
+		}
+	}
+	if !changed {
+		return nil, false
+	}
+	out.Write(b.Data[copied:])
+	return out.Bytes(), true
+}
+
+// isKey reports whether the string that ended there is the name of a field.
+func isKey(data []byte, end int64) bool {
+	rest := bytes.TrimLeft(data[end:], " \t\r\n")
+	return len(rest) > 0 && rest[0] == ':'
+}
+
+// splice copies up to a scalar that ends somewhere, and writes another one.
+func splice(out *bytes.Buffer, data []byte, copied, end int64, own []byte) int64 {
+	begin := end - 1
+	if data[begin] == '"' {
+		for begin--; data[begin] != '"' || escaped(data, begin); begin-- { //nolint:revive // looks for the opening quote
+		}
+	} else {
+		for begin > copied && strings.IndexByte("0123456789+-.eE", data[begin-1]) >= 0 {
+			begin--
+		}
+	}
+	out.Write(data[copied:begin])
+	out.Write(own)
+	return end
+}
+
+// escaped reports whether a quote stands behind an odd number of backslashes.
+func escaped(data []byte, at int64) bool {
+	n := 0
+	for at > 0 && data[at-1] == '\\' {
+		at--
+		n++
+	}
+	return n%2 == 1
+}
