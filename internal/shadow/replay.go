@@ -24,8 +24,8 @@ import (
 // Its stages: replay_pace.go says when an exchange is due, replay_choose.go which
 // are sent at all, replay_writes.go which of them may change data, replay_line.go
 // keeps the order within sessions and bounds what is under way, replay_carry.go
-// puts values of earlier answers into a request, replay_lane.go sends it to one
-// target, replay_compare.go compares what came back, and replay_record.go counts
+// finds what earlier answers named, replay_substitute.go puts that into a request,
+// replay_lane.go sends it to one target, replay_compare.go compares what came back, and replay_record.go counts
 // all that.
 type Replay struct {
 	stream  plan.Stream
