@@ -27,7 +27,7 @@ func (r *comparison) body(a, b Response) {
 	case len(y.Data) == 0:
 		r.differ(Missing, x.Data, nil)
 	default:
-		r.contents(x, y, comparesJSON(a) || comparesJSON(b))
+		r.contents(a, b)
 	}
 }
 
@@ -93,21 +93,21 @@ var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // contents compares bodies that are not the same byte for byte. What is JSON is
 // known by what it says it is, or by what it looks like.
-func (r *comparison) contents(a, b Body, declared bool) {
-	x, marked := bytes.CutPrefix(a.Data, byteOrderMark)
-	y, marked2 := bytes.CutPrefix(b.Data, byteOrderMark)
+func (r *comparison) contents(a, b Response) {
+	x, marked := bytes.CutPrefix(a.Body.Data, byteOrderMark)
+	y, marked2 := bytes.CutPrefix(b.Body.Data, byteOrderMark)
 	if marked != marked2 {
-		r.differ(Encoding, a.Data, b.Data)
+		r.differ(Encoding, a.Body.Data, b.Body.Data)
 	}
 	if bytes.Equal(x, y) {
 		return
 	}
-	if declared || looksJSON(x) || looksJSON(y) {
+	if looksJSON(x) || looksJSON(y) || comparesJSON(a) || comparesJSON(b) {
 		var err, err2 error
-		r.a, err = a.parsed(x)
-		defer a.unparsed(r.a)
-		r.b, err2 = b.parsed(y)
-		defer b.unparsed(r.b)
+		r.a, err = a.Body.parsed(x)
+		defer a.Body.unparsed(r.a)
+		r.b, err2 = b.Body.parsed(y)
+		defer b.Body.unparsed(r.b)
 		switch {
 		case err == nil && err2 == nil:
 			r.value(0, 0)

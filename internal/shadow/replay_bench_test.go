@@ -153,10 +153,10 @@ func BenchmarkReplay(b *testing.B) {
 }
 
 // vegetaOnce sends so many requests by 192 workers: as many as 64 exchanges have
-// requests.
+// requests. Both have a limit to the time of a request, as vegeta's command has.
 func vegetaOnce(b *testing.B, url string, n int) {
 	b.Helper()
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 192}}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 192}, Timeout: vegeta.DefaultTimeout}
 	defer client.CloseIdleConnections()
 	attacker := vegeta.NewAttacker(vegeta.Client(client), vegeta.Workers(192), vegeta.MaxWorkers(192))
 	header := http.Header{"Accept-Encoding": {"identity"}, "User-Agent": {"resilience"}, "Baggage": {"synthetic=true"}, ShadowHeader: {"1"}}

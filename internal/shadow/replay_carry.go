@@ -47,6 +47,9 @@ func paired(r Request, recorded, own Response, was *jsonTree) map[string]string 
 	p := &pairing{collection: collectionOf(r.Target), was: was}
 	for _, name := range carriedHeaders {
 		before, after := recorded.Header.Get(name), own.Header.Get(name)
+		if before == "" || after == "" || before == after {
+			continue
+		}
 		if name == "Location" {
 			before, after = lastSegment(before), lastSegment(after)
 		}
@@ -62,7 +65,7 @@ func paired(r Request, recorded, own Response, was *jsonTree) map[string]string 
 		if mine {
 			defer p.is.release()
 		}
-		p.pair(0, 0, "")
+		p.pair(0, 0, nil)
 		p.leaveOut(p.is, p.before)
 		p.leaveOut(p.was, p.after)
 	}
@@ -127,10 +130,11 @@ func startsJSON(data []byte) bool {
 	return len(first) > 0 && (first[0] == '{' || first[0] == '[')
 }
 
-// pair goes through two values at the same place, in a field of that name.
-func (p *pairing) pair(was, is int32, field string) {
+// pair goes through two values at the same place, in a field of that name. What is
+// written the same is passed over: it names the same.
+func (p *pairing) pair(was, is int32, field []byte) {
 	a, b := &p.was.nodes[was], &p.is.nodes[is]
-	if len(p.found) >= carryValues || a.kind != b.kind {
+	if len(p.found) >= carryValues || a.kind != b.kind || bytes.Equal(p.was.raw(was), p.is.raw(is)) {
 		return
 	}
 	switch a.kind {
@@ -143,9 +147,7 @@ func (p *pairing) pair(was, is int32, field string) {
 			x, y = p.was.nodes[x].next, p.is.nodes[y].next
 		}
 	case jsonString, jsonNumber:
-		if !bytes.Equal(p.was.raw(was), p.is.raw(is)) {
-			p.scalar(was, is, field)
-		}
+		p.scalar(was, is, string(field))
 	}
 }
 
@@ -160,7 +162,7 @@ func (p *pairing) members(was, is int32) {
 			}
 		}
 		if y < end {
-			p.pair(x, y, string(name))
+			p.pair(x, y, name)
 			y = p.is.nodes[y].next
 		}
 	}

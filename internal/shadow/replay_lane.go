@@ -63,8 +63,10 @@ func (l *lane) take(j *job) {
 }
 
 func (l *lane) work(j *job) {
+	within := &patience{flight: l.flight, limit: time.Duration(l.test.Timeout)}
+	defer within.close()
 	for {
-		l.do(j)
+		l.do(j, within)
 		select {
 		case j = <-l.jobs:
 		case <-l.end:
@@ -74,13 +76,13 @@ func (l *lane) work(j *job) {
 }
 
 // do sends one request and counts how it ended.
-func (l *lane) do(j *job) {
+func (l *lane) do(j *job, within *patience) {
 	a := &j.answers[l.number]
 	a.at = time.Now()
 	if l.number == 0 && !j.delayed {
 		l.record.late(a.at.Sub(j.from()))
 	}
-	err := l.exchange(j, a)
+	err := l.exchange(j, a, within)
 	if l.arm != "" {
 		l.settle(j, a, err)
 	}
@@ -108,10 +110,10 @@ func (l *lane) word(err error) string {
 }
 
 // exchange sends the request and reads the answer.
-func (l *lane) exchange(j *job, a *answer) error {
-	ctx, cancel := context.WithTimeout(l.flight, time.Duration(l.test.Timeout))
-	defer cancel()
-	req, err := l.request(ctx, j)
+func (l *lane) exchange(j *job, a *answer, within *patience) error {
+	ctx := within.begin()
+	defer within.end()
+	req, err := l.request(within, j)
 	if err != nil {
 		return err
 	}
@@ -135,13 +137,13 @@ func (l *lane) exchange(j *job, a *answer) error {
 // replayCause prefers why the context ended: transports word that in many ways.
 func replayCause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	return err
 }
 
 // request makes the request of a job for this lane's target.
-func (l *lane) request(ctx context.Context, j *job) (*http.Request, error) {
+func (l *lane) request(within *patience, j *job) (*http.Request, error) {
 	r := l.sessions.put(j, l.number)
 	u, err := targetURL(l.base, r.Target)
 	if err != nil {
@@ -150,9 +152,9 @@ func (l *lane) request(ctx context.Context, j *job) (*http.Request, error) {
 	if !httpguts.ValidHeaderFieldName(r.Method) { // a token, as a method is
 		return nil, fmt.Errorf("the method %.20q can not be sent", r.Method)
 	}
-	req := (&http.Request{
-		Method: r.Method, URL: u, Host: u.Host, Header: r.Header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: http.NoBody,
-	}).WithContext(ctx)
+	req := within.request()
+	req.Method, req.URL, req.Host, req.Header = r.Method, u, u.Host, r.Header
+	req.Proto, req.ProtoMajor, req.ProtoMinor, req.Body = "HTTP/1.1", 1, 1, http.NoBody
 	if data := r.Body.Data; len(data) > 0 {
 		req.ContentLength = int64(len(data))
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }

@@ -95,13 +95,16 @@ func (s *sessions) holds(known *session, values int) {
 // lane gives the values of a lane.
 func (s *session) lane(number int) *carried {
 	for len(s.lanes) <= number {
-		s.lanes = append(s.lanes, carried{values: map[string]string{}, ruled: map[int]string{}, cookies: map[string]string{}})
+		s.lanes = append(s.lanes, carried{})
 	}
 	return &s.lanes[number]
 }
 
 // set remembers what stands for a recorded value.
 func (c *carried) set(key, value string) {
+	if c.values == nil {
+		c.values = map[string]string{}
+	}
 	if _, known := c.values[key]; !known {
 		if len(c.order) >= valuesMost {
 			delete(c.values, c.order[0])
@@ -119,6 +122,9 @@ func (c *carried) bake(cookie *http.Cookie) {
 	case over:
 		delete(c.cookies, cookie.Name)
 	case known || len(c.cookies) < valuesMost:
+		if c.cookies == nil {
+			c.cookies = map[string]string{}
+		}
 		c.cookies[cookie.Name] = cookie.Value
 	}
 }
@@ -162,7 +168,11 @@ func (s *session) keep(all []learnt, written bool) (values int) {
 		for key, value := range f.values {
 			c.set(key, value)
 		}
-		maps.Copy(c.ruled, f.ruled)
+		if c.ruled == nil {
+			c.ruled = f.ruled
+		} else {
+			maps.Copy(c.ruled, f.ruled)
+		}
 		for _, cookie := range f.cookies {
 			c.bake(cookie)
 		}
