@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -167,6 +168,18 @@ func TestRecordingRoundTrip(t *testing.T) {
 		_, err = r.Next()
 		require.ErrorIs(t, err, io.EOF)
 	})
+}
+
+func TestTextWithoutRepetitionIsPacked(t *testing.T) {
+	random, binary := rand.New(rand.NewPCG(1, 2)), make([]byte, 60_000)
+	for i := range binary {
+		binary[i] = byte(random.Uint32())
+	}
+	x := sampleExchange(1)
+	x.Response.Body = jsonBody(`{"digest":"` + hex.EncodeToString(binary) + `"}`)
+	info, err := os.Stat(record(t, x))
+	require.NoError(t, err)
+	require.Less(t, info.Size(), int64(65_000), "of twice as many digits")
 }
 
 func TestSelection(t *testing.T) {

@@ -53,7 +53,8 @@ func Create(path string, o Options) (*Writer, error) {
 	}
 	w := &Writer{file: file, maxBody: most}
 	_, _ = rand.Read(w.sync[:]) // never fails
-	w.packer, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	w.packer, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithAllLitEntropyCompression(true)) // else images as base64 and digests as hex stay as long as they are
 	if err != nil {
 		return nil, errors.Join(err, file.Close(), os.Remove(path))
 	}
