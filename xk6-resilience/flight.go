@@ -32,6 +32,8 @@ type flight struct {
 
 	call *measure.Series             // of a gRPC call, which has no HTTP request
 	got  func(httptrace.GotConnInfo) // k6's tracer
+	used bool                        // it has a connection that was just in use
+	gone bool                        // one such ended without an answer
 	conn marked
 	body body
 
@@ -102,11 +104,17 @@ func (f *flight) follow(trace *httptrace.ClientTrace) {
 }
 
 func (f *flight) connected(info httptrace.GotConnInfo) {
+	f.gone = f.gone || f.used // net/http asks again, and tells nobody else
+	f.used = info.Reused && info.IdleTime < keptAlive
 	f.conn.Conn, f.remote = info.Conn, info.Conn.RemoteAddr()
 	info.Conn = &f.conn
 	f.got(info)
 	f.conn.Conn = nil // the tracer keeps the address alone
 }
+
+// keptAlive is how long servers leave a connection open that nobody uses. One that
+// ends after that was idle for too long, which is nobody's failure.
+const keptAlive = time.Second
 
 // disconnected traces a request that has failed without ever getting a
 // connection as if it had got one at its end.

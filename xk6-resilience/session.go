@@ -40,6 +40,7 @@ type session struct {
 	blame      blame
 	starvation starvation
 	feed       feed
+	resent     uint64 // requests that net/http sent again
 
 	driver   driver                          // how faults on a cluster are made
 	pods     podFinder                       // how the pods that they would act on are found
@@ -245,6 +246,9 @@ func (s *session) finish(now time.Time) {
 	s.blame.finish(s)
 	s.starvation.finish(s)
 	s.unkept()
+	if s.resent > 0 {
+		s.event(measure.Event{Kind: measure.EventWarning, Name: "resent", Attrs: map[string]string{"detail": measure.Resent(s.resent)}})
+	}
 	if n := s.agg.Overflowed(); n > 0 {
 		s.event(measure.Event{Kind: measure.EventOverflow, Name: "series", Attrs: map[string]string{
 			"limit": strconv.Itoa(maxSeries), "samples": strconv.FormatUint(n, 10),

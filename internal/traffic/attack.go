@@ -27,6 +27,7 @@ const flushEvery = time.Second
 type attack struct {
 	*Requests
 	attacker *vegeta.Attacker
+	tracer   *tracer
 	recorder *recorder
 	table    table
 	began    time.Time
@@ -47,9 +48,9 @@ func newAttack(r *Requests, client *http.Client) *attack {
 	a := &attack{Requests: r, recorder: newRecorder(r.stream), table: table{attempts: map[string]*attempt{}}, asked: -1}
 	a.sending, a.halt = context.WithCancel(context.Background())
 	a.flight, a.cut = context.WithCancel(context.Background())
-	tracer := &tracer{next: client.Transport, table: &a.table, cut: a.flight}
+	a.tracer = &tracer{next: client.Transport, table: &a.table, cut: a.flight}
 	traced := *client
-	traced.Transport, traced.CheckRedirect = tracer, tracer.redirect
+	traced.Transport, traced.CheckRedirect = a.tracer, a.tracer.redirect
 	a.attacker = vegeta.NewAttacker(vegeta.Client(&traced), vegeta.MaxBody(r.mix.maxBody()), vegeta.MaxWorkers(uint64(r.workers)))
 	return a
 }
@@ -200,6 +201,9 @@ func (a *attack) finish(end time.Time, reason string) {
 	a.recorder.blame("lag", evidence)
 	if n := a.own.Load(); n > 0 {
 		a.recorder.blame("files", fmt.Sprintf("%d requests could not be sent: this machine ran out of file descriptors, ports or memory", n))
+	}
+	if n := a.tracer.resent.Load(); n > 0 {
+		a.recorder.event(end, measure.EventWarning, "resent", map[string]string{"detail": measure.Resent(n)})
 	}
 	a.recorder.event(end, measure.EventTestEnd, "", map[string]string{"complete": strconv.FormatBool(reason == ""), "reason": reason})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -67,9 +68,10 @@ func (t *table) remove(fragment string) *attempt {
 // from being cancelled) or when cut ends, keeps each error with its type, and
 // takes the headers away.
 type tracer struct {
-	next  http.RoundTripper
-	table *table
-	cut   context.Context
+	next   http.RoundTripper
+	table  *table
+	cut    context.Context
+	resent atomic.Uint64
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -82,7 +84,8 @@ func (t *tracer) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithDeadline(req.Context(), a.deadline)
 	stop := context.AfterFunc(t.cut, cancel)
 	end := func() { stop(); cancel() }
-	req = req.Clone(ctx)
+	var again resending
+	req = req.Clone(again.watch(ctx))
 	req.Header.Del("X-Vegeta-Seq")
 	if _, given := req.Header["User-Agent"]; !given {
 		req.Header.Set("User-Agent", "resilience")
@@ -92,6 +95,9 @@ func (t *tracer) RoundTrip(req *http.Request) (*http.Response, error) {
 		a.fail(reason(ctx, err))
 		end()
 		return nil, err
+	}
+	if again.happened(resp) {
+		t.resent.Add(1)
 	}
 	resp.Body = &tracedBody{ReadCloser: resp.Body, attempt: a, ctx: ctx, end: end}
 	return resp, nil
