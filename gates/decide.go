@@ -186,7 +186,7 @@ func (e *estimate) meetsAll(g Gate, ops []Op, limit bound, check *Check) bool {
 			check.doubt(Evidence, "%s attempts never ended or have no value; with them %s may not be %s", countText(e.hidden()), g.Subject(), check.Objective)
 			return false
 		case r.undecided > 0 && !meets(newEstimate(e.row, e.stat, r.mismatching()).value, op, limit.value):
-			check.doubt(Evidence, "with the %s answers of which it is not known whether they differ by noise, %s is not %s", countText(r.undecided), g.Subject(), check.Objective)
+			check.doubt(Evidence, "with the %s exchanges of which nobody knows whether their answers match, %s is not %s", countText(r.undecided), g.Subject(), check.Objective)
 			check.lacks = math.Inf(1)
 			return false
 		case !meets(worst.value, op, limit.value) || worst.mayBreak(op, limit.value):

@@ -67,7 +67,7 @@ func (c *Comparer) Compare(route string, baseline, candidate Response) []Differe
 
 // status compares the status lines, and tells whether to look further.
 func (r *comparison) status(a, b Response) bool {
-	r.at("status")
+	r.at(statusPlace)
 	switch {
 	case a.Status == 0 && b.Status == 0:
 		r.differ(Undecidable, []byte(a.Failure), []byte(b.Failure))

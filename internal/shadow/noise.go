@@ -266,7 +266,7 @@ func (f *Findings) throw(r *routeFields, o Observed, t touched) {
 	case Type, Format, Encoding, Failed, Damaged:
 		f.oneWay(o, t)
 	case Changed:
-		if t.key.place == "status" {
+		if t.key.place == statusPlace {
 			f.oneWay(o, t)
 		}
 	}

@@ -2,9 +2,7 @@ package shadow
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -36,7 +34,7 @@ type comparing struct {
 	mu     sync.Mutex
 	cells  map[comparedCell]uint64
 	sets   map[string]*comparedSet
-	errors map[int]uint64 // that both answered alike, by status; see errorsAlike
+	failed map[failedPair]uint64
 }
 
 // comparedCell is one second of a route, and what its answers differed in.
@@ -74,7 +72,7 @@ func newComparing(p *replaying) (*comparing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &comparing{p: p, comparer: comparer, findings: findings, redactor: redactor, cells: map[comparedCell]uint64{}, sets: map[string]*comparedSet{}, errors: map[int]uint64{}}, nil
+	return &comparing{p: p, comparer: comparer, findings: findings, redactor: redactor, cells: map[comparedCell]uint64{}, sets: map[string]*comparedSet{}, failed: map[failedPair]uint64{}}, nil
 }
 
 // add compares the answers to a job.
@@ -84,17 +82,11 @@ func (c *comparing) add(j *job) {
 		return
 	}
 	candidate := &j.answers[0]
-	if errorsAlike(j.Response.Status, baseline.Status, candidate.Status) {
-		c.mu.Lock()
-		c.errors[candidate.Status]++
-		c.mu.Unlock()
-		return
-	}
 	o := Observed{At: j.due, Route: j.Route, Session: j.Session, Request: j.Request, Trace: candidate.trace, Hide: c.hider(j)}
 	if c.p.test.Writes == nil { // no answer depends on an earlier one
 		o.Session = ""
 	}
-	o.Candidate = c.comparer.Compare(j.Route, baseline, candidate.Response)
+	o.Candidate = c.candidate(j, baseline)
 	if second, ok := c.second(j); ok {
 		o.Noise, o.Paired = c.comparer.Compare(j.Route, baseline, second), true
 	}
@@ -102,14 +94,19 @@ func (c *comparing) add(j *job) {
 	c.count(j, slices.DeleteFunc(slices.Clone(o.Candidate), Difference.Expected))
 }
 
-// errorsAlike reports whether two answers have the same error, or are both missing,
-// and the recorded one has no error. That tells nothing of what users are answered:
-// two versions that are down, or that let nobody in, do not match.
-func errorsAlike(recorded, baseline, candidate int) bool {
-	if baseline != candidate {
-		return false
+// candidate tells in which ways the candidate's answer differs from the baseline's,
+// of which nothing is known where it was given up.
+func (c *comparing) candidate(j *job, baseline Response) []Difference {
+	candidate := j.answers[0].Response
+	if c.p.stream.Beside != nil && baseline.Status == 0 && j.answers[1].err == unfinishedWord {
+		c.fail(failedPair{givenUp: true})
+		return []Difference{undecidableStatus(baseline, candidate)}
 	}
-	return candidate == 0 || candidate >= 400 && recorded < 400
+	found := c.comparer.CompareAgain(j.Route, j.Response.Status, baseline, candidate)
+	if slices.ContainsFunc(found, undecidedByStatus) {
+		c.fail(failedPair{baseline: baseline.Status, candidate: candidate.Status})
+	}
+	return found
 }
 
 // baseline gives the answer that the candidate's is compared with.
@@ -117,23 +114,19 @@ func (c *comparing) baseline(j *job) (Response, bool) {
 	if c.p.stream.Beside == nil {
 		return j.Response, j.Response.Status != 0
 	}
-	return usable(&j.answers[1])
+	return j.answers[1].Response, j.answers[1].err != measure.StatusGenerator
 }
 
 // second gives another answer of the baseline, which tells what differs anyway.
 func (c *comparing) second(j *job) (Response, bool) {
 	switch {
 	case c.p.second != nil:
-		return usable(&j.answers[c.p.second.number])
+		a := &j.answers[c.p.second.number]
+		return a.Response, a.err != measure.StatusGenerator && a.err != unfinishedWord
 	case c.p.stream.Beside != nil && c.p.test.Noise == plan.Recorded:
 		return j.Response, j.Response.Status != 0
 	}
 	return Response{}, false
-}
-
-// usable gives an answer unless there is none for reasons of ours.
-func usable(a *answer) (Response, bool) {
-	return a.Response, a.err != measure.StatusGenerator && a.err != unfinishedWord
 }
 
 // count remembers what a pair of answers differed in.
@@ -227,7 +220,7 @@ func (c *comparing) verdicts() map[comparedField]comparedVerdict {
 		open := f.Class == Undecided && f.Kind != Time && f.Kind != ID && f.Kind != Undecidable
 		var v comparedVerdict
 		v.mismatched = f.Class == Regression || open && !c.learns()
-		v.status = v.mismatched && f.Place == "status"
+		v.status = v.mismatched && f.Place == statusPlace
 		v.undecided = open && c.learns() && f.NoiseDiffering == 0 || f.Kind == Undecidable
 		key := comparedField{f.Route, comparedAt{f.Place, f.Kind}}
 		all[key] = all[key].with(v)
@@ -269,34 +262,10 @@ func (c *comparing) tell(end time.Time) {
 		}
 		c.p.record.event(end, measure.EventDifference, f.Route, findingAttrs(f))
 	}
-	c.tellErrors()
+	c.tellFailed()
 	for _, e := range c.findings.Unused() {
 		c.p.record.warn("nothing met the expectation of %s %s (%s): take it out if the change is done", e.Place, e.Route, e.Why)
 	}
-}
-
-// tellErrors warns of what was not compared because both answered with an error.
-func (c *comparing) tellErrors() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var n uint64
-	var parts []string
-	for _, status := range slices.Sorted(maps.Keys(c.errors)) {
-		word := "no answer"
-		if status > 0 {
-			word = strconv.Itoa(status)
-		}
-		n += c.errors[status]
-		parts = append(parts, fmt.Sprintf("%s: %d", word, c.errors[status]))
-	}
-	if n == 0 {
-		return
-	}
-	hint := ""
-	if c.errors[http.StatusUnauthorized]+c.errors[http.StatusForbidden] > 0 {
-		hint = "; a recording has no credentials: give the targets auth:"
-	}
-	c.p.record.warn("%d exchanges were not compared: both versions failed (%s) where the recording has no error%s", n, strings.Join(parts, ", "), hint)
 }
 
 // findingAttrs tells a finding in words.

@@ -164,15 +164,22 @@ func (c credentialed) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// TestReplayComparesNothingOfOurs wants requests that were given up, or never left
-// this machine, not to be taken for answers.
-func TestReplayComparesNothingOfOurs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(10, 10*time.Millisecond)}, candidate: answering("{}", 0), baseline: answering("{}", time.Hour)}
-		all := s.run(t, t.Context())
-		require.Zero(t, replaySummed(all, measure.MetricComparison)[measure.Candidate].Count)
-		require.Empty(t, happened(all, measure.EventDifference))
-	})
+// TestReplayDecidesNothingOfOurs wants answers of the baseline that were given up to
+// be undecided, whatever the candidate answered.
+func TestReplayDecidesNothingOfOurs(t *testing.T) {
+	for name, after := range map[string]time.Duration{"the candidate answers": 0, "none answers": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(10, 10*time.Millisecond)}, candidate: answering("{}", after), baseline: answering("{}", time.Hour)}
+				all := s.run(t, t.Context())
+				pairs := replaySummed(all, measure.MetricComparison)[measure.Candidate]
+				require.EqualValues(t, 10, pairs.Count)
+				require.Zero(t, pairs.Failed)
+				require.EqualValues(t, 10, replaySummed(all, measure.MetricUndecided)[measure.Candidate].Count)
+				require.Contains(t, happened(all, measure.EventWarning)[0].Attrs["detail"], "10 exchanges are undecided, so that no gate passes that they could break: the baseline had not answered")
+			})
+		})
+	}
 }
 
 // TestRulesOfPlan reads what a plan says of comparing.
@@ -253,27 +260,39 @@ func TestReplayPassesNothingUndecidable(t *testing.T) {
 	})
 }
 
-// TestReplayComparesNoErrorsAlike wants two versions that fail alike, where users
-// were answered, not to be taken for two that match.
-func TestReplayComparesNoErrorsAlike(t *testing.T) {
-	all := func(status int) *standIn {
-		return &standIn{answer: func(asked) (int, map[string]string, string, time.Duration) { return status, nil, "{}", 0 }}
-	}
+// TestReplayDecidesNoErrorsAlike wants two versions that fail alike, where users were
+// answered, not to be taken for two that match; and answers that may be meant, to be
+// compared to their bodies.
+func TestReplayDecidesNoErrorsAlike(t *testing.T) {
+	const begin = "20 exchanges are undecided, so that no gate passes that they could break: both versions failed ("
+	const told, again, ignore = "), and the recording does not say that users were answered so; ", "see why they failed, and replay again", "; where they are meant to answer so, say ignore: [status of ROUTE]"
+	const auth = "a recording has no credentials: give the targets auth:"
 	for name, c := range map[string]struct {
 		recorded, baseline, candidate int
-		pairs                         uint64
+		ignore                        string
+		undecided, mismatched         uint64
 		warning                       string
 	}{
-		"down":                {200, 0, 0, 0, "20 exchanges were not compared: both versions failed (no answer: 20) where the recording has no error"},
-		"was down, too":       {0, 0, 0, 0, "20 exchanges were not compared: both versions failed (no answer: 20) where the recording has no error"},
-		"let nobody in":       {200, 401, 401, 0, "20 exchanges were not compared: both versions failed (401: 20) where the recording has no error; a recording has no credentials: give the targets auth:"},
-		"broken":              {302, 500, 500, 0, "20 exchanges were not compared: both versions failed (500: 20) where the recording has no error"},
-		"nobody knows":        {0, 404, 404, 0, "20 exchanges were not compared: both versions failed (404: 20) where the recording has no error"},
-		"failed for users":    {404, 404, 404, 20, ""},
-		"the candidate fails": {200, 200, 500, 20, ""},
-		"the baseline fails":  {200, 500, 200, 20, ""},
-		"fail differently":    {200, 404, 500, 20, ""},
-		"one is down":         {200, 500, 0, 20, ""},
+		"down":                      {recorded: 200, undecided: 20, warning: begin + "no answer: 20" + told + again},
+		"down, whatever is ignored": {recorded: 200, ignore: "status", undecided: 20, warning: begin + "no answer: 20" + told + again},
+		"was down, too":             {undecided: 20, warning: begin + "no answer: 20" + told + again},
+		"let nobody in":             {recorded: 200, baseline: 401, candidate: 401, undecided: 20, warning: begin + "401: 20" + told + auth + ignore},
+		"lead to a login":           {recorded: 200, baseline: 302, candidate: 302, undecided: 20, warning: begin + "302: 20" + told + "see where they lead: to a login (give the targets auth:) or from http to https" + ignore},
+		"led there before":          {recorded: 302, baseline: 302, candidate: 302},
+		"broken":                    {recorded: 302, baseline: 500, candidate: 500, undecided: 20, warning: begin + "500: 20" + told + again},
+		"broken for users, too":     {recorded: 500, baseline: 500, candidate: 500},
+		"broken, gone for users":    {recorded: 404, baseline: 503, candidate: 503, undecided: 20, warning: begin + "503: 20" + told + again},
+		"gone since":                {recorded: 200, baseline: 404, candidate: 404, undecided: 20, warning: begin + "404: 20" + told + "replay against the data that was there when it was recorded" + ignore},
+		"meant to be gone":          {recorded: 200, baseline: 404, candidate: 404, ignore: "status of GET /items"},
+		"gone for users":            {recorded: 404, baseline: 404, candidate: 404},
+		"gone in another way":       {recorded: 404, baseline: 410, candidate: 410},
+		"gone, nobody knows":        {baseline: 404, candidate: 404},
+		"broken, nobody knows":      {baseline: 503, candidate: 503, undecided: 20, warning: begin + "503: 20" + told + again},
+		"too many, nobody knows":    {baseline: 429, candidate: 429, undecided: 20, warning: begin + "429: 20" + told + again},
+		"the candidate fails":       {recorded: 200, baseline: 200, candidate: 500, mismatched: 20},
+		"the baseline fails":        {recorded: 200, baseline: 500, candidate: 200, mismatched: 20},
+		"fail differently":          {recorded: 200, baseline: 404, candidate: 500, mismatched: 20, warning: begin + "404 and 500: 20" + told + again},
+		"one is down":               {recorded: 200, baseline: 500, mismatched: 20, warning: begin + "500 and no answer: 20" + told + again},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -281,20 +300,46 @@ func TestReplayComparesNoErrorsAlike(t *testing.T) {
 				for i := range exchanges {
 					exchanges[i].Response.Status = c.recorded
 				}
-				s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: all(c.candidate), baseline: all(c.baseline), again: all(c.baseline)}
-				s.test.Noise = plan.NoiseTwice
+				s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: answeringAll(c.candidate, "{}"), baseline: answeringAll(c.baseline, "{}")}
+				if c.ignore != "" {
+					s.test.Compare.Ignore = plan.Names{c.ignore}
+				}
 				got := s.run(t, t.Context())
-				require.Equal(t, c.pairs, replaySummed(got, measure.MetricComparison)[measure.Candidate].Count)
-				require.Equal(t, c.pairs, replaySummed(got, measure.MetricStatusChange)[measure.Candidate].Count)
-				warnings := happened(got, measure.EventWarning)
+				pairs := replaySummed(got, measure.MetricComparison)[measure.Candidate]
+				require.EqualValues(t, 20, pairs.Count)
+				require.Equal(t, c.mismatched, pairs.Failed)
+				require.Equal(t, c.undecided, replaySummed(got, measure.MetricUndecided)[measure.Candidate].Count)
+				require.EqualValues(t, 20, replaySummed(got, measure.MetricStatusChange)[measure.Candidate].Count)
+				var warnings []string
+				for _, e := range happened(got, measure.EventWarning) {
+					warnings = append(warnings, e.Attrs["detail"])
+				}
 				if c.warning == "" {
 					require.Empty(t, warnings)
 					return
 				}
-				require.Len(t, warnings, 1)
-				require.Equal(t, c.warning, warnings[0].Attrs["detail"])
-				require.Empty(t, happened(got, measure.EventDifference))
+				require.Equal(t, []string{c.warning}, warnings)
 			})
 		})
 	}
+}
+
+// answeringAll answers all with a status, 0 for none, and a body.
+func answeringAll(status int, body string) *standIn {
+	return &standIn{answer: func(asked) (int, map[string]string, string, time.Duration) { return status, nil, body, 0 }}
+}
+
+// TestReplayComparesErrorsThatAreMeant wants bodies of errors to be compared where the
+// recording does not tell that users were answered otherwise.
+func TestReplayComparesErrorsThatAreMeant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		exchanges := recordedMany(20, 10*time.Millisecond)
+		for i := range exchanges {
+			exchanges[i].Response = Response{}
+		}
+		s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: answeringAll(404, `{"error":"no"}`), baseline: answeringAll(404, `{"error":"none"}`)}
+		all := s.run(t, t.Context())
+		require.EqualValues(t, 20, replaySummed(all, measure.MetricComparison)[measure.Candidate].Failed)
+		require.Equal(t, "body.error", happened(all, measure.EventDifference)[0].Attrs["place"])
+	})
 }

@@ -1,0 +1,73 @@
+package shadow
+
+import "net/http"
+
+// CompareAgain is [Comparer.Compare] for answers to what a user asked before, and was
+// answered with the status told, 0 where nobody knows it. Where both versions fail and
+// the user's answer does not tell that they should, the two are [Undecidable], however
+// much alike they are: two versions that are down, or that let nobody in, tell nothing
+// of what users would be answered. A rule that ignores the status of the route says
+// that they are meant to answer so; no rule says that of answers that are missing.
+func (c *Comparer) CompareAgain(route string, told int, baseline, candidate Response) []Difference {
+	if !c.bothFail(route, told, baseline.Status, candidate.Status) {
+		return c.Compare(route, baseline, candidate)
+	}
+	found := []Difference{undecidableStatus(baseline, candidate)}
+	if baseline.Status != candidate.Status { // which is a difference as well
+		found = append(c.Compare(route, baseline, candidate), found...)
+	}
+	return found
+}
+
+// undecidableStatus is that nobody knows whether two answers match in their status.
+func undecidableStatus(baseline, candidate Response) Difference {
+	return Difference{Place: statusPlace, Kind: Undecidable, Baseline: excerpt(outcome(baseline)), Candidate: excerpt(outcome(candidate))}
+}
+
+// undecidedByStatus reports whether a difference is one of those.
+func undecidedByStatus(d Difference) bool { return d.Place == statusPlace && d.Kind == Undecidable }
+
+// statusPlace is the place of a status.
+const statusPlace = "status"
+
+// bothFail reports whether the answers are undecidable by their statuses.
+func (c *Comparer) bothFail(route string, told, baseline, candidate int) bool {
+	if !unlikeTold(told, baseline) || !unlikeTold(told, candidate) {
+		return false
+	}
+	return baseline == 0 || candidate == 0 || !c.routes.of(route).spot(statusPlace, Undecidable).ignored
+}
+
+// unlikeTold reports whether a status is a failure, or leads elsewhere, and what a
+// user was told does not say that this is the right answer.
+func unlikeTold(told, status int) bool {
+	switch {
+	case status == 0:
+		return true
+	case status == told:
+		return false
+	case leadsElsewhere(status): // to a login, or to https
+		return told/100 == 2
+	case status < 400:
+		return false
+	}
+	return told != 0 && told < 400 || !mayBeMeant(status)
+}
+
+func leadsElsewhere(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
+// mayBeMeant reports whether an error can be the right answer to what a user asked,
+// such as 404, rather than to who replays it, how fast, or when.
+func mayBeMeant(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	}
+	return status >= 400 && status < 500
+}
