@@ -13,15 +13,16 @@ const (
 	transactions class = iota
 	steps
 	requests
-	drops       // arrivals that never started
-	retries     // completed at once or not
-	outcomes    // verified or not
-	arrivals    // asked for
-	comparisons // of the answers of both arms
-	statuses    // of those
-	undecideds  // of those, the ones that may mismatch
-	calls       // seen by a dependency
-	others      // checks, k6 metrics and queries
+	drops             // arrivals that never started
+	retries           // completed at once or not
+	outcomes          // verified or not
+	arrivals          // asked for
+	comparisons       // of the answers of both arms
+	statuses          // of those
+	undecideds        // of those, the ones that may mismatch
+	undecidedStatuses // or in their status
+	calls             // seen by a dependency
+	others            // checks, k6 metrics and queries
 )
 
 // cellKey says what a cell adds up. The transaction and step are set only

@@ -110,8 +110,10 @@ func (o *observer) readStream(r *reading, a *accumulator, each string, key testK
 		c := a.cells[cellKey{each: each, test: key.test, class: plainClass(a.source)}]
 		r.merge(c)
 		found = c != nil
-		if open := a.cells[cellKey{each: each, test: key.test, class: undecideds}]; open != nil {
-			r.undecided += open.count
+		for _, class := range []class{undecideds, undecidedStatuses} { // one of them is read, if any
+			if open := a.cells[cellKey{each: each, test: key.test, class: class}]; open != nil {
+				r.undecided += open.count
+			}
 		}
 	}
 	if found {

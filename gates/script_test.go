@@ -275,7 +275,7 @@ func (s *sheet) load(line string) error {
 	default:
 		metric, ok := map[string]string{
 			"transactions": measure.MetricTransaction, "steps": measure.MetricStep, "requests": measure.MetricRequest,
-			"compared": measure.MetricComparison, "statuses": measure.MetricStatusChange, "undecided": measure.MetricUndecided,
+			"compared": measure.MetricComparison, "statuses": measure.MetricStatusChange, "undecided": measure.MetricUndecided, "undecided-statuses": measure.MetricUndecidedStatus,
 			"outcomes": measure.MetricOutcome, "retried": measure.MetricRetried, "assertions": measure.MetricAssertion, "arrivals": measure.MetricIteration,
 			"calls": measure.MetricDependency, "metric": opts["name"], "query": args[0],
 		}[words[0]]

@@ -61,7 +61,7 @@ func (a *accumulator) reads(s measure.Series, c class) bool {
 	case fromCompared:
 		return (c == comparisons || c == undecideds) && a.routed(s)
 	case fromStatuses:
-		return c == statuses && a.routed(s)
+		return (c == statuses || c == undecidedStatuses) && a.routed(s)
 	case fromDependency:
 		return c == calls && a.named(s.Step) || c == requests
 	case fromQuery:

@@ -107,6 +107,8 @@ func classOf(s measure.Series) class {
 		return statuses
 	case measure.MetricUndecided:
 		return undecideds
+	case measure.MetricUndecidedStatus:
+		return undecidedStatuses
 	}
 	return others
 }

@@ -40,6 +40,9 @@ const (
 	// MetricUndecided counts those of which it is not known whether they mismatch,
 	// and which [MetricComparison] counts as matching.
 	MetricUndecided = "undecided"
+	// MetricUndecidedStatus counts those of which it is not known whether they
+	// mismatch in their status, and which [MetricStatusChange] counts as matching.
+	MetricUndecidedStatus = "undecided-status"
 	// MetricAssertion counts the results of k6's check(); Step is the name
 	// of the check.
 	MetricAssertion = "assertion"

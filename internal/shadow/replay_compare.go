@@ -201,6 +201,8 @@ type comparedVerdict struct {
 	mismatched bool // there is a regression in them
 	status     bool // which is another status
 	undecided  bool // they may mismatch, and nobody knows
+
+	undecidedStatus bool // or in their status
 }
 
 // comparedField is a difference on a route.
@@ -222,6 +224,7 @@ func (c *comparing) verdicts() map[comparedField]comparedVerdict {
 		v.mismatched = f.Class == Regression || open && !c.learns()
 		v.status = v.mismatched && f.Place == statusPlace
 		v.undecided = open && c.learns() && f.NoiseDiffering == 0 || f.Kind == Undecidable
+		v.undecidedStatus = v.undecided && f.Place == statusPlace
 		key := comparedField{f.Route, comparedAt{f.Place, f.Kind}}
 		all[key] = all[key].with(v)
 	}
@@ -230,7 +233,9 @@ func (c *comparing) verdicts() map[comparedField]comparedVerdict {
 
 // with takes two verdicts together.
 func (v comparedVerdict) with(o comparedVerdict) comparedVerdict {
-	return comparedVerdict{v.mismatched || o.mismatched, v.status || o.status, v.undecided || o.undecided}
+	return comparedVerdict{
+		v.mismatched || o.mismatched, v.status || o.status, v.undecided || o.undecided, v.undecidedStatus || o.undecidedStatus,
+	}
 }
 
 // judge takes together what is thought of the differences of a set. One that is
@@ -246,6 +251,7 @@ func (s *comparedSet) judge(verdicts map[comparedField]comparedVerdict) (v compa
 		v = v.with(found)
 	}
 	v.undecided = v.undecided && !v.mismatched
+	v.undecidedStatus = v.undecidedStatus && !v.status
 	return v
 }
 

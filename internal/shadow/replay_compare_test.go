@@ -310,6 +310,7 @@ func TestReplayDecidesNoErrorsAlike(t *testing.T) {
 				require.Equal(t, c.mismatched, pairs.Failed)
 				require.Equal(t, c.undecided, replaySummed(got, measure.MetricUndecided)[measure.Candidate].Count)
 				require.EqualValues(t, 20, replaySummed(got, measure.MetricStatusChange)[measure.Candidate].Count)
+				require.Equal(t, c.undecided, replaySummed(got, measure.MetricUndecidedStatus)[measure.Candidate].Count)
 				var warnings []string
 				for _, e := range happened(got, measure.EventWarning) {
 					warnings = append(warnings, e.Attrs["detail"])

@@ -93,6 +93,9 @@ func (r *replayRecord) compared(route string, second int64, n uint64, v compared
 	if v.undecided {
 		count(measure.MetricUndecided, false)
 	}
+	if v.undecidedStatus {
+		count(measure.MetricUndecidedStatus, false)
+	}
 }
 
 func (r *replayRecord) event(at time.Time, kind, name string, attrs map[string]string) {

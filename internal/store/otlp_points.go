@@ -31,7 +31,7 @@ func scopeOf(run gates.Run) instrumentation.Scope {
 var attempted = []string{
 	measure.MetricTransaction, measure.MetricStep, measure.MetricRequest, measure.MetricOutcome, measure.MetricRetried,
 	measure.MetricAssertion, measure.MetricIteration, measure.MetricDependency,
-	measure.MetricComparison, measure.MetricStatusChange, measure.MetricUndecided,
+	measure.MetricComparison, measure.MetricStatusChange, measure.MetricUndecided, measure.MetricUndecidedStatus,
 }
 
 // counted are the totals of all series: how many attempts there were and what
