@@ -96,16 +96,16 @@ func (o *mirrorOptions) comparison() (shadow.Rules, float64, error) {
 	return rules, float64(c.FalseAlarms), nil
 }
 
-// needed is how many comparisons without a regression show, with 95 % confidence,
-// that no more than --mismatch of all answers have one.
-func (o *mirrorOptions) needed() (uint64, error) {
+// proof is what it takes to show, with 95 % confidence, that no more than --mismatch
+// of all answers have a regression.
+func (o *mirrorOptions) proof() (mirrorProof, error) {
 	var share plan.Percent
 	if err := share.UnmarshalText([]byte(o.mismatch)); err == nil && share > 0 {
 		if n, ok := evidence.SamplesFor(1-float64(share), 0.95); ok {
-			return n, nil
+			return mirrorProof{share: float64(share), needed: n, sink: o.baseline != ""}, nil
 		}
 	}
-	return 0, &usageError{fmt.Sprintf("--mismatch %s: wants a share such as 1%%", o.mismatch)}
+	return mirrorProof{}, &usageError{fmt.Sprintf("--mismatch %s: wants a share such as 1%%", o.mismatch)}
 }
 
 // judge makes what compares, and the recording of what differs.
@@ -172,7 +172,7 @@ func runMirror(cmd *cobra.Command, s *streams, o mirrorOptions) error {
 	if err != nil {
 		return err
 	}
-	needed, err := o.needed()
+	proof, err := o.proof()
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,8 @@ func runMirror(cmd *cobra.Command, s *streams, o mirrorOptions) error {
 	closing, cancel := shadowEnding(ctx)
 	defer cancel()
 	mirror.Close(closing)
-	report := newMirrorReport(mirror.Counts(), judge.Findings(), judge.KnowsNoise(), needed)
+	proof.noise = judge.KnowsNoise()
+	report := newMirrorReport(mirror.Counts(), judge.Findings(), proof)
 	report.Interrupted = interrupted()
 	if files != nil {
 		report.Differing = keptIn(files, judge)

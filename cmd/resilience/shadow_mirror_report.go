@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"resilience/gates"
+	"resilience/gates/evidence"
 	"resilience/internal/shadow"
 )
 
@@ -86,40 +87,78 @@ type mirrorExample struct {
 	Trace     string    `json:"trace,omitempty"`
 }
 
+// mirrorProof is what a pass wants.
+type mirrorProof struct {
+	share  float64 // of answers with a regression that may go unseen
+	needed uint64  // comparisons that show it where none has one
+	sink   bool    // nobody knows what users were answered
+	noise  bool    // something told what differs anyway
+}
+
 // newMirrorReport judges: what can not be told apart from noise for want of evidence
-// is not passed, nor is what was mostly not compared, or not often enough: a pass
-// needs so many comparisons.
-func newMirrorReport(c shadow.Mirrored, findings []shadow.Finding, noise bool, needed uint64) *mirrorReport {
-	r := &mirrorReport{Counts: c, Findings: []mirrorFinding{}}
-	of := map[shadow.Class]uint64{}
+// is not passed, nor is what was mostly not compared, or not often enough.
+func newMirrorReport(c shadow.Mirrored, findings []shadow.Finding, p mirrorProof) *mirrorReport {
+	r := &mirrorReport{Counts: c, Findings: []mirrorFinding{}, Verdict: "inconclusive", code: gates.ExitEvidence}
 	for _, f := range findings {
-		of[f.Class]++
 		r.Findings = append(r.Findings, writtenFinding(f))
 	}
-	switch {
-	case of[shadow.Regression] > 0:
-		r.Verdict, r.code = "fail", gates.ExitSystem
-		r.Reason = shadowCount(of[shadow.Regression], "regression")
-	case c.Compared == 0:
-		r.Verdict, r.code = "inconclusive", gates.ExitEvidence
-		r.Reason = "nothing was compared"
-	case c.Shed+c.Dropped+c.Errors > c.Compared:
-		r.Verdict, r.code = "inconclusive", gates.ExitEvidence
-		r.Reason = fmt.Sprintf("most could not be compared: %d of %d; mirror a smaller --sample", c.Shed+c.Dropped+c.Errors, c.Shed+c.Dropped+c.Errors+c.Compared)
-	case of[shadow.Undecided] > 0:
-		r.Verdict, r.code = "inconclusive", gates.ExitEvidence
-		r.Reason = fmt.Sprintf("%s may be noise or a regression: mirror for longer", shadowCount(of[shadow.Undecided], "finding"))
-		if !noise {
-			r.Reason = fmt.Sprintf("%s may be noise or a regression: name a second instance of the baseline with --noise", shadowCount(of[shadow.Undecided], "finding"))
-		}
-	case c.Compared < needed:
-		r.Verdict, r.code = "inconclusive", gates.ExitEvidence
-		r.Reason = fmt.Sprintf("no regression, but %s can not show as much as --mismatch asks; %d can", shadowCount(c.Compared, "comparison"), needed)
-	default:
-		r.Verdict, r.code = "pass", gates.ExitPass
-		r.Reason = "no regression"
+	if n := regressions(findings); n > 0 {
+		r.Verdict, r.code, r.Reason = "fail", gates.ExitSystem, shadowCount(n, "regression")
+		return r
+	}
+	if r.Reason = p.doubt(c, findings); r.Reason == "" {
+		r.Verdict, r.code, r.Reason = "pass", gates.ExitPass, "no regression"
 	}
 	return r
+}
+
+func regressions(findings []shadow.Finding) (n uint64) {
+	for _, f := range findings {
+		if f.Class == shadow.Regression {
+			n++
+		}
+	}
+	return n
+}
+
+// doubt is why what has no regression does not pass, "" when it does.
+func (p mirrorProof) doubt(c shadow.Mirrored, findings []shadow.Finding) string {
+	open, unknown := undecided(findings)
+	if p.sink { // one of which nobody has the answer is as one that both failed to answer
+		unknown += c.Unanswered
+	}
+	lost := c.Shed + c.Dropped + c.Errors
+	switch {
+	case c.Compared == 0:
+		return "nothing was compared"
+	case lost > c.Compared:
+		return fmt.Sprintf("most could not be compared: %d of %d; mirror a smaller --sample", lost, lost+c.Compared)
+	case open > 0 && p.noise:
+		return fmt.Sprintf("%s may be noise or a regression: mirror for longer", shadowCount(open, "finding"))
+	case open > 0:
+		return fmt.Sprintf("%s may be noise or a regression: name a second instance of the baseline with --noise", shadowCount(open, "finding"))
+	case c.Compared < p.needed:
+		return fmt.Sprintf("no regression, but %s can not show as much as --mismatch asks; %d can", shadowCount(c.Compared, "comparison"), p.needed)
+	case unknown > 0 && evidence.ShareHigh(unknown, c.Compared+c.Unanswered, 0.95) > p.share:
+		return fmt.Sprintf("of %s nobody knows whether the answers match, which is more than --mismatch lets go unseen: both versions failed, or their bodies are not known; see what they answer, and mirror again", shadowCount(unknown, "exchange"))
+	case c.Unanswered > c.Compared:
+		return fmt.Sprintf("most could not be compared: %d of %d had no whole answer of the primary", c.Unanswered, c.Unanswered+c.Compared)
+	}
+	return ""
+}
+
+// undecided counts findings that may be regressions, and exchanges of which too little
+// is known to compare them.
+func undecided(findings []shadow.Finding) (open, unknown uint64) {
+	for _, f := range findings {
+		switch {
+		case f.Kind == shadow.Undecidable:
+			unknown += f.Differing
+		case f.Class == shadow.Undecided:
+			open++
+		}
+	}
+	return open, unknown
 }
 
 func writtenFinding(f shadow.Finding) mirrorFinding {

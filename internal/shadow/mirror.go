@@ -39,6 +39,7 @@ type MirrorOptions struct {
 // Answers are what one request was answered.
 type Answers struct {
 	Exchange            // with the answer of the primary or baseline
+	Told      int       // the status that the user was answered; 0 where nobody knows, as in a sink
 	Candidate Response  // Failure where there was none
 	Noise     *Response // of the second instance; nil where none was asked, or it did not answer
 }
@@ -234,6 +235,8 @@ func (m *Mirror) mirror(c *capture) (fate *atomic.Uint64) {
 	if asked.baseline != nil {
 		a.Response = asked.baseline.response()
 		a.Took = asked.baseline.took
+	} else {
+		a.Told = a.Response.Status
 	}
 	if asked.noise != nil {
 		if noise := asked.noise.response(); noise.Status != 0 {

@@ -45,7 +45,7 @@ func NewMirrorJudge(rules Rules, options CompareOptions, how FindingOptions, dif
 func (j *MirrorJudge) Compare(a Answers) (differ bool) {
 	o := Observed{
 		At: time.Now().UTC(), Route: a.Route, Session: a.Session, Request: a.Request, Trace: mirrorTrace(a.Request.Header),
-		Candidate: j.comparer.Compare(a.Route, a.Response, a.Candidate),
+		Candidate: j.comparer.CompareAgain(a.Route, a.Told, a.Response, a.Candidate),
 	}
 	o.Request.Body = Body{} // which must not be kept
 	if a.Noise != nil {

@@ -428,3 +428,40 @@ func TestMirrorReadsNoEndlessAnswer(t *testing.T) {
 	require.Equal(t, []any{int64(-1), true, DefaultMaxBody}, []any{b.Size, b.Cut, len(b.Data)})
 	require.Less(t, sent.Load(), int64(mirrorLongest+32<<20))
 }
+
+// TestMirrorDecidesNoErrorsAlike wants two versions that both fail to match only where
+// users are known to be answered so.
+func TestMirrorDecidesNoErrorsAlike(t *testing.T) {
+	for name, c := range map[string]struct {
+		sink   bool
+		status int
+		want   []Kind
+	}{
+		"users were told": {status: 503},
+		"nobody knows":    {sink: true, status: 503, want: []Kind{Undecidable}},
+		"may be meant":    {sink: true, status: 404},
+		"answers":         {sink: true, status: 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) }))
+			defer web.Close()
+			judge, err := NewMirrorJudge(Rules{}, CompareOptions{}, FindingOptions{}, nil)
+			require.NoError(t, err)
+			o := MirrorOptions{Primary: web.URL, Candidate: web.URL, Compare: judge.Compare}
+			if c.sink {
+				o.Primary, o.Baseline = "", web.URL
+			}
+			m, err := NewMirror(t.Context(), o)
+			require.NoError(t, err)
+			rawAnswer(t, m.URL(), "GET /plain HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n")
+			m.Close(closing(t))
+			require.EqualValues(t, 1, m.Counts().Compared)
+			var got []Kind
+			for _, f := range judge.Findings() {
+				require.Equal(t, Undecided, f.Class)
+				got = append(got, f.Kind)
+			}
+			require.Equal(t, c.want, got)
+		})
+	}
+}
