@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -14,6 +15,9 @@ type CompareOptions struct {
 	// MaxDifferences is how many differences of two answers are listed, 64 unless
 	// given; what is more becomes one of the kind [TooMany].
 	MaxDifferences int
+	// Recorded says that the baseline's answers are those of a recording, which has
+	// pseudonyms in place of secrets: of these no more is known than their type.
+	Recorded bool
 }
 
 // maxDifferences is the default of CompareOptions.
@@ -133,7 +137,7 @@ func (r *comparison) at(place string) { r.place = append(r.place[:0], place...) 
 // differ notes a difference at the place, unless a rule or an earlier one makes
 // it needless.
 func (r *comparison) differ(kind Kind, a, b []byte) {
-	if r.full || hidden(kind, a) {
+	if r.full || hidden(kind, a) || r.comparer.options.Recorded && hiddenNumber(string(r.place), kind, a) {
 		return
 	}
 	s := r.spot(kind)
@@ -164,6 +168,16 @@ func hidden(kind Kind, value []byte) bool {
 		return len(value) <= maxHidden && hasPseudonym(string(value))
 	}
 	return false
+}
+
+// hiddenNumber tells whether a recording has another number in the place of the
+// baseline's.
+func hiddenNumber(place string, kind Kind, value []byte) bool {
+	if kind != Changed && kind != Format || len(value) == 0 || !isDigit(value[0]) && value[0] != '-' {
+		return false
+	}
+	name, listed := strings.CutSuffix(place, "[]")
+	return secretNumbers(name[strings.LastIndexByte(name, '.')+1:], listed).takes(string(value))
 }
 
 // maxHidden is how long a value with a pseudonym may be, in bytes: of a longer one

@@ -145,6 +145,23 @@ func (w *redaction) hide(secret string) string {
 	return w.r.Pseudonym(secret)
 }
 
+// hideNumber gives the pseudonym of a secret number, as JSON writes both.
+func (w *redaction) hideNumber(number string) string {
+	if plain := strings.TrimPrefix(number, "-"); isNumber(plain) {
+		w.remember(plain)
+	}
+	return w.r.PseudonymOfNumber(number)
+}
+
+// echoed is what stands in the place of a secret that an exchange repeats: a number
+// for a number, because that may be one in JSON.
+func (w *redaction) echoed(secret string) string {
+	if isNumber(secret) {
+		return w.r.PseudonymOfNumber(secret)
+	}
+	return w.r.Pseudonym(secret)
+}
+
 func (w *redaction) remember(secret string) {
 	if len(secret) >= shortestEcho && len(w.secrets) < mostEchoes && !slices.Contains(w.secrets, secret) {
 		w.secrets = append(w.secrets, secret)

@@ -138,7 +138,7 @@ func (w *redaction) secretParts(b Body, boundary string) bool {
 func (w *redaction) echoes(x *Exchange) {
 	for _, secret := range w.secrets {
 		for _, form := range echoForms(secret) {
-			pseudonym := w.r.Pseudonym(secret)
+			pseudonym := w.echoed(secret)
 			x.Request.Target = strings.ReplaceAll(x.Request.Target, form, pseudonym)
 			x.Response.Failure = strings.ReplaceAll(x.Response.Failure, form, pseudonym)
 			x.Route = strings.ReplaceAll(x.Route, form, pseudonym)

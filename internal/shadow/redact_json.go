@@ -72,7 +72,8 @@ type jsonRedaction struct {
 	out  []byte
 	kept int // of in, up to where out has it
 
-	listed bool // the list that comes next has the name of a secret
+	listed  bool          // the list that comes next has the name of a secret
+	numbers numberSecrecy // of the number, or the list of some, that comes next
 }
 
 // json redacts a text of one or more JSON values. What is not JSON is an error.
@@ -114,11 +115,13 @@ func (j *jsonRedaction) value(nodes []*pathNode, hidden bool, depth int) error {
 	for _, n := range nodes {
 		hidden = hidden || n.end
 	}
+	numbers := j.numbers
+	j.numbers = plainNumber
 	switch c := j.next(); {
 	case c == '{':
 		return j.object(nodes, hidden, depth)
 	case c == '[':
-		return j.array(nodes, hidden, depth)
+		return j.array(nodes, hidden, numbers, depth)
 	case c == '"':
 		start := j.at
 		text, err := j.text()
@@ -137,8 +140,13 @@ func (j *jsonRedaction) value(nodes []*pathNode, hidden bool, depth int) error {
 	if !json.Valid(word) {
 		return errJSON
 	}
-	if hidden && word[0] != 'n' { // null hides nothing
+	switch {
+	case word[0] == 'n': // null hides nothing
+	case hidden:
 		j.replace(start, string(word))
+	case numbers != plainNumber && (isDigit(word[0]) || word[0] == '-') && numbers.takes(string(word)):
+		j.out = append(append(j.out, j.in[j.kept:start]...), j.w.hideNumber(string(word))...)
+		j.kept = j.at
 	}
 	return nil
 }
@@ -169,7 +177,7 @@ func (j *jsonRedaction) object(nodes []*pathNode, hidden bool, depth int) error 
 		}
 		j.at++
 		secret := hidden || j.next() != 0 && j.hides(name)
-		j.listed = j.next() == '[' && j.w.r.names.isSecret(name)
+		j.names(name)
 		if err := j.value(membersOf(nodes, name), secret, depth+1); err != nil {
 			return err
 		}
@@ -185,8 +193,19 @@ func (j *jsonRedaction) object(nodes []*pathNode, hidden bool, depth int) error 
 	}
 }
 
-// hides reports whether the value after a name is a secret by that name. Of
-// lists, texts are; numbers and objects only when their path was declared.
+// names prepares for the value after a name, which may be a secret by that name: a
+// number, or a list of numbers or texts.
+func (j *jsonRedaction) names(name string) {
+	switch c := j.next(); {
+	case c == '[':
+		j.listed, j.numbers = j.w.r.names.isSecret(name), j.w.r.names.numbers(name, true)
+	case isDigit(c) || c == '-':
+		j.numbers = j.w.r.names.numbers(name, false)
+	}
+}
+
+// hides reports whether the value after a name is a text that is a secret by that
+// name. Objects are only when their path was declared.
 func (j *jsonRedaction) hides(name string) bool {
 	return j.in[j.at] == '"' && j.w.r.names.isSecret(name)
 }
@@ -210,7 +229,7 @@ func membersOf(nodes []*pathNode, name string) []*pathNode {
 	return found
 }
 
-func (j *jsonRedaction) array(nodes []*pathNode, hidden bool, depth int) error {
+func (j *jsonRedaction) array(nodes []*pathNode, hidden bool, numbers numberSecrecy, depth int) error {
 	var inside []*pathNode
 	for _, n := range nodes {
 		if n.elements != nil {
@@ -225,6 +244,9 @@ func (j *jsonRedaction) array(nodes []*pathNode, hidden bool, depth int) error {
 		return nil
 	}
 	for {
+		if c := j.next(); isDigit(c) || c == '-' {
+			j.numbers = numbers
+		}
 		if err := j.value(inside, hidden || listed && j.next() == '"', depth+1); err != nil {
 			return err
 		}

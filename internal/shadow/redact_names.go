@@ -9,13 +9,13 @@ import (
 
 // secretWords are words that make a name, of a header, a parameter, a field or a
 // cookie, that of a secret: X-Auth-Key, user_pwd.
-var secretWords = []string{"auth", "authorization", "jwt", "session", "sid", "sig", "pwd", "pass", "passwd", "password", "otp", "pin", "cvv", "cvc", "oidc", "bearer"}
+var secretWords = []string{"auth", "authorization", "jwt", "session", "sid", "sig", "pwd", "pass", "passwd", "password", "passcode", "otp", "totp", "pin", "pins", "cvv", "cvv2", "cvc", "cvc2", "ssn", "iban", "oidc", "bearer"}
 
 // secretParts do so wherever they are in a name, however it is written: apiKey,
 // PHPSESSID, x-amz-security-token.
 var secretParts = []string{
 	"apikey", "accesskey", "secret", "privatekey", "subscriptionkey", "functionskey", "token", "passw", "passphrase", "credential", "authoriz",
-	"sessionid", "sessid", "sessionkey", "signature", "csrf", "xsrf", "clientcert", "authkey", "xauth",
+	"sessionid", "sessid", "sessionkey", "signature", "csrf", "xsrf", "clientcert", "authkey", "xauth", "cardnumber", "ccnumber", "creditcard", "debitcard", "securitycode", "verificationcode", "onetimecode",
 }
 
 // plainNames look like those of secrets and are not.
@@ -82,15 +82,35 @@ func isSessionName(name string) bool {
 // exchanges.
 type nameCache struct {
 	mutex sync.RWMutex
-	known map[string]bool
+	known map[string]nameSecrecy
+}
+
+// nameSecrecy says what is secret under a name.
+type nameSecrecy struct {
+	text           bool
+	number, listed numberSecrecy
+}
+
+func secrecyOf(name string) nameSecrecy {
+	return nameSecrecy{isSecretName(name), secretNumbers(name, false), secretNumbers(name, true)}
 }
 
 // mostNames are remembered.
 const mostNames = 4096
 
-func (c *nameCache) isSecret(name string) bool {
+func (c *nameCache) isSecret(name string) bool { return c.of(name).text }
+
+// numbers tells which numbers with a name are secrets.
+func (c *nameCache) numbers(name string, listed bool) numberSecrecy {
+	if listed {
+		return c.of(name).listed
+	}
+	return c.of(name).number
+}
+
+func (c *nameCache) of(name string) nameSecrecy {
 	if len(name) > maxRoute {
-		return isSecretName(name[:maxRoute])
+		return secrecyOf(name[:maxRoute])
 	}
 	c.mutex.RLock()
 	secret, known := c.known[name]
@@ -98,11 +118,11 @@ func (c *nameCache) isSecret(name string) bool {
 	if known {
 		return secret
 	}
-	secret = isSecretName(name)
+	secret = secrecyOf(name)
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	if c.known == nil || len(c.known) >= mostNames {
-		c.known = map[string]bool{}
+		c.known = map[string]nameSecrecy{}
 	}
 	c.known[strings.Clone(name)] = secret
 	return secret

@@ -213,7 +213,7 @@ func TestRedactionKeepsTheRest(t *testing.T) {
 		`{"a":[{"b":1.50,"c":1.50},{"b":null}]}`:                    `{"a":[{"b":"` + pn("1.50") + `","c":1.50},{"b":null}]}`,
 		` { "A" : [ {"B":"v"} ] , "e" : 1e5 } `:                     ` { "A" : [ {"B":"` + pn("v") + `"} ] , "e" : 1e5 } `,
 		`{"x":{"1":{"y":[true,{"z":"v"}]},"2":{"z":1}}}`:            `{"x":{"1":{"y":["` + pn("true") + `",{"z":"` + pn("v") + `"}]},"2":{"z":1}}}`,
-		`{"token_type":"bearer","sessions":[{"id":1}],"pin":12}`:    `{"token_type":"bearer","sessions":[{"id":1}],"pin":12}`,
+		`{"token_type":"bearer","sessions":[{"id":1}],"page":12}`:   `{"token_type":"bearer","sessions":[{"id":1}],"page":12}`,
 		`{"token":"Bearer abc","nextPageToken":"n","id":"ä\u00e4"}`: `{"token":"Bearer ` + pn("abc") + `","nextPageToken":"n","id":"ä\u00e4"}`,
 		`[]`: `[]`, `{}`: `{}`, `[1,2]`: `[1,2]`, "\"\xff\"": "\"\xff\"",
 	} {
@@ -260,10 +260,10 @@ func TestBadRules(t *testing.T) {
 }
 
 func TestSecretNames(t *testing.T) {
-	for _, name := range []string{"X-Api-Key", "apiKey", "api_key", "APIKEY", "access_token", "accessToken", "refreshToken", "X-Auth-Request-Email", "auth", "PHPSESSID", "connect.sid", "client_secret", "X-Amz-Signature", "sig", "userPassword", "pwd", "X-CSRF-Token", "id_token", "sessionId", "Ocp-Apim-Subscription-Key", "X-Forwarded-Client-Cert"} {
+	for _, name := range []string{"X-Api-Key", "apiKey", "api_key", "APIKEY", "access_token", "accessToken", "refreshToken", "X-Auth-Request-Email", "auth", "PHPSESSID", "connect.sid", "client_secret", "X-Amz-Signature", "sig", "userPassword", "pwd", "X-CSRF-Token", "id_token", "sessionId", "Ocp-Apim-Subscription-Key", "X-Forwarded-Client-Cert", "cardNumber", "credit_card_number", "ssn", "security_code", "iban"} {
 		require.True(t, isSecretName(name), name)
 	}
-	for _, name := range []string{"Accept", "author", "authority", ":authority", "Idempotency-Key", "key", "page_token", "X-Request-Id", "Sec-Websocket-Key", "compass", "signal", "passenger", "Www-Authenticate", "token_type", "", "mapping"} {
+	for _, name := range []string{"Accept", "author", "authority", ":authority", "Idempotency-Key", "key", "page_token", "X-Request-Id", "Sec-Websocket-Key", "compass", "signal", "passenger", "Www-Authenticate", "token_type", "", "mapping", "card_type", "spinner", "libanon"} {
 		require.False(t, isSecretName(name), name)
 	}
 }

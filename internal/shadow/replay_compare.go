@@ -60,7 +60,7 @@ func newComparing(p *replaying) (*comparing, error) {
 	for _, l := range p.lanes {
 		hosts = append(hosts, l.base.Host)
 	}
-	comparer, err := NewComparer(p.rules, CompareOptions{Hosts: hosts})
+	comparer, err := NewComparer(p.rules, CompareOptions{Hosts: hosts, Recorded: p.stream.Beside == nil})
 	if err != nil {
 		return nil, err
 	}
