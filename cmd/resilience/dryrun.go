@@ -17,6 +17,9 @@ import (
 
 // dryRun tells what a run would do and what its gates could show.
 func dryRun(ctx context.Context, w io.Writer, p plan.Plan, names []string, o runOptions) error {
+	if err := checkRecordings(p); err != nil {
+		return err
+	}
 	compared, err := findBaselines(ctx, p, named(p, names), o.baseline)
 	defer compared.close()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"resilience/gates"
 	"resilience/internal/plan"
+	"resilience/internal/shadow"
 	"resilience/internal/traffic"
 )
 
@@ -68,7 +69,8 @@ func isUsage(err error) bool {
 	var problems plan.Errors
 	var misfit *traffic.PlanError
 	var unfit *plan.Misfit
-	return errors.As(err, &usage) || errors.As(err, &problems) || errors.As(err, &misfit) || errors.As(err, &unfit)
+	var input *shadow.InputError
+	return errors.As(err, &usage) || errors.As(err, &problems) || errors.As(err, &misfit) || errors.As(err, &unfit) || errors.As(err, &input)
 }
 
 func newRoot(s *streams) *cobra.Command {

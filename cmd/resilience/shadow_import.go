@@ -79,7 +79,8 @@ one recording; - is the standard input:
 Secrets are replaced by pseudonyms before anything is written. Everything that was
 read is counted as kept or skipped, with the reason. Exit codes: 0, also when some
 was skipped, unless --strict; 1 when a file could not be read to its end, or
-nothing was kept; 2 when the command line is wrong.`,
+nothing was kept; 2 when the command line is wrong, or a file is not there, empty,
+or of none of these formats.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return &usageError{fmt.Sprintf("%s wants files to import\nusage: %s", cmd.CommandPath(), cmd.UseLine())}
@@ -124,20 +125,35 @@ func (i *shadowImport) run(files []string) error {
 	if i.out == "" {
 		return &usageError{"import wants --out RECORDING, the file to write"}
 	}
+	for _, name := range files {
+		if err := shadow.CheckInput(name); name != "-" && err != nil {
+			return err
+		}
+	}
 	w, err := shadow.Create(i.out, shadow.Options{MaxBody: i.options.MaxBody})
 	if err != nil {
-		return err
+		return &usageError{fmt.Sprintf("--out: %v", err)}
 	}
 	counts, err := i.all(files, w)
 	err = errors.Join(err, w.Close())
+	if w.Count() == 0 { // an empty recording is of no use, and in the way of the next one
+		err = errors.Join(err, os.Remove(i.out))
+	}
 	i.tell(files, counts, w.Count())
-	var kept, skipped uint64
+	return i.judged(counts, err)
+}
+
+// judged is what an import ends with.
+func (i *shadowImport) judged(counts []shadow.Imported, err error) error {
+	var read, kept, skipped uint64
 	for _, c := range counts {
-		kept, skipped = kept+c.Kept, skipped+c.SkippedAll()
+		read, kept, skipped = read+c.Read, kept+c.Kept, skipped+c.SkippedAll()
 	}
 	switch {
 	case err != nil:
 		return err
+	case read == 0:
+		return &usageError{"nothing was imported: the files hold no record of their format"}
 	case kept == 0:
 		return errors.New("nothing was imported: the files hold no exchange that can be kept")
 	case i.strict && skipped > 0:
@@ -164,7 +180,7 @@ func (i *shadowImport) one(name string, to shadow.Sink) (shadow.Imported, error)
 	}
 	file, err := os.Open(name)
 	if err != nil {
-		return shadow.Imported{}, err
+		return shadow.Imported{}, &shadow.InputError{Path: name, Why: err.Error(), Err: err}
 	}
 	defer func() { _ = file.Close() }() // only read from
 	return shadow.Import(file, options, to)
@@ -182,7 +198,9 @@ func (i *shadowImport) tell(files []string, counts []shadow.Imported, written ui
 			fmt.Fprintf(i.streams.out, "%s: %d skipped, %s (%s)\n", files[n], s.Count, s.Reason, skipPlaces(s))
 		}
 	}
-	fmt.Fprintf(i.streams.out, "%s: %d exchanges\n", i.out, written)
+	if written > 0 {
+		fmt.Fprintf(i.streams.out, "%s: %d exchanges\n", i.out, written)
+	}
 }
 
 func skipPlaces(s shadow.Skipped) string {

@@ -1,12 +1,35 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+
 	conduct "resilience/internal/run"
 
 	"resilience/internal/plan"
 	"resilience/internal/shadow"
 	"resilience/internal/traffic"
 )
+
+// checkRecordings wants what the shadow tests of a plan replay to be recordings.
+func checkRecordings(p plan.Plan) error {
+	var errs []error
+	for _, phase := range p.Phases {
+		for _, test := range phase.Tests {
+			if test.Shadow == nil {
+				continue
+			}
+			r, err := shadow.Open(plan.Locate(p.Dir, test.Shadow.Recording))
+			if err == nil {
+				err = r.Close()
+			}
+			if err != nil {
+				errs = append(errs, fmt.Errorf("phase %s, test %s: recording: %w", phase.Name, test.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // newReplay makes the engine of a shadow test. It reaches its targets as all
 // engines do: no hosts but those of the plan, and with the targets' credentials.

@@ -65,7 +65,7 @@ func (v *shadowShow) run() (err error) {
 	}
 	r, err := shadow.Open(v.path)
 	if err != nil {
-		return &usageError{err.Error()}
+		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	r.Select(v.chosen)

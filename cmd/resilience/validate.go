@@ -20,6 +20,9 @@ func validateCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := checkRecordings(p); err != nil {
+				return err
+			}
 			fmt.Fprintf(s.out, "%s: valid;%s\n", args[0], summary(p))
 			untestable(s.out, p, p.Phases)
 			return nil

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -111,8 +112,9 @@ type importing struct {
 // Import reads a file of any format, which may be packed with gzip or zstd, and
 // gives its exchanges, redacted and with routes, to a sink. Memory is bounded
 // whatever the file holds. Records that can not be read are counted and passed
-// over; an error, of type [ImportError] unless it is the sink's, ends it, and the
-// counts are those until then.
+// over. A file that is empty, or of no format, is an [InputError]; another error, of
+// type [ImportError] unless it is the sink's, ends it, and the counts are those until
+// then.
 func Import(r io.Reader, o ImportOptions, sink Sink) (Imported, error) {
 	i := &importing{o: o, sink: sink}
 	if i.o.Routes == nil {
@@ -130,9 +132,9 @@ func Import(r io.Reader, o ImportOptions, sink Sink) (Imported, error) {
 	if err != nil {
 		return i.counts, i.failed("", err)
 	}
-	format, err := chosenImporter(plain, o.Format)
+	format, err := i.chosenImporter(plain, o.Format)
 	if err != nil {
-		return i.counts, i.failed("", err)
+		return i.counts, err
 	}
 	i.counts.Format = format.name
 	err = format.read(i, plain)
@@ -142,23 +144,35 @@ func Import(r io.Reader, o ImportOptions, sink Sink) (Imported, error) {
 // sniffed is how much of a file its format is guessed from, in bytes.
 const sniffed = 64 << 10
 
-func chosenImporter(r *bufio.Reader, name string) (importer, error) {
+// chosenImporter is the one of a name, or the one that the file looks like.
+func (i *importing) chosenImporter(r *bufio.Reader, name string) (importer, error) {
 	start, err := r.Peek(sniffed)
-	if len(start) == 0 && err != nil && !errors.Is(err, io.EOF) {
-		return importer{}, err
-	}
-	start = withoutBOM(start)
-	var names []string
-	for _, i := range importers {
-		names = append(names, i.name)
-		if i.name == name || name == "" && i.is(start) {
-			return i, nil
+	if len(start) == 0 && err != nil {
+		if errors.Is(err, io.EOF) {
+			return importer{}, &InputError{Path: i.o.Name, Why: "it is empty"}
 		}
+		return importer{}, i.failed("", err)
 	}
+	if named, ok := importerOf(name); ok {
+		return named, nil
+	}
+	names, _ := Formats()
+	all := strings.Join(names, ", ")
 	if name != "" {
-		return importer{}, fmt.Errorf("there is no format %q; use one of %s", name, strings.Join(names, ", "))
+		return importer{}, &InputError{Path: i.o.Name, Why: fmt.Sprintf("there is no format %q; use one of %s", name, all)}
 	}
-	return importer{}, fmt.Errorf("it looks like none of the formats that can be imported (%s): say which it is with --format", strings.Join(names, ", "))
+	if format, ok := guessed(r); ok {
+		return format, nil
+	}
+	return importer{}, &InputError{Path: i.o.Name, Why: fmt.Sprintf("it looks like none of the formats that can be imported (%s): say which it is with --format", all)}
+}
+
+func importerOf(name string) (importer, bool) {
+	n := slices.IndexFunc(importers, func(i importer) bool { return i.name == name })
+	if n < 0 {
+		return importer{}, false
+	}
+	return importers[n], true
 }
 
 // What an input may unpack to, in proportion: logs repeat themselves more than

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -34,20 +33,13 @@ type Reader struct {
 
 // Open opens a recording. One that was not closed, because it still grows or its
 // writer was killed, is read up to its last whole block. What is no recording, or
-// of a version that this program does not know, is an error.
+// of a version that this program does not know, is an [InputError].
 func Open(path string) (*Reader, error) {
-	file, err := os.Open(path)
+	file, size, err := openRegular(path)
 	if err != nil {
-		return nil, fmt.Errorf("open a recording: %w", err)
+		return nil, err
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is no file")
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open the recording %s: %w", path, err), file.Close())
-	}
-	r, err := newReader(path, file, info.Size())
+	r, err := newReader(path, file, size)
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
@@ -62,13 +54,13 @@ func newReader(path string, file io.ReaderAt, size int64) (*Reader, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read the recording %s: %w", path, err)
 		}
-		return nil, fmt.Errorf("%s is no recording: it has only %d bytes", path, n)
+		return nil, foreign(path, file, size)
 	}
 	switch version := header[len(recordingMagic)]; {
 	case string(header[:len(recordingMagic)]) != recordingMagic:
-		return nil, fmt.Errorf("%s is no recording: resilience shadow import makes one", path)
+		return nil, foreign(path, file, size)
 	case version != recordingVersion:
-		return nil, fmt.Errorf("%s is a recording of version %d; this program reads version %d: use a newer one", path, version, recordingVersion)
+		return nil, &InputError{Path: path, Why: fmt.Sprintf("it is a recording of version %d; this program reads version %d: use a newer one", version, recordingVersion)}
 	}
 	r.sync = [syncSize]byte(header[len(recordingMagic)+1:])
 	unpacker, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxRaw), zstd.WithDecoderMaxWindow(maxRaw))

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -379,24 +380,36 @@ func TestDamagedRecording(t *testing.T) {
 func TestNoRecording(t *testing.T) {
 	folder := t.TempDir()
 	newer := []byte(recordingMagic + "\x02 the mark.")
-	for name, c := range map[string]struct {
-		content []byte
-		want    string
-	}{
-		"empty": {nil, "it has only 0 bytes"},
-		"text":  {[]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "is no recording"},
-		"newer": {newer, "is a recording of version 2; this program reads version 1: use a newer one"},
+	const make = "; make one with resilience shadow import or resilience shadow record"
+	write := func(name, content string) {
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600))
+	}
+	write("empty", "")
+	write("text", "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	write("log", `10.0.0.1 - - [02/Jan/2026:03:04:06 +0000] "GET / HTTP/1.1" 200 10`)
+	write("newer", string(newer))
+	write("begun", recordingMagic)
+	require.NoError(t, syscall.Mkfifo(filepath.Join(folder, "pipe"), 0o600))
+	for name, want := range map[string]string{
+		"empty": "it is no recording: it is empty" + make,
+		"text":  "it is no recording" + make,
+		"log":   "it is no recording, but looks like access logs of Apache and nginx, common or combined: resilience shadow import " + filepath.Join(folder, "log") + " --out RECORDING makes one",
+		"newer": "it is a recording of version 2; this program reads version 1: use a newer one",
+		"begun": fmt.Sprintf("it is no recording: it has only the first %d bytes of one", len(recordingMagic)) + make,
+		"pipe":  "it is no file that can be read in any order" + make,
+		"none":  "it can not be opened: no such file or directory" + make,
+		"":      "it is a folder; name a file in it",
 	} {
 		path := filepath.Join(folder, name)
-		require.NoError(t, os.WriteFile(path, c.content, 0o600))
 		_, err := Open(path)
-		require.ErrorContains(t, err, c.want, name)
-		require.ErrorContains(t, err, path)
+		var input *InputError
+		require.ErrorAs(t, err, &input, name)
+		require.Equal(t, path+": "+want, err.Error())
 	}
-	_, err := Open(folder)
-	require.ErrorContains(t, err, "it is no file")
-	_, err = Open(filepath.Join(folder, "none"))
+	_, err := Open(filepath.Join(folder, "none"))
 	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoError(t, CheckInput(filepath.Join(folder, "empty")))
+	require.ErrorContains(t, CheckInput(folder), "it is a folder")
 	_, err = Create(filepath.Join(folder, "text"), Options{})
 	require.ErrorContains(t, err, "is there already")
 	_, err = Create(filepath.Join(folder, "new"), Options{MaxBody: 17 << 20})
