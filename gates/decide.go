@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 
 	"resilience/gates/evidence"
 	"resilience/internal/measure"
@@ -71,9 +72,16 @@ func (j *judge) nothing(c *job, e *estimate) string {
 	case e.none != "":
 		return e.none
 	case g.From != "" && !j.now.hasTest(g.From):
+		if slices.Contains(j.now.tests(), g.From) {
+			return fmt.Sprintf("test %s measured nothing", g.From)
+		}
 		return fmt.Sprintf("no test named %s was seen%s", g.From, didYouMean(g.From, j.now.tests()))
 	case g.Of != "" && !e.reading.matched:
-		return fmt.Sprintf("nothing named %s was seen%s", g.Of, didYouMean(g.Of, j.now.namesSeen(e.row.from)))
+		names := j.now.namesSeen(e.row.from)
+		if slices.ContainsFunc(names, func(name string) bool { return isRoute(name, g.Of) }) {
+			return fmt.Sprintf("nothing was measured of %s that tells its %s", g.Of, g.SLI)
+		}
+		return fmt.Sprintf("nothing named %s was seen%s", g.Of, didYouMean(g.Of, names))
 	case e.row.nothing != "" && !e.reading.matched:
 		return e.row.nothing
 	}

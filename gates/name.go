@@ -64,9 +64,9 @@ func forceQuote(name string) string {
 }
 
 // didYouMean ends a message with the candidate nearest to what was written,
-// or with nothing when none is near.
+// or with nothing when none is near, or when it is that already.
 func didYouMean(written string, candidates []string) string {
-	if near := Nearest(written, candidates); near != "" {
+	if near := Nearest(written, candidates); near != "" && near != written {
 		return fmt.Sprintf("; did you mean %s?", near)
 	}
 	return ""
