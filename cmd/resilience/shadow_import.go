@@ -62,6 +62,8 @@ type shadowImport struct {
 	options shadow.ImportOptions
 	out     string
 	strict  bool
+
+	declared shadow.Declared
 }
 
 func shadowImportCommand(s *streams) *cobra.Command {
@@ -95,6 +97,7 @@ or of none of these formats.`,
 			if i.options.Fields, err = pairs("field", fields); err != nil {
 				return err
 			}
+			i.declared = redact.rules.Declared()
 			i.stdin = cmd.InOrStdin()
 			return i.run(args)
 		},
@@ -130,7 +133,7 @@ func (i *shadowImport) run(files []string) error {
 			return err
 		}
 	}
-	w, err := shadow.Create(i.out, shadow.Options{MaxBody: i.options.MaxBody})
+	w, err := shadow.Create(i.out, shadow.Options{MaxBody: i.options.MaxBody, Declared: i.declared})
 	if err != nil {
 		return &usageError{fmt.Sprintf("--out: %v", err)}
 	}

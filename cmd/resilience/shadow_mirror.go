@@ -117,7 +117,7 @@ func (o *mirrorOptions) judge(maxBody int64) (*shadow.MirrorJudge, *shadow.Files
 	var files *shadow.Files
 	var sink shadow.Sink
 	if o.out != "" {
-		if files, err = shadow.CreateFiles(o.out, shadow.FileOptions{Options: shadow.Options{MaxBody: maxBody}}); err != nil {
+		if files, err = shadow.CreateFiles(o.out, shadow.FileOptions{Options: shadow.Options{MaxBody: maxBody, Declared: o.rules.Declared()}}); err != nil {
 			return nil, nil, &usageError{fmt.Sprintf("--out: %v", err)}
 		}
 		sink = files

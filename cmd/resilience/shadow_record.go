@@ -54,7 +54,7 @@ func (o *recordOptions) files(maxBody int64) (*shadow.Files, error) {
 	if err := shadow.CheckURL(o.upstream); err != nil {
 		return nil, &usageError{"--upstream " + err.Error()}
 	}
-	how := shadow.FileOptions{Options: shadow.Options{MaxBody: maxBody}, Every: o.rotate}
+	how := shadow.FileOptions{Options: shadow.Options{MaxBody: maxBody, Declared: o.rules.Declared()}, Every: o.rotate}
 	if o.maxSize != "" {
 		var err error
 		if how.MaxSize, err = shadowSize("--max-size", o.maxSize); err != nil {

@@ -76,7 +76,7 @@ func (v *shadowShow) run() (err error) {
 	if err != nil {
 		return err
 	}
-	v.summary(sum)
+	v.summary(sum, r.Declared())
 	return damaged(sum.Damage)
 }
 
@@ -89,10 +89,13 @@ func damaged(all []*shadow.DamageError) error {
 	return errors.Join(errs...)
 }
 
-func (v *shadowShow) summary(sum shadow.Summary) {
+func (v *shadowShow) summary(sum shadow.Summary, declared shadow.Declared) {
 	fmt.Fprintf(v.out, "%s: %d exchanges in %d blocks; the file has %s\n", v.path, sum.Exchanges, sum.Blocks, plan.Size(sum.Size))
 	if !sum.Complete {
 		fmt.Fprintln(v.out, "! it has no end: its writer still writes, or was killed")
+	}
+	if text := declared.String(); text != "" {
+		fmt.Fprintf(v.out, "redacted beside what always is: %s\n", printableText(text))
 	}
 	if sum.Exchanges == 0 {
 		return

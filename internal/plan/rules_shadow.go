@@ -14,7 +14,7 @@ import (
 
 // shadowRules are those of a shadow test, each about a part of it.
 var shadowRules = []func(*checker, *Phase, *Shadow){
-	shadowRecording, shadowPace, shadowChoice, shadowBaseline, shadowNoise, shadowWrites, shadowCarry, shadowCompare, shadowLimits,
+	shadowRecording, shadowPace, shadowChoice, shadowBaseline, shadowNoise, shadowWrites, shadowCarry, shadowCompare, shadowRedact, shadowLimits,
 }
 
 func (c *checker) shadow(p *Phase, s *Shadow) {
@@ -80,6 +80,17 @@ func shadowNoise(c *checker, p *Phase, s *Shadow) {
 		c.wrong("noise", "name another target with the version of the baseline, or write twice", "what the candidate answers does not tell what differs anyway")
 	case target == p.Baseline.Target:
 		c.wrong("noise", "", "noise: twice asks the baseline twice")
+	}
+}
+
+// redactShape is a path of names with dots between them, and [*] for all of a list.
+var redactShape = regexp.MustCompile(`^(\$\.?)?((\[\*\])+(\.|$))?([^.\[\]$]+(\[\*\])*(\.[^.\[\]$]+(\[\*\])*)*)?$`)
+
+func shadowRedact(c *checker, _ *Phase, s *Shadow) {
+	for _, path := range s.Redact {
+		if strings.Trim(path, "$.") == "" || strings.HasSuffix(path, ".") || !redactShape.MatchString(path) {
+			c.wrong("redact", "write names with dots between them, and [*] for all of a list: cards[*].number", "redact wants paths in JSON bodies; got %q", shorten(path))
+		}
 	}
 }
 

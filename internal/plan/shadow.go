@@ -30,6 +30,7 @@ type Shadow struct {
 	Writes    *Writes    `yaml:"writes,omitempty"`                // what may change data; default nothing does: only GET, HEAD and OPTIONS are sent
 	Carry     []Carry    `yaml:"carry,omitempty"`                 // values of answers that later requests need, beside those that are found by themselves
 	Compare   Comparison `yaml:"compare,omitempty"`               // how answers are compared
+	Redact    Names      `yaml:"redact,omitempty"`                // fields of JSON bodies whose values no report shows, such as user.email or cards[*].number, beside those that the recording was made with
 	MaxVUs    int        `yaml:"max_vus"`                         // how many exchanges may be under way at a time, 1 to 10,000; default 200
 	Grace     Duration   `yaml:"grace"`                           // how long what is under way may take at the end; default 30s
 	Timeout   Duration   `yaml:"timeout"`                         // of one request; default 30s

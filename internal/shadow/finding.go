@@ -36,9 +36,10 @@ type Observed struct {
 	// of another request of the route, as long as it is each time another one.
 	Noise  []Difference
 	Paired bool
-	// Hide takes secrets out of a value that is kept as an example; nil where there
-	// are none. It is called while the findings are locked, for few exchanges.
-	Hide func(value string) string
+	// Hide takes secrets out of a value at a place that is kept as an example; nil
+	// where there are none. It is called while the findings are locked, for few
+	// exchanges.
+	Hide func(place, value string) string
 }
 
 // Example is one exchange that a finding rests on.

@@ -465,3 +465,29 @@ func TestMirrorDecidesNoErrorsAlike(t *testing.T) {
 		})
 	}
 }
+
+// TestMirrorShowsNothingDeclared wants values of declared fields in no finding.
+func TestMirrorShowsNothingDeclared(t *testing.T) {
+	serving := func(text string) string {
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, text)
+		}))
+		t.Cleanup(web.Close)
+		return web.URL
+	}
+	judge, err := NewMirrorJudge(Rules{}, CompareOptions{}, FindingOptions{}, nil)
+	require.NoError(t, err)
+	o := MirrorOptions{
+		Primary: serving(`{"user":{"email":"sec1"},"a":{"user":1},"pin":4711}`), Candidate: serving(`{"user":{"email":"sec2","x":1},"a":[],"pin":4712}`),
+		Redact: redactor(t, RedactionRules{Paths: []string{"user.email"}}).Redact, Compare: judge.Compare,
+	}
+	m, err := NewMirror(t.Context(), o)
+	require.NoError(t, err)
+	rawAnswer(t, m.URL(), "GET /plain HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n")
+	m.Close(closing(t))
+	require.Len(t, judge.Findings(), 3)
+	for _, secret := range []string{"sec1", "sec2", "4711", "4712"} {
+		require.NotContains(t, fmt.Sprint(judge.Findings()), secret)
+	}
+}

@@ -237,17 +237,17 @@ func (t touched) count(o Observed) {
 	if len(of.examples) < maxExamples {
 		of.examples = append(of.examples, Example{
 			At: o.At, Request: requestLine(o.Request), Trace: excerpt([]byte(o.Trace)),
-			Baseline: o.shown(t.difference.Baseline), Candidate: o.shown(t.difference.Candidate),
+			Baseline: o.shown(t.difference.Place, t.difference.Baseline), Candidate: o.shown(t.difference.Place, t.difference.Candidate),
 		})
 	}
 }
 
 // shown is a value as an example shows it.
-func (o Observed) shown(value string) string {
-	if o.Hide == nil {
+func (o Observed) shown(place, value string) string {
+	if o.Hide == nil || value == "" {
 		return value
 	}
-	return o.Hide(value)
+	return o.Hide(place, value)
 }
 
 // throw throws the coins of an exchange at a field.

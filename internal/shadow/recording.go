@@ -47,6 +47,8 @@ type Options struct {
 	// MaxBody is how much of a body is kept, in bytes, at most 16 MiB; 0 is 1 MiB,
 	// and -1 keeps none. What is longer is Cut, with its size and digest.
 	MaxBody int64
+	// Declared is what exchanges were redacted of before they are written.
+	Declared Declared
 }
 
 func (o Options) maxBody() (int64, error) {

@@ -29,6 +29,7 @@ type Reader struct {
 	block    decoder      // reads them
 	left     uint64       // how many are still to be read
 	blockAt  int64        // where this block is
+	declared Declared
 }
 
 // Open opens a recording. One that was not closed, because it still grows or its
@@ -69,6 +70,7 @@ func newReader(path string, file io.ReaderAt, size int64) (*Reader, error) {
 	}
 	r.unpacker = unpacker
 	r.findEnd()
+	r.findDeclared()
 	r.Select(Selection{})
 	return r, nil
 }
@@ -171,8 +173,18 @@ func (r *Reader) nextBlock() error {
 	}
 }
 
-// nextHead goes to the next block and reads its head.
+// nextHead goes to the next block of exchanges and reads its head.
 func (r *Reader) nextHead() (head, frame, error) {
+	for {
+		h, f, err := r.headHere()
+		if err != nil || f.kind != kindDeclared {
+			return h, f, err
+		}
+	}
+}
+
+// headHere is nextHead, or goes over a block of another kind.
+func (r *Reader) headHere() (head, frame, error) {
 	f, why := r.frameAt(r.at)
 	if why != "" {
 		return head{}, f, r.resume(why)
@@ -187,6 +199,11 @@ func (r *Reader) nextHead() (head, frame, error) {
 	case f.kind == kindIndex:
 		r.at = r.size
 		return head{}, f, io.EOF
+	case f.kind == kindDeclared:
+		if err := r.readDeclared(r.blockAt, f); err != nil {
+			return head{}, f, r.damagedBlock(err.Error())
+		}
+		return head{}, f, nil
 	case f.kind != kindBlock:
 		return head{}, f, r.damagedBlock(fmt.Sprintf("there are no blocks of kind %d", f.kind))
 	}

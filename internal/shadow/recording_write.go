@@ -60,7 +60,10 @@ func Create(path string, o Options) (*Writer, error) {
 	}
 	w.out = append(append(append(w.out, recordingMagic...), recordingVersion), w.sync[:]...)
 	w.put()
-	return w, w.err
+	if err := errors.Join(w.err, w.writeDeclared(o.Declared)); err != nil {
+		return nil, errors.Join(err, file.Close(), os.Remove(path))
+	}
+	return w, nil
 }
 
 // Write keeps an exchange, which the caller must not change afterwards. One that

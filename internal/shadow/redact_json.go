@@ -72,6 +72,8 @@ type jsonRedaction struct {
 	out  []byte
 	kept int // of in, up to where out has it
 
+	whole int // where the last value ends that was read
+
 	listed  bool          // the list that comes next has the name of a secret
 	numbers numberSecrecy // of the number, or the list of some, that comes next
 }
@@ -109,6 +111,14 @@ func (j *jsonRedaction) next() byte {
 // value reads a value that is at some nodes of the tree; it is hidden when the
 // name of it, or of something that it is in, is that of a secret.
 func (j *jsonRedaction) value(nodes []*pathNode, hidden bool, depth int) error {
+	err := j.oneValue(nodes, hidden, depth)
+	if err == nil {
+		j.whole = j.at
+	}
+	return err
+}
+
+func (j *jsonRedaction) oneValue(nodes []*pathNode, hidden bool, depth int) error {
 	if depth > maxJSONDepth {
 		return fmt.Errorf("it is nested more than %d deep", maxJSONDepth)
 	}
@@ -230,12 +240,7 @@ func membersOf(nodes []*pathNode, name string) []*pathNode {
 }
 
 func (j *jsonRedaction) array(nodes []*pathNode, hidden bool, numbers numberSecrecy, depth int) error {
-	var inside []*pathNode
-	for _, n := range nodes {
-		if n.elements != nil {
-			inside = append(inside, n.elements)
-		}
-	}
+	inside := elementsOf(nodes)
 	listed := j.listed // of the elements themselves, and not of what is in them
 	j.listed = false
 	j.at++

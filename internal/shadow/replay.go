@@ -85,6 +85,9 @@ func (r *Replay) prepare() (err error) {
 	if r.ladder, err = newLadder(r.test.Writes, r.stream.Tenants); err != nil {
 		return err
 	}
+	if _, err := NewRedactor(RedactionRules{Paths: r.test.Redact}); err != nil {
+		return fmt.Errorf("redact: %w", err)
+	}
 	source, err := r.outside.Open(plan.Locate(r.stream.Dir, r.test.Recording))
 	if err != nil {
 		return err

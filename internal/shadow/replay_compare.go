@@ -68,7 +68,7 @@ func newComparing(p *replaying) (*comparing, error) {
 	if err != nil {
 		return nil, err
 	}
-	redactor, err := NewRedactor(RedactionRules{})
+	redactor, err := NewRedactor(p.declared())
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +296,7 @@ var secretPlace = regexp.MustCompile(`(?i)authorization|cookie|passw|secret|toke
 func shownValue(place, value string) string {
 	secret := func(name string) bool { return secretPlace.MatchString(name) || isSecretName(name) }
 	if value != "" && slices.ContainsFunc(strings.FieldsFunc(place, func(r rune) bool { return strings.ContainsRune(" .[]{}", r) }), secret) {
-		return "(redacted)"
+		return redactedText
 	}
 	if u, err := url.Parse(strings.Trim(value, `"`)); err == nil && u.Host != "" && (u.User != nil || u.RawQuery != "") {
 		u.User, u.RawQuery = nil, ""

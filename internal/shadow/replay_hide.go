@@ -1,6 +1,8 @@
 package shadow
 
 import (
+	"mime"
+	"slices"
 	"strings"
 )
 
@@ -8,20 +10,49 @@ import (
 // token is worth hiding, too.
 const hideShort = 16
 
-// hider gives what takes out of an example what is secret in its exchange: what was
-// sent as credentials, also those of the target or the tenant, and what an answer
-// gave as such. Secrets are looked for when there is an example, and once.
-func (c *comparing) hider(j *job) func(string) string {
+// declared are the rules of what is shown nowhere: those of the plan, and those that
+// the recording was made with.
+func (p *replaying) declared() RedactionRules {
+	rules := RedactionRules{Paths: slices.Clone(p.test.Redact)}
+	if r, ok := p.source.(interface{ Declared() Declared }); ok {
+		d := r.Declared()
+		if d.Unknown {
+			d.Paths = []string{"*", "[*]"} // all there is
+		}
+		rules.Paths, rules.Headers, rules.Query = append(rules.Paths, d.Paths...), d.Headers, d.Query
+	}
+	return rules
+}
+
+// hider gives what takes out of an example what is secret in its exchange: what stands
+// where the plan or the recording declares it, or under the name of a secret, what was
+// sent as credentials, also those of the target or the tenant, and what an answer gave
+// as such. Secrets are looked for when there is an example, and once.
+func (c *comparing) hider(j *job) func(place, value string) string {
 	var secrets *redaction
-	return func(value string) string {
-		if value == "" {
-			return value
+	return func(place, value string) string {
+		nodes, all := c.redactor.hides(place)
+		if all || c.unplaced(j, place, value) {
+			return redactedText
 		}
 		if secrets == nil {
 			secrets = c.secretsOf(j)
 		}
-		return secrets.conceal(value)
+		return secrets.conceal(secrets.begun(value, nodes))
 	}
+}
+
+// unplaced reports whether a value is a part of JSON of which nobody knows where in it
+// it stands, so that it may be one that was declared: of bodies that were cut, or that
+// can not be parsed, the first bytes or lines that differ are told.
+func (c *comparing) unplaced(j *job, place, value string) bool {
+	if place != "body" || !c.redactor.strict || mayBeJSON([]byte(value)) {
+		return false
+	}
+	return slices.ContainsFunc(j.answers, func(a answer) bool {
+		media, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
+		return isJSON(media, a.Body.Data)
+	})
 }
 
 // secretsOf finds the secrets of an exchange in what was sent and answered.

@@ -1,0 +1,86 @@
+package shadow
+
+import (
+	"strconv"
+	"strings"
+)
+
+// redactedText stands where a report shows nothing of a value.
+const redactedText = "(redacted)"
+
+// hides tells whether all of what stands at a place of an answer was declared to be
+// redacted, and otherwise the nodes of the tree of paths that the place is at.
+func (r *Redactor) hides(place string) (nodes []*pathNode, all bool) {
+	if name, is := strings.CutPrefix(place, "header "); is {
+		return nil, r.secretHeader(name)
+	}
+	rest, is := strings.CutPrefix(place, "body")
+	if !is || !r.strict {
+		return nil, false
+	}
+	if len(place) > maxPlace { // of what is deeper, nobody knows where it stands
+		return nil, true
+	}
+	for nodes = []*pathNode{r.paths}; rest != ""; {
+		nodes, rest = stepInto(nodes, rest)
+		for _, n := range nodes {
+			if n.end {
+				return nil, true
+			}
+		}
+	}
+	return nodes, false
+}
+
+// stepInto takes the first step of a place: [], a name, or {key} for any name.
+func stepInto(nodes []*pathNode, place string) (inside []*pathNode, rest string) {
+	if rest, is := strings.CutPrefix(place, "[]"); is {
+		return elementsOf(nodes), rest
+	}
+	rest = strings.TrimPrefix(place, ".")
+	if after, is := strings.CutPrefix(rest, "{key}"); is {
+		return allMembersOf(nodes), after
+	}
+	if quoted, err := strconv.QuotedPrefix(rest); err == nil && quoted[0] == '"' {
+		name, _ := strconv.Unquote(quoted) // which has just been read
+		return membersOf(nodes, name), rest[len(quoted):]
+	}
+	end := before(rest, ".[")
+	if end == 0 { // no place at all
+		return nil, ""
+	}
+	return membersOf(nodes, rest[:end]), rest[end:]
+}
+
+func elementsOf(nodes []*pathNode) (inside []*pathNode) {
+	for _, n := range nodes {
+		if n.elements != nil {
+			inside = append(inside, n.elements)
+		}
+	}
+	return inside
+}
+
+func allMembersOf(nodes []*pathNode) (inside []*pathNode) {
+	for _, n := range nodes {
+		for _, m := range n.members {
+			inside = append(inside, m)
+		}
+	}
+	return inside
+}
+
+// begun redacts an object or a list of JSON that is at some nodes of the tree of
+// paths, and of which perhaps only the beginning is there: it is kept up to the last
+// value that is whole.
+func (w *redaction) begun(text string, nodes []*pathNode) string {
+	j := &jsonRedaction{w: w, in: []byte(text)}
+	if c := j.next(); c != '{' && c != '[' {
+		return text
+	}
+	end, more := len(text), ""
+	if err := j.value(nodes, false, 0); err != nil {
+		end, more = j.whole, "…"
+	}
+	return string(append(j.out, j.in[j.kept:max(j.kept, end)]...)) + more
+}
