@@ -38,12 +38,20 @@ func isGoReplay(start []byte) bool {
 }
 
 // goReplayLine stands before each message: "1 ID TIME [LATENCY]", in nanoseconds.
+// The latency of a request is how long it took to arrive, and that of an answer
+// likewise; older versions say -1, or nothing, of a request, and of its answer how
+// long it was waited for. The oldest say that in place of its time.
 type goReplayLine struct {
 	kind byte
 	id   string
 	at   time.Time
 	took time.Duration
+	old  bool // of a version that says of an answer how long it was waited for
 }
+
+// oldestTime is the least number of nanoseconds since 1970 that is taken for a time,
+// of 1973: what is less is how long something took.
+const oldestTime = 1e17
 
 func readGoReplayLine(line string) (l goReplayLine, ok bool) {
 	words := strings.Fields(line)
@@ -54,26 +62,42 @@ func readGoReplayLine(line string) (l goReplayLine, ok bool) {
 	if err != nil || at < 0 {
 		return l, false
 	}
-	l = goReplayLine{kind: words[0][0], id: words[1], at: time.Unix(0, at).UTC()}
+	l = goReplayLine{kind: words[0][0], id: words[1], at: time.Unix(0, at).UTC(), old: true}
 	if len(words) > 3 {
 		if took, err := strconv.ParseInt(words[3], 10, 64); err == nil {
-			l.took = time.Duration(max(took, 0))
+			l.took, l.old = time.Duration(max(took, 0)), took < 0
 		}
+	} else if l.kind == goReplayAnswer && at < oldestTime {
+		l.took = time.Duration(at)
 	}
 	return l, true
 }
 
-// goReplay joins requests and answers, which come in any order of each other.
+// waited is how long it took from the first byte of a request to the last of its
+// answer.
+func (l goReplayLine) waited(answer goReplayLine) time.Duration {
+	took := answer.took
+	if !l.old || took == 0 {
+		took += max(answer.at.Sub(l.at), 0)
+	}
+	return took
+}
+
+// goReplay joins requests and answers, which come in any order of each other: an
+// answer that is read off the network faster stands before its request.
 type goReplay struct {
 	i       *importing
-	pending map[string]*list.Element // of requests
-	order   *list.List               // the same, oldest first
+	pending map[string]*list.Element
+	order   *list.List // the same, oldest first
 	bytes   int
 }
 
-type pendingRequest struct {
+// pendingMessage is a request that waits for its answer, or an answer that waits for
+// its request.
+type pendingMessage struct {
 	Exchange
-	id, place string
+	goReplayLine
+	place string
 }
 
 func readGoReplay(i *importing, r *bufio.Reader) error {
@@ -196,30 +220,79 @@ func (g *goReplay) request(line goReplayLine, r *bufio.Reader, limited *io.Limit
 		g.skip("its request can not be read", place)
 		return nil
 	}
-	if _, twice := g.pending[line.id]; twice {
-		g.skip("its id is that of another request", place)
-		return nil
-	}
-	g.i.begin()
-	p := &pendingRequest{id: line.id, place: place, Exchange: Exchange{At: line.at, Request: Request{
+	p := &pendingMessage{goReplayLine: line, place: place, Exchange: Exchange{At: line.at, Request: Request{
 		Method: q.Method, Host: q.Host, Target: q.RequestURI, Header: q.Header, Body: ReadBody(q.Body, q.Header, g.i.most),
 	}}}
 	p.Response.Failure, p.Response.Body.Size = "its answer is not in the file", -1
-	g.pending[line.id] = g.order.PushBack(p)
-	g.bytes += weight(&p.Exchange)
-	for len(g.pending) > mostPending || g.bytes > mostPendingBytes {
-		if err := g.give(g.order.Front()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return g.arrived(p)
 }
 
-// give hands on a request that waits.
-func (g *goReplay) give(e *list.Element) error {
-	p := g.order.Remove(e).(*pendingRequest)
+func (g *goReplay) answer(line goReplayLine, r *bufio.Reader, limited *io.LimitedReader, place string) error {
+	method := ""
+	if e := g.pending[line.id]; e != nil {
+		method = e.Value.(*pendingMessage).Request.Method
+	}
+	a, err := readAnswer(r, method)
+	limited.N = math.MaxInt64
+	switch {
+	case errors.Is(err, errOnlyAnnounced):
+		g.skip("it only announces an answer", place)
+		return nil
+	case err != nil:
+		g.skip("its answer can not be read", place)
+		return nil
+	}
+	p := &pendingMessage{goReplayLine: line, place: place}
+	p.Response = Response{Status: a.StatusCode, Header: a.Header, Body: ReadBody(a.Body, a.Header, g.i.most)}
+	return g.arrived(p)
+}
+
+// arrived joins a message with what it belongs to, or lets it wait for that.
+func (g *goReplay) arrived(p *pendingMessage) error {
+	e := g.pending[p.id]
+	switch {
+	case e == nil:
+		g.pending[p.id] = g.order.PushBack(p)
+		g.bytes += weight(&p.Exchange)
+		for len(g.pending) > mostPending || g.bytes > mostPendingBytes {
+			if err := g.give(g.order.Front()); err != nil {
+				return err
+			}
+		}
+		return nil
+	case e.Value.(*pendingMessage).kind == p.kind:
+		g.skip("its id is that of another message", p.place)
+		return nil
+	}
+	asked, answered := g.drop(e), p
+	if asked.kind == goReplayAnswer {
+		asked, answered = answered, asked
+	}
+	g.i.begin()
+	g.i.counts.Joined++
+	asked.Took, asked.Response = asked.waited(answered.goReplayLine), answered.Response
+	if asked.Request.Method == http.MethodHead {
+		asked.Response.Body = Body{} // whatever its headers say
+	}
+	return g.i.keep(asked.Exchange, asked.place)
+}
+
+// drop takes out a message that waits.
+func (g *goReplay) drop(e *list.Element) *pendingMessage {
+	p := g.order.Remove(e).(*pendingMessage)
 	delete(g.pending, p.id)
-	g.bytes -= weight(&Exchange{Request: p.Request})
+	g.bytes -= weight(&p.Exchange)
+	return p
+}
+
+// give hands on a request that waits, without an answer.
+func (g *goReplay) give(e *list.Element) error {
+	p := g.drop(e)
+	if p.kind == goReplayAnswer {
+		g.skip("it is an answer without its request", p.place)
+		return nil
+	}
+	g.i.begin()
 	return g.i.keep(p.Exchange, p.place)
 }
 
@@ -233,31 +306,16 @@ func (g *goReplay) rest() error {
 	return nil
 }
 
-func (g *goReplay) answer(line goReplayLine, r *bufio.Reader, limited *io.LimitedReader, place string) error {
-	e := g.pending[line.id]
-	if e == nil {
-		g.skip("it is an answer without its request", place)
-		return nil
-	}
-	p := e.Value.(*pendingRequest)
-	a, err := readAnswer(r, p.Request.Method)
-	limited.N = math.MaxInt64
-	if err != nil {
-		g.skip("its answer can not be read", place)
-		return nil
-	}
-	g.i.counts.Joined++
-	p.Took = line.took
-	if p.Took == 0 {
-		p.Took = max(line.at.Sub(p.At), 0)
-	}
-	p.Response = Response{Status: a.StatusCode, Header: a.Header, Body: ReadBody(a.Body, a.Header, g.i.most)}
-	return g.give(e)
-}
+// errOnlyAnnounced says that a message has no more than that an answer will come,
+// with a status of 1xx.
+var errOnlyAnnounced = errors.New("it only announces an answer")
 
 // readAnswer reads an answer, and goes over those that only say that one will come.
 func readAnswer(r *bufio.Reader, method string) (*http.Response, error) {
 	for try := 0; ; try++ {
+		if _, err := r.Peek(1); try > 0 && errors.Is(err, io.EOF) {
+			return nil, errOnlyAnnounced
+		}
 		a, err := http.ReadResponse(r, &http.Request{Method: method})
 		if err != nil || a.StatusCode >= 200 || a.StatusCode == http.StatusSwitchingProtocols || try == 5 {
 			return a, err

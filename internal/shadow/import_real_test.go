@@ -188,3 +188,76 @@ func TestTargetsOfVegeta(t *testing.T) {
 		require.True(t, bytes.Equal(bytes.Repeat([]byte{0, 0xff, '{'}, n), x.Request.Body.Data))
 	}
 }
+
+// goReplayMessages takes a file of GoReplay apart in another way than the importer
+// does: what it has of each kind, by id.
+func goReplayMessages(data []byte) (kinds map[string]map[string]string, all int) {
+	kinds = map[string]map[string]string{"1": {}, "2": {}}
+	for message := range strings.SplitSeq(string(data), "\n🐵🙈🙉\n") {
+		if words := strings.Fields(message); len(words) > 0 {
+			kinds[words[0]][words[1]] = message
+			all++
+		}
+	}
+	return kinds, all
+}
+
+func TestRealGoReplay(t *testing.T) {
+	got, counts, data := importFile(t, traffic+"goreplay.gor")
+	require.Equal(t, "goreplay", counts.Format)
+	kinds, all := goReplayMessages(data)
+	require.EqualValues(t, all, counts.Read+counts.Joined)
+	require.Len(t, got, len(kinds["1"]))
+	require.Equal(t, map[string]uint64{"it only announces an answer": 1, "it is an answer without its request": 1}, skips(counts))
+	answered := 0
+	for id, request := range kinds["1"] {
+		var at, took, latency, began int64
+		line, request, _ := strings.Cut(request, "\n")
+		require.Equal(t, 2, scan(t, line, "1 "+id+" %d %d", &at, &took))
+		i := slices.IndexFunc(got, func(x Exchange) bool { return x.At.UnixNano() == at })
+		require.GreaterOrEqual(t, i, 0, line)
+		x := got[i]
+		require.True(t, strings.HasPrefix(request, x.Request.Method+" "+strings.Split(x.Request.Target, "?")[0]), "%.40s: %s", request, x.Request.Target)
+		answer, has := kinds["2"][id]
+		if !has {
+			require.Zero(t, x.Response.Status)
+			continue
+		}
+		answered++
+		line, answer, _ = strings.Cut(answer, "\n")
+		require.Equal(t, 2, scan(t, line, "2 "+id+" %d %d", &began, &latency))
+		require.EqualValues(t, began-at+latency, x.Took)
+		require.Equal(t, answer[9:12], strconv.Itoa(x.Response.Status))
+		require.Empty(t, x.Response.Body.Damage)
+		if head, body, _ := strings.Cut(answer, "\r\n\r\n"); strings.Contains(head, "Content-Length") && x.Request.Method != "HEAD" {
+			require.Equal(t, body, string(x.Response.Body.Data))
+		}
+	}
+	require.EqualValues(t, answered, counts.Joined)
+	require.NotContains(t, fmt.Sprint(got), "Bearer s3cr3t")
+}
+
+func scan(t *testing.T, text, format string, into ...any) int {
+	t.Helper()
+	n, err := fmt.Sscanf(text, format, into...)
+	require.NoError(t, err, text)
+	return n
+}
+
+// TestRealGoReplayRequests: a file of requests alone, packed, has the same requests as
+// the one with answers, of which another process wrote it at the same time.
+func TestRealGoReplayRequests(t *testing.T) {
+	asked, counts, data := importFile(t, traffic+"goreplay-requests.gor.gz")
+	require.Equal(t, "\x1f\x8b", string(data[:2]))
+	require.Empty(t, counts.Skipped)
+	require.Zero(t, counts.Joined)
+	got, _, _ := importFile(t, traffic+"goreplay.gor")
+	targets := func(all []Exchange) (list []string) {
+		for _, x := range all {
+			list = append(list, fmt.Sprint(x.Request.Method, x.Request.Target, x.Request.Header, string(x.Request.Body.Data)))
+		}
+		slices.Sort(list)
+		return list
+	}
+	require.Equal(t, targets(got), targets(asked))
+}

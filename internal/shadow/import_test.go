@@ -356,7 +356,7 @@ func TestImportGoReplay(t *testing.T) {
 		byTarget[x.Request.Target] = x
 	}
 	post := byTarget["/orders"]
-	require.Equal(t, 4*time.Microsecond, post.Took)
+	require.Equal(t, 8*time.Microsecond, post.Took, "4 until the answer began, 4 until it ended")
 	require.Equal(t, `{"a":1}`, string(post.Request.Body.Data))
 	require.Equal(t, Body{Data: []byte(`{"b":2}`), Size: 7}, post.Response.Body)
 	get := byTarget["/orders/1?x=y"]
@@ -368,6 +368,53 @@ func TestImportGoReplay(t *testing.T) {
 	require.Equal(t, "it ends too early", byTarget["/short"].Response.Body.Damage)
 	require.Equal(t, "hello", string(byTarget["/short"].Response.Body.Data))
 	require.Equal(t, "its answer is not in the file", byTarget["/unanswered"].Response.Failure)
+}
+
+// TestGoReplayOrder: an answer may stand before its request, with others between; of
+// what has no partner, nothing is lost.
+func TestGoReplayOrder(t *testing.T) {
+	got, counts, err := importText(t,
+		gor(2, "a", 2000, 10, "HTTP/1.1 200 OK\nContent-Length: 1\n\nA")+gor(2, "h", 2500, 0, "HTTP/1.1 200 OK\nContent-Length: 100\n\n")+
+			gor(1, "b", 1500, 0, "GET /b HTTP/1.1\nHost: a\n\n")+gor(2, "x", 1, 0, "HTTP/1.1 204 No Content\n\n")+gor(2, "x", 1, 0, "HTTP/1.1 204 No Content\n\n")+
+			gor(1, "a", 1000, 0, "GET /a HTTP/1.1\nHost: a\n\n")+gor(1, "b", 1500, 0, "GET /twice HTTP/1.1\nHost: a\n\n")+
+			gor(1, "h", 2400, 0, "HEAD /h HTTP/1.1\nHost: a\n\n")+gor(2, "c", 1, 0, "HTTP/1.1 100 Continue\n\n")+gor(2, "c", 1, 0, "HTTP/1.1 100 Continue\n\nHTTP/1"), ImportOptions{})
+	require.NoError(t, err)
+	require.Equal(t, map[string]uint64{
+		"it is an answer without its request": 1, "its id is that of another message": 2, "it only announces an answer": 1, "its answer can not be read": 1,
+	}, skips(counts))
+	require.EqualValues(t, 2, counts.Joined)
+	require.Len(t, got, 3)
+	require.Equal(t, "/a", got[0].Request.Target)
+	require.Equal(t, 1010*time.Nanosecond, got[0].Took)
+	require.Equal(t, "A", string(got[0].Response.Body.Data))
+	require.Equal(t, "/h", got[1].Request.Target)
+	require.Equal(t, Body{}, got[1].Response.Body, "there is none to HEAD, whatever its headers say")
+	require.Equal(t, "/b", got[2].Request.Target)
+	require.Equal(t, "its answer is not in the file", got[2].Response.Failure)
+}
+
+// TestGoReplayLatency: versions of GoReplay mean different things by the last number.
+func TestGoReplayLatency(t *testing.T) {
+	ask, answer := "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n\n"+goReplayEnd+"\n", "\nHTTP/1.1 204 No Content\r\n\r\n\n"+goReplayEnd+"\n"
+	const second = "1767323045"
+	for _, c := range []struct {
+		name, request, answer string
+		want                  time.Duration
+	}{
+		{"the answer's own", "1 a " + second + "000000000 0", "2 a " + second + "000003000 500", 3500},
+		{"since the request", "1 a " + second + "000000000 -1", "2 a " + second + "000003000 3500", 3500},
+		{"since the request, with its time", "1 a " + second + "000000000 -1", "2 a " + second + "000000000 3500", 3500},
+		{"in place of a time", "1 a " + second + "000000000", "2 a 3500", 3500},
+		{"none", "1 a " + second + "000000000", "2 a " + second + "000003000", 3000},
+		{"a clock that went back", "1 a " + second + "000000000 0", "2 a " + second + "000000000 0", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, counts, err := importText(t, c.request+ask+c.answer+answer, ImportOptions{})
+			require.NoError(t, err)
+			require.EqualValues(t, 1, counts.Joined)
+			require.Equal(t, c.want, got[0].Took)
+		})
+	}
 }
 
 // TestGoReplayStreams: long messages need no memory, whether they end or not.
