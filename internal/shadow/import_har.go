@@ -3,24 +3,44 @@ package shadow
 import (
 	"bufio"
 	"bytes"
-	"encoding/base64"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
 
 // harEntry is an exchange in an HTTP archive, versions 1.1 and 1.2
-// (http://www.softwareishard.com/blog/har-12-spec/).
+// (http://www.softwareishard.com/blog/har-12-spec/). What begins with _ is not of the
+// standard, and may be anything.
 type harEntry struct {
-	Started  string      `json:"startedDateTime"`
-	Time     json.Number `json:"time"` // milliseconds; browsers write null, too
-	Request  harMessage  `json:"request"`
-	Response harMessage  `json:"response"`
+	Started   string          `json:"startedDateTime"`
+	Time      json.Number     `json:"time"` // milliseconds; browsers write null, too
+	Request   harMessage      `json:"request"`
+	Response  harMessage      `json:"response"`
+	FromCache json.RawMessage `json:"_fromCache"`     // of Chromium: "memory" or "disk"
+	FromDisk  json.RawMessage `json:"_fromDiskCache"` // of chrome-har-capturer: true or false
+}
+
+// notAsked says why an entry has nothing that a service was asked.
+func (e *harEntry) notAsked() (reason string) {
+	switch {
+	case harText(e.FromCache) != "" || string(e.FromDisk) == "true":
+		return "the browser had the answer in a cache"
+	case string(e.Response.ByWorker) == "true":
+		return "a service worker answered it: what that asked has an entry of its own"
+	}
+	return ""
+}
+
+// harText is a member that may be no text.
+func harText(member json.RawMessage) string {
+	var text string
+	_ = json.Unmarshal(member, &text)
+	return text
 }
 
 // harMessage is a request or an answer.
@@ -32,7 +52,9 @@ type harMessage struct {
 	PostData *harContent     `json:"postData"`
 	Content  *harContent     `json:"content"`
 	BodySize json.Number     `json:"bodySize"`
-	Error    json.RawMessage `json:"_error"` // of Chromium
+	Error    json.RawMessage `json:"_error"`                   // of Chromium
+	Failure  json.RawMessage `json:"_failureText"`             // of Playwright
+	ByWorker json.RawMessage `json:"_fetchedViaServiceWorker"` // of Chromium: true or false
 }
 
 type harContent struct {
@@ -145,106 +167,43 @@ func (i *importing) harExchange(text []byte) (x Exchange, reason string) {
 	if reason := x.Request.setURL(e.Request.URL); reason != "" {
 		return x, reason
 	}
-	x.Request.Header.Del("Host")
-	if x.Request.Body, reason = e.Request.PostData.body(x.Request.Header, e.Request.BodySize); reason != "" {
+	if reason := e.notAsked(); reason != "" {
 		return x, reason
 	}
-	return x, e.Response.answer(&x.Response)
+	x.Request.Header.Del("Host")
+	if x.Request.Body, reason = e.Request.PostData.sent(x.Request.Header, e.Request.BodySize, i.most); reason != "" {
+		return x, reason
+	}
+	return x, e.Response.answer(&x.Response, x.Request.Method)
 }
 
-func (m harMessage) answer(r *Response) (reason string) {
+// answer reads an answer. Where there is none the status is 0, or -1 of Playwright.
+func (m harMessage) answer(r *Response, method string) (reason string) {
 	status, _ := m.Status.Int64()
-	if status < 0 || status > 999 {
+	if status < -1 || status > 999 {
 		return "it has no status"
 	}
-	r.Status, r.Header = int(status), harHeader(m.Headers)
-	if status == 0 {
-		r.Failure = "no answer"
-		var why string
-		if json.Unmarshal(m.Error, &why) == nil && why != "" {
-			r.Failure = why
+	why := cmp.Or(harText(m.Error), harText(m.Failure))
+	r.Status, r.Header = int(max(status, 0)), harHeader(m.Headers)
+	switch {
+	case r.Status == 0:
+		r.Failure = cmp.Or(why, "no answer")
+	case method == http.MethodHead || status < 200 || status == http.StatusNoContent || status == http.StatusNotModified:
+		// there is no body: that which an archive has is of the browser's cache
+	default:
+		if r.Body, reason = m.Content.received(r.Header, m.BodySize, r.Status); why != "" {
+			r.Body.Size, r.Body.Cut, r.Body.Damage = -1, true, why
 		}
-		return ""
 	}
-	r.Body, reason = m.Content.body(r.Header, m.BodySize)
 	return reason
 }
 
-// body reads the text of a message. Where an archive has none, but says that there
-// was something, the body is Cut.
-func (c *harContent) body(h http.Header, travelled json.Number) (b Body, reason string) {
-	b.Encoding = contentEncoding(strings.Join(h.Values("Content-Encoding"), ", "))
-	size, _ := travelled.Int64()
-	if c == nil {
-		c = &harContent{}
-	}
-	if h.Get("Content-Type") == "" && c.MimeType != "" && (c.Text != nil || len(c.Params) > 0) {
-		h.Set("Content-Type", c.MimeType)
-	}
-	if n, err := c.Size.Int64(); err == nil {
-		size = n
-	}
-	if c.Text == nil || *c.Text == "" {
-		return c.withoutText(b, size), ""
-	}
-	text, cut := uncut(*c.Text)
-	b.Data = []byte(text)
-	if c.Encoding == "base64" {
-		var err error
-		if b.Data, err = unbase64(text, cut); err != nil {
-			return b, "its body is no base64"
-		}
-	}
-	b.Size, b.Cut = int64(len(b.Data)), cut
-	if cut {
-		b.Size = -1
-		if size > 0 {
-			b.Size = size
-		}
-	}
-	return b, ""
-}
-
-func (c *harContent) withoutText(b Body, size int64) Body {
-	if len(c.Params) > 0 && strings.HasPrefix(c.MimeType, "application/x-www-form-urlencoded") {
-		var pairs []string
-		for _, p := range c.Params {
-			pairs = append(pairs, url.QueryEscape(unescaped(p.Name))+"="+url.QueryEscape(unescaped(p.Value)))
-		}
-		b.Data = []byte(strings.Join(pairs, "&"))
-		b.Size = int64(len(b.Data))
-		return b
-	}
-	if b.Cut = size > 0 || len(c.Params) > 0; b.Cut {
-		b.Size = max(size, -1)
-		if size <= 0 {
-			b.Size = -1
-		}
-	}
-	return b
-}
-
-// unbase64 decodes a text that may have white space and, when it was cut, may end
-// anywhere.
-func unbase64(text string, cut bool) ([]byte, error) {
-	text = strings.Map(func(r rune) rune {
-		if strings.ContainsRune(" \t\r\n", r) {
-			return -1
-		}
-		return r
-	}, text)
-	if cut {
-		text = text[:len(text)&^3]
-	}
-	return base64.StdEncoding.DecodeString(text)
-}
-
 // harHeader leaves out what is none: the pseudo headers of HTTP/2, such as
-// ":authority".
+// ":authority", and those that Firefox adds to tell its own tools something.
 func harHeader(pairs []harPair) http.Header {
 	h := make(http.Header, len(pairs))
 	for _, p := range pairs {
-		if p.Name != "" && p.Name[0] != ':' {
+		if p.Name != "" && p.Name[0] != ':' && !strings.HasPrefix(strings.ToLower(p.Name), "x-firefox-") {
 			value, _ := uncut(p.Value)
 			h.Add(strings.TrimSpace(p.Name), strings.TrimSpace(value))
 		}

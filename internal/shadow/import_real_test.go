@@ -2,9 +2,13 @@ package shadow
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,13 +138,174 @@ func TestRealBrowser(t *testing.T) {
 	pseudonym := redactor(t, RedactionRules{}).Pseudonym
 	for _, x := range got[1:] {
 		require.NotContains(t, fmt.Sprint(x.Request.Target, x.Request.Header, x.Response.Header, string(x.Request.Body.Data), string(x.Response.Body.Data)), "s3cr3t", x.Request.Target)
-		require.False(t, x.Request.Body.Cut || x.Response.Body.Cut || x.At.IsZero(), x.Request.Target)
+		require.False(t, x.Request.Body.Cut || x.At.IsZero(), x.Request.Target)
+		require.Equal(t, x.Response.Status == 302, x.Response.Body.Cut, "the browser does not look at the page of a redirection")
 	}
 	require.Equal(t, `{"name":"Änne","password":"`+pseudonym("s3cr3t-password")+`"}`, string(got[5].Request.Body.Data))
 	require.Equal(t, "a=b+c&token="+pseudonym("s3cr3t-form"), string(got[6].Request.Body.Data))
 	require.Equal(t, "\x89PNG", string(got[2].Response.Body.Data[:4]))
 	require.Equal(t, "DELETE /orders/{id}", got[9].Route)
 	require.True(t, slices.IsSortedFunc(got, func(a, b Exchange) int { return a.At.Compare(b.At) }))
+}
+
+// plainFile is what is in a file that is packed.
+func plainFile(t *testing.T, packed []byte) []byte {
+	t.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(packed))
+	require.NoError(t, err)
+	data, err := io.ReadAll(r)
+	require.NoError(t, err)
+	return data
+}
+
+// browserEntry is what the tests know of an entry that a browser wrote.
+type browserEntry struct {
+	FromCache string `json:"_fromCache"`
+	Request   struct {
+		Method, URL string
+		Headers     []struct{ Name string }
+	}
+	Response struct {
+		Status   int
+		ByWorker bool `json:"_fetchedViaServiceWorker"`
+		Headers  []struct{ Name string }
+		Content  struct {
+			Text     *string
+			Encoding string
+		}
+	}
+}
+
+// skipped says in which entries a service was not asked.
+func (e browserEntry) skipped() string {
+	switch {
+	case !strings.HasPrefix(e.Request.URL, "http") && !strings.HasPrefix(e.Request.URL, "ws"):
+		return "its URL is not of HTTP"
+	case e.FromCache != "":
+		return "the browser had the answer in a cache"
+	case e.Response.ByWorker:
+		return "a service worker answered it: what that asked has an entry of its own"
+	}
+	return ""
+}
+
+// TestBrowsersOwnExports: what the tools of Chromium and Firefox, and Playwright, export
+// is imported entry by entry, but for what the service was never asked.
+func TestBrowsersOwnExports(t *testing.T) {
+	for name, least := range map[string]int{"devtools": 34, "devtools-sanitized": 37, "devtools-worker": 5, "firefox": 36, "playwright": 35} {
+		t.Run(name, func(t *testing.T) {
+			got, counts, packed := importFile(t, traffic+name+".har.gz")
+			var wanted struct {
+				Log struct{ Entries []browserEntry }
+			}
+			require.NoError(t, json.Unmarshal(plainFile(t, packed), &wanted))
+			require.Equal(t, "har", counts.Format)
+			require.EqualValues(t, len(wanted.Log.Entries), counts.Read)
+			reasons := map[string]uint64{}
+			for _, w := range wanted.Log.Entries {
+				if why := w.skipped(); why != "" {
+					reasons[why]++
+					continue
+				}
+				x := got[0]
+				got = got[1:]
+				w.compare(t, x)
+			}
+			require.Equal(t, reasons, skips(counts))
+			require.Empty(t, got)
+			require.GreaterOrEqual(t, counts.Kept, uint64(least))
+		})
+	}
+}
+
+func (e browserEntry) compare(t *testing.T, x Exchange) {
+	t.Helper()
+	require.Equal(t, e.Request.Method, x.Request.Method)
+	u, err := url.Parse(e.Request.URL)
+	require.NoError(t, err)
+	require.Equal(t, u.Path, strings.Split(x.Request.Target, "?")[0])
+	require.Equal(t, u.Host, x.Request.Host)
+	require.Equal(t, max(e.Response.Status, 0), x.Response.Status)
+	require.Equal(t, x.Response.Status == 0, x.Response.Failure != "")
+	for _, h := range e.Request.Headers {
+		require.True(t, h.Name[0] == ':' || strings.EqualFold(h.Name, "host") || x.Request.Header.Get(h.Name) != "" || h.Name == "Referer", h.Name)
+	}
+	text := e.Response.Content.Text
+	switch {
+	case e.Request.Method == "HEAD" || e.Response.Status == 304 || e.Response.Status == 204 || e.Response.Status == 101:
+		require.Equal(t, Body{}, x.Response.Body)
+	case text == nil || strings.Contains(*text, "s3cr3t"):
+	case e.Response.Content.Encoding == "base64":
+		require.Equal(t, *text, base64.StdEncoding.EncodeToString(x.Response.Body.Data))
+	case u.Path != "/latin":
+		require.Equal(t, *text, string(x.Response.Body.Data))
+	}
+	if u.Path != "/app.js" && u.Path != "/index.html" { // pages, in whose text a script has them
+		require.NotContains(t, fmt.Sprint(x.Request.Target, x.Request.Header, x.Response.Header, string(x.Request.Body.Data), string(x.Response.Body.Data)), "s3cr3t")
+	}
+}
+
+// fromBrowser gives the exchanges that a browser had of a path.
+func fromBrowser(t *testing.T, name, path string) (all []Exchange) {
+	t.Helper()
+	got, _, _ := importFile(t, traffic+name+".har.gz")
+	for _, x := range got {
+		if target, _, _ := strings.Cut(x.Request.Target, "?"); target == path {
+			all = append(all, x)
+		}
+	}
+	require.NotEmpty(t, all, path)
+	return all
+}
+
+// TestWhatBrowsersSent: the three bodies that the page uploads are a form with five
+// bytes of a file, five bytes, and JSON that is packed.
+func TestWhatBrowsersSent(t *testing.T) {
+	password := redactor(t, RedactionRules{}).Pseudonym("s3cr3t-zipped")
+	for name, forms := range map[string]string{
+		"devtools": "the archive has not all of its bytes", "devtools-sanitized": "", "firefox": "", "playwright": "",
+	} {
+		form, plain, zipped := fromBrowser(t, name, "/upload")[0].Request.Body, fromBrowser(t, name, "/upload")[1].Request.Body, fromBrowser(t, name, "/upload")[2].Request.Body
+		require.True(t, form.Cut, "%s: it has a secret, or is not there", name)
+		require.Equal(t, forms, form.Damage, name)
+		switch name {
+		case "playwright":
+			require.Equal(t, Body{Size: 5, Cut: true}, plain, name)
+		default:
+			require.Equal(t, Body{Data: []byte{0, 255, 128, 10, 200}, Size: 5}, plain, name)
+		}
+		switch name {
+		case "devtools", "firefox":
+			require.Equal(t, `{"zipped":true,"password":"`+password+`"}`, string(zipped.Data), name)
+			require.Equal(t, "gzip", zipped.Encoding)
+			require.False(t, zipped.Cut)
+		default:
+			require.True(t, zipped.Cut, name)
+		}
+	}
+}
+
+// TestWhatBrowsersGot: bodies are the bytes that travelled, as far as a browser tells.
+func TestWhatBrowsersGot(t *testing.T) {
+	for _, name := range []string{"devtools", "firefox", "playwright"} {
+		require.Equal(t, "Gr\xfc\xdfe", string(fromBrowser(t, name, "/latin")[0].Response.Body.Data), "%s: an archive has it in UTF-8", name)
+		cut := fromBrowser(t, name, "/cut")[0].Response
+		require.Equal(t, 200, cut.Status)
+		require.True(t, cut.Body.Cut, "%s: of 1000 bytes 14 came", name)
+		if name != "firefox" {
+			require.Equal(t, "net::ERR_HTTP2_PROTOCOL_ERROR", cut.Body.Damage)
+			require.Equal(t, "net::ERR_CONNECTION_REFUSED", fromBrowser(t, name, "/refused")[0].Response.Failure)
+			require.Equal(t, "net::ERR_ABORTED", fromBrowser(t, name, "/slow")[0].Response.Failure)
+		}
+		for _, x := range append(fromBrowser(t, name, "/old"), fromBrowser(t, name, "/checked.json")...) {
+			require.Equal(t, x.Response.Status == 302, x.Response.Body.Cut, "%s: nobody has the body of a redirection", name)
+			require.Empty(t, x.Response.Header.Get("X-Firefox-Spdy"))
+		}
+	}
+	require.Empty(t, fromBrowser(t, "firefox", "/events")[0].Response.Body.Damage)
+	require.Len(t, fromBrowser(t, "firefox", "/cached.json"), 2, "Firefox does not tell what it had in its cache")
+	require.Len(t, fromBrowser(t, "devtools", "/cached.json"), 1)
+	require.Len(t, fromBrowser(t, "devtools-worker", "/orders/2"), 1)
 }
 
 // k6Example is an archive that comes with k6.

@@ -3,6 +3,7 @@ package shadow
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -110,6 +111,88 @@ func TestImportHAR(t *testing.T) {
 	require.Equal(t, Body{Size: 700, Cut: true}, got[2].Response.Body, "its text is not in the archive")
 	require.Equal(t, "a+b=1%262&c=+", string(got[3].Request.Body.Data))
 	require.Equal(t, Response{Failure: "net::ERR_CONNECTION_REFUSED", Header: http.Header{}}, got[3].Response)
+}
+
+// TestHARBodies: archives say what travelled in many ways, and hide it in some.
+func TestHARBodies(t *testing.T) {
+	const header, typed = `{"name":"Content-Length","value":"%d"}`, `{"name":"content-type","value":"text/plain; charset=%s"}`
+	zipped, length := zippedText(t, `{"t":true}`)
+	for _, c := range []struct {
+		name, request, response string // members of each
+		status                  int
+		want, answer            Body
+	}{
+		{name: "as it was", request: headers(header, 3) + `,"postData":{"text":"ab\u00e4"}`, want: Body{Data: []byte("ab\xe4"), Size: 3}},
+		{name: "UTF-8", request: headers(header, 4) + `,"postData":{"text":"ab\u00e4"}`, want: Body{Data: []byte("abä"), Size: 4}},
+		{name: "somebody wrote it otherwise", request: headers(header, 9) + `,"postData":{"text":"ab\u00e4"}`, want: Body{Data: []byte("abä"), Size: 4}},
+		{name: "replaced", request: headers(header, 2) + `,"postData":{"text":"a\ufffd"}`, want: Body{Data: []byte("a\ufffd"), Size: -1, Cut: true, Damage: "the archive has not all of its bytes"}},
+		{
+			name: "packed", request: headers(header+`,{"name":"content-encoding","value":"gzip"}`, length) + `,"postData":{"text":` + zipped + `}`,
+			want: Body{Data: []byte(`{"t":true}`), Size: 10, Encoding: "gzip"},
+		},
+		{name: "not there", request: headers(header, 7) + `,"bodySize":0`, want: Body{Size: 7, Cut: true}},
+		{name: "a text of Japan", response: headers(typed, "shift_jis") + `,"content":{"size":2,"text":"\u65e5"}`, status: 200, answer: Body{Data: []byte("\x93\xfa"), Size: 2}},
+		{name: "not in its charset", response: headers(typed, "latin1") + `,"content":{"text":"\u65e5"}`, status: 200, answer: Body{Data: []byte("日"), Size: 3}},
+		{name: "no charset", response: headers(typed, "x-none") + `,"content":{"text":"\u00e4"}`, status: 200, answer: Body{Data: []byte("ä"), Size: 2}},
+		{name: "too short", response: headers(header, 9) + `,"content":{"text":"abc"}`, status: 200, answer: Body{Data: []byte("abc"), Size: 9, Cut: true}},
+		{name: "JSON that is whole", response: headers(header, 9) + `,"content":{"text":"[1,2]"}`, status: 200, answer: Body{Data: []byte("[1,2]"), Size: 5}},
+		{name: "a mark before it", response: headers(header, 6) + `,"content":{"text":"abc"}`, status: 200, answer: Body{Data: []byte("abc"), Size: 3}},
+		{name: "broken off", response: headers(header, 9) + `,"content":{"text":"abc"},"_error":"net::ERR"`, status: 200, answer: Body{Data: []byte("abc"), Size: -1, Cut: true, Damage: "net::ERR"}},
+		{name: "dropped", response: headers(header+`,{"name":"content-encoding","value":"gzip"}`, 9) + `,"content":{"size":0}`, status: 200, answer: Body{Size: -1, Cut: true, Encoding: "gzip"}},
+		{name: "of the cache", response: headers(header, 3) + `,"content":{"size":3,"text":"abc"}`, status: 304},
+		{name: "to HEAD", request: `"method":"HEAD"`, response: headers(header, 3) + `,"content":{"size":3}`, status: 200},
+		{name: "of a redirection", response: `"content":{"size":0}`, status: 302, answer: Body{Size: -1, Cut: true}},
+		{name: "none of a redirection", response: headers(header, 0) + `,"content":{"size":0}`, status: 302},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			request, response := `{"method":"POST","url":"http://a/"`+comma(c.request), fmt.Sprintf(`{"status":%d`, c.status)+comma(c.response)
+			got, counts, err := importText(t, `{"log":{"entries":[{"startedDateTime":"2026-01-02T03:04:05Z","request":`+request+`},"response":`+response+`}}]}}`, ImportOptions{})
+			require.NoError(t, err)
+			require.Empty(t, counts.Skipped)
+			require.Equal(t, c.want, got[0].Request.Body)
+			require.Equal(t, c.answer, got[0].Response.Body)
+		})
+	}
+}
+
+// zippedText is what Firefox writes of a body that is packed, and its length.
+func zippedText(t *testing.T, body string) (text string, length int) {
+	t.Helper()
+	var zipped bytes.Buffer
+	w := gzip.NewWriter(&zipped)
+	_, _ = w.Write([]byte(body))
+	require.NoError(t, w.Close())
+	var runes []rune
+	for _, b := range zipped.Bytes() {
+		runes = append(runes, rune(b))
+	}
+	written, err := json.Marshal(string(runes))
+	require.NoError(t, err)
+	return string(written), zipped.Len()
+}
+
+func headers(format string, a any) string { return `"headers":[` + fmt.Sprintf(format, a) + `]` }
+
+func comma(members string) string {
+	if members == "" {
+		return ""
+	}
+	return "," + members
+}
+
+// TestHARsOfWhatWasNotAsked: what a browser had itself is no traffic; what is not of
+// the standard may be anything.
+func TestHARsOfWhatWasNotAsked(t *testing.T) {
+	entry := func(more, answer string) string {
+		return `{"startedDateTime":"2026-01-02T03:04:05Z","request":{"method":"GET","url":"http://a/"},"response":{"status":200` + comma(answer) + `}` + comma(more) + `}`
+	}
+	got, counts, err := importText(t, `{"log":{"entries":[`+strings.Join([]string{
+		entry(`"_fromCache":"disk"`, ""), entry(`"_fromCache":"memory"`, ""), entry(`"_fromDiskCache":true`, ""), entry("", `"_fetchedViaServiceWorker":true`),
+		entry(`"_fromCache":null,"_fromDiskCache":false`, `"_fetchedViaServiceWorker":false`), entry(`"_fromCache":{},"_fromDiskCache":[]`, `"_fetchedViaServiceWorker":"no","_failureText":7,"_error":{}`),
+	}, ",")+`]}}`, ImportOptions{})
+	require.NoError(t, err)
+	require.Equal(t, map[string]uint64{"the browser had the answer in a cache": 3, "a service worker answered it: what that asked has an entry of its own": 1}, skips(counts))
+	require.Len(t, got, 2)
 }
 
 // TestImportHARCutsBodies: a body that is far longer than what is kept needs no
