@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -49,12 +50,7 @@ func (l *replayLine) enter(j *job) int {
 		return lineFull
 	}
 	if j.Session != "" {
-		for _, earlier := range l.sessions[j.Session] {
-			if !earlier.recordedEnd().After(j.At) {
-				earlier.successors = append(earlier.successors, j)
-				j.waits++
-			}
-		}
+		l.follow(j)
 		l.sessions[j.Session] = append(l.sessions[j.Session], j)
 	}
 	l.bytes += size
@@ -63,6 +59,25 @@ func (l *replayLine) enter(j *job) int {
 		return lineHeld
 	}
 	return l.start(j)
+}
+
+// follow has a job wait for those of its session that had been answered when it was
+// asked. Whom one of these waits for needs no mention: else the waiting of a session
+// that everybody shares would take memory by the square of its length. The line is
+// locked.
+func (l *replayLine) follow(j *job) {
+	var latest time.Time // when the latest of those that it waits for was asked
+	for _, earlier := range slices.Backward(l.sessions[j.Session]) {
+		end := earlier.recordedEnd()
+		if end.After(j.At) || j.waits > 0 && !end.After(latest) {
+			continue
+		}
+		earlier.successors = append(earlier.successors, j)
+		j.waits++
+		if earlier.At.After(latest) {
+			latest = earlier.At
+		}
+	}
 }
 
 // start sends a job if a worker is free; the line is locked.
