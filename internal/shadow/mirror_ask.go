@@ -185,7 +185,11 @@ func newAnswer(b *captureBudget, most int64) *mirrorAnswer {
 func (a *mirrorAnswer) get(ctx context.Context, o proxyOrigin, r *http.Request) {
 	start := time.Now()
 	defer func() { a.took = time.Since(start) }()
-	res, err := o.roundTrip(ctx, r)
+	var tries attempts
+	res, err := o.roundTrip(tries.watch(ctx), r)
+	if err == nil {
+		err = tries.first(res)
+	}
 	if err != nil {
 		a.err = err
 		return

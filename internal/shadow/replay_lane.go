@@ -118,6 +118,9 @@ func (l *lane) exchange(j *job, a *answer, within *patience) error {
 		return err
 	}
 	resp, err := l.sender.Transport.RoundTrip(req)
+	if err == nil {
+		err = within.tries.first(resp)
+	}
 	if err != nil {
 		return replayCause(ctx, err)
 	}
@@ -157,8 +160,11 @@ func (l *lane) request(within *patience, j *job) (*http.Request, error) {
 	req.Proto, req.ProtoMajor, req.ProtoMinor, req.Body = "HTTP/1.1", 1, 1, http.NoBody
 	if data := r.Body.Data; len(data) > 0 {
 		req.ContentLength = int64(len(data))
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-		req.Body, _ = req.GetBody()
+		again := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+		req.Body, _ = again()
+		if j.rung != rungTenant { // else net/http would send a write with a key twice, and its first answer would be lost
+			req.GetBody = again
+		}
 	}
 	if len(l.ladder.writes.Routes) > 0 {
 		req.Header = req.Header.Clone() // it may be everybody's

@@ -16,21 +16,23 @@ type patience struct {
 	ctx    context.Context // nil before the first request, and after one that ran out
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
+	tries  attempts      // of the request under way
 	blank  *http.Request // bears the context
 }
 
 // begin gives the context of the next request, which ends in end. Its cause is
 // [context.DeadlineExceeded] where the limit was.
 func (p *patience) begin() context.Context {
+	p.tries.begin()
 	if p.ctx != nil {
 		p.timer.Reset(p.limit)
 		return p.ctx
 	}
 	ctx, cancel := context.WithCancelCause(p.flight)
-	p.ctx, p.cancel = ctx, cancel
+	p.ctx, p.cancel = p.tries.watch(ctx), cancel
 	p.timer = time.AfterFunc(p.limit, func() { cancel(context.DeadlineExceeded) })
-	p.blank = new(http.Request).WithContext(ctx)
-	return ctx
+	p.blank = new(http.Request).WithContext(p.ctx)
+	return p.ctx
 }
 
 // end ends a request. One that ran out of time took the context with it.
