@@ -205,3 +205,30 @@ func TestHosts(t *testing.T) {
 	b.Header.Set("Location", "http://127.0.0.1:3/orders/7")
 	require.Equal(t, []string{"changed header location: http://127.0.0.1:1/orders/7 -> http://127.0.0.1:3/orders/7"}, told(c.Compare("POST /orders", a, b)))
 }
+
+// A host is one where it stands as such: a target may be called v1, and another one
+// as the first and more.
+func TestHostsByWords(t *testing.T) {
+	for name, c := range map[string]struct {
+		hosts []string
+		a, b  string
+		same  bool
+	}{
+		"URLs":                      {[]string{"v1", "v2"}, `"http://v1/orders"`, `"http://v2/orders"`, true},
+		"URLs with escapes":         {[]string{"v1", "v2"}, `"http:\/\/v1\/orders"`, `"http:\/\/v2\/orders"`, true},
+		"a word that is no host":    {[]string{"v1", "v2"}, `"v1"`, `"v2"`, false},
+		"a path that is no host":    {[]string{"v1", "v2"}, `"/v1/orders"`, `"/v2/orders"`, false},
+		"the beginning of a path":   {[]string{"v1", "v2"}, `"http://v1/v1"`, `"http://v2/v2"`, false},
+		"one begins as the other":   {[]string{"shop", "shop-next"}, `"//shop/a"`, `"//shop-next/a"`, true},
+		"a port begins as another":  {[]string{"10.0.0.1:80", "10.0.0.1:8080"}, `"10.0.0.1:80"`, `"10.0.0.1:8080"`, true},
+		"another port":              {[]string{"a.test", "b.test"}, `"http://a.test:1/"`, `"http://b.test:2/"`, false},
+		"a host in a text":          {[]string{"a.test", "b.test"}, `"see a.test, or call"`, `"see b.test, or call"`, true},
+		"a host within another one": {[]string{"a.test", "b.test"}, `"http://xa.test/"`, `"http://xb.test/"`, false},
+		"twice":                     {[]string{"a.test", "b.test"}, `"a.test a.test"`, `"b.test b.test"`, true},
+	} {
+		comparer, err := NewComparer(Rules{}, CompareOptions{Hosts: c.hosts})
+		require.NoError(t, err)
+		found := comparer.Compare("GET /", answered(200, `{"a":`+c.a+`}`), answered(200, `{"a":`+c.b+`}`))
+		require.Equal(t, c.same, len(found) == 0, "%s: %v", name, told(found))
+	}
+}

@@ -23,11 +23,39 @@ func (r *comparison) texts(a, b, rawA, rawB []byte) {
 // withoutHosts replaces the names of the systems by one and the same.
 func (c *Comparer) withoutHosts(text []byte) []byte {
 	for _, host := range c.options.Hosts {
-		if host != "" {
-			text = bytes.ReplaceAll(text, []byte(host), []byte("{host}"))
+		if host != "" && bytes.Contains(text, []byte(host)) {
+			text = withoutHost(text, []byte(host))
 		}
 	}
 	return text
+}
+
+// withoutHost replaces a name where it is that of a host, and not a part of another
+// one: shop of shop-next. A mere word, such as v1 or web, is one in a URL only.
+func withoutHost(text, host []byte) []byte {
+	word := !bytes.ContainsAny(host, ".:")
+	var out []byte
+	rest := 0
+	for at := 0; ; {
+		i := bytes.Index(text[at:], host)
+		if i < 0 {
+			return append(out, text[rest:]...)
+		}
+		begin := at + i
+		at = begin + len(host)
+		before, after := text[:begin], text[at:]
+		inURL := bytes.HasSuffix(before, []byte("/")) && bytes.HasSuffix(bytes.TrimRight(before[:begin-1], `\\`), []byte("/"))
+		if word && !inURL || begin > 0 && isHostByte(text[begin-1]) || len(after) > 0 && (isHostByte(after[0]) || after[0] == ':') {
+			continue
+		}
+		out = append(append(out, text[rest:begin]...), "{host}"...)
+		rest = at
+	}
+}
+
+// isHostByte reports whether a name of a host goes on.
+func isHostByte(c byte) bool {
+	return c == '.' || c == '-' || c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
 // maxRecognised is the length of a text that may be a time or an id, in bytes.
