@@ -11,10 +11,16 @@ import (
 // replayKept is how many bytes of a body are kept; of the rest only the digest is.
 const replayKept = 1 << 20
 
+// eventStream is the type of answers that are sent as things happen, and do not end.
+const eventStream = "text/event-stream"
+
 // readReplayed reads the body of an answer, decoded. The error is one of the
 // connection; what is wrong with the body itself is its damage.
 func readReplayed(method string, resp *http.Response) (Body, error) {
 	if method == http.MethodHead || resp.StatusCode == http.StatusNotModified { // its length is that of another answer
+		return Body{}, nil
+	}
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), eventStream) { // it has no end
 		return Body{}, nil
 	}
 	if n := resp.ContentLength; n >= 0 && n <= replayKept && resp.Header.Get("Content-Encoding") == "" {

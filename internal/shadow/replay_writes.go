@@ -75,6 +75,10 @@ func (l *ladder) allows(e Exchange) (rung, bool) {
 	switch named := slices.ContainsFunc(l.writes.Routes, func(route string) bool { return e.Route == route }); {
 	case e.Request.Body.Cut || e.Request.Body.Damage != "":
 		return l.withhold(e.Route, "its body was not recorded whole")
+	case !strings.HasPrefix(e.Request.Target, "/"):
+		return l.withhold(e.Route, "its target is no path")
+	case isStream(e):
+		return l.withhold(e.Route, "it is a stream, or changes protocols")
 	case safe(e.Request.Method, e.Request.Header):
 		return rungSafe, true
 	case overridden(e.Request.Header):
@@ -87,6 +91,15 @@ func (l *ladder) allows(e Exchange) (rung, bool) {
 		return l.withhold(e.Route, "as many writes as can be undone were sent")
 	}
 	return rungTenant, true
+}
+
+// isStream reports whether an exchange has no end to wait for: a WebSocket, an event
+// stream, a call of gRPC.
+func isStream(e Exchange) bool {
+	asked, answered := e.Request.Header, e.Response.Header
+	return e.Response.Status == http.StatusSwitchingProtocols || asked.Get("Upgrade") != "" || asked.Get("Sec-Websocket-Key") != "" ||
+		strings.HasPrefix(asked.Get("Accept"), eventStream) || strings.HasPrefix(answered.Get("Content-Type"), eventStream) ||
+		strings.HasPrefix(asked.Get("Content-Type"), "application/grpc")
 }
 
 func (l *ladder) full() bool {

@@ -3,6 +3,7 @@ package shadow
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -220,14 +221,14 @@ func TestLadderRungs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l, err := newLadder(&plan.Writes{Routes: plan.Names{"POST /search"}}, nil)
 			require.NoError(t, err)
-			got, ok := l.allows(Exchange{Route: c.route, Request: Request{Method: c.method, Header: c.header}})
+			got, ok := l.allows(Exchange{Route: c.route, Request: Request{Method: c.method, Target: "/", Header: c.header}})
 			require.Equal(t, !c.withheld, ok)
 			require.Equal(t, c.want, got)
 		})
 	}
 	l, err := newLadder(tenantWrites(), []plan.Identity{*canaryTenant()})
 	require.NoError(t, err)
-	write := Exchange{Route: "POST /orders", Request: Request{Method: "POST"}}
+	write := Exchange{Route: "POST /orders", Request: Request{Method: "POST", Target: "/orders"}}
 	got, ok := l.allows(write)
 	require.True(t, ok)
 	require.Equal(t, rungTenant, got)
@@ -235,3 +236,53 @@ func TestLadderRungs(t *testing.T) {
 	_, ok = l.allows(write)
 	require.False(t, ok, "what could not be undone is not made")
 }
+
+// What has no end, and what is no path, is withheld, and fails nobody.
+func TestStreamsAreWithheld(t *testing.T) {
+	l, err := newLadder(&plan.Writes{Routes: plan.Names{"POST /call"}}, nil)
+	require.NoError(t, err)
+	exchange := func(request, response http.Header) Exchange {
+		return Exchange{Request: Request{Method: "GET", Target: "/call", Header: request}, Response: Response{Status: 200, Header: response}}
+	}
+	call := exchange(http.Header{"Content-Type": {"application/grpc+proto"}}, nil)
+	call.Request.Method, call.Route = "POST", "POST /call"
+	switched := exchange(nil, nil)
+	switched.Response.Status = 101
+	star := exchange(nil, nil)
+	star.Request.Method, star.Request.Target = "OPTIONS", "*"
+	for want, all := range map[string][]Exchange{
+		"it is a stream, or changes protocols": {
+			call, switched, exchange(http.Header{"Upgrade": {"websocket"}}, nil), exchange(http.Header{"Accept": {"text/event-stream"}}, nil),
+			exchange(nil, http.Header{"Content-Type": {"text/event-stream; charset=utf-8"}}),
+		},
+		"its target is no path": {star},
+	} {
+		for _, e := range all {
+			_, ok := l.allows(e)
+			require.False(t, ok)
+		}
+		require.Contains(t, l.withheld(), withheldCount{withheldKey{all[0].Route, want}, 1})
+	}
+	_, ok := l.allows(exchange(http.Header{"Accept": {"text/html"}, "Upgrade-Insecure-Requests": {"1"}}, nil))
+	require.True(t, ok)
+}
+
+// An access log does not tell event streams: the answer does, and is not waited for.
+func TestEventStreamsAreNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endless := roundTripper(func(*http.Request) (*http.Response, error) {
+			body, _ := io.Pipe()
+			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, Body: body, ContentLength: -1}, nil
+		})
+		s := staged{test: shadowTest(), tape: tape{exchanges: []Exchange{recordedGet(0, "a", "/events")}}, candidate: endless, baseline: endless}
+		began := time.Now()
+		all := s.run(t, t.Context())
+		require.Zero(t, replaySummed(all, measure.MetricRequest)[measure.Candidate].Failed)
+		require.Empty(t, happened(all, measure.EventDifference))
+		require.Less(t, time.Since(began), 2*time.Second)
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
