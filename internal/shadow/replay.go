@@ -23,10 +23,11 @@ import (
 //
 // Its stages: replay_pace.go says when an exchange is due, replay_choose.go which
 // are sent at all, replay_writes.go which of them may change data, replay_line.go
-// keeps the order within sessions and bounds what is under way, replay_carry.go
-// finds what earlier answers named, replay_substitute.go puts that into a request,
-// replay_lane.go sends it to one target, replay_compare.go compares what came back, and replay_record.go counts
-// all that.
+// keeps the order within sessions and bounds what is under way, replay_origins.go
+// tells which session goes on as which, replay_carry.go finds what earlier answers
+// named, replay_substitute.go puts that into a request, replay_lane.go sends it to one
+// target, replay_compare.go compares what came back, and replay_record.go counts all
+// that.
 type Replay struct {
 	stream  plan.Stream
 	test    plan.Shadow
@@ -121,6 +122,7 @@ type replaying struct {
 	record   *replayRecord
 	line     *replayLine
 	sessions *sessions
+	origins  origins // of sessions; only reading uses it
 	random   *rand.Rand
 	marks    http.Header // of every request: it is synthetic
 	began    time.Time

@@ -89,7 +89,10 @@ func (p *replaying) feed(reading context.Context, ahead chan<- gotten) {
 // one is.
 func (p *replaying) replay(e Exchange, when *pace) bool {
 	p.tally.read.Add(1)
-	if !chosen(p.test, e) {
+	p.origins.learn(e)
+	whole := e
+	whole.Session = p.origins.root(e.Session) // a sample has all of a session, or nothing
+	if !chosen(p.test, whole) {
 		p.tally.other.Add(1)
 		return p.sending.Err() == nil
 	}

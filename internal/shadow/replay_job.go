@@ -19,6 +19,7 @@ type job struct {
 	due       time.Time // when it was to be sent
 	readied   time.Time // when the last answer came that it waited for; zero if it waited for none
 	session   *session  // nil where nobody knows whose it is
+	origin    string    // the session that this one goes on; "" for none
 
 	waits      int // for so many answers; see replayLine
 	successors []*job
@@ -47,6 +48,9 @@ func newJob(p *replaying, e Exchange, rung rung, due time.Time) *job {
 	j.left.left = len(p.lanes)
 	if e.Session != "" {
 		j.session = p.sessions.of(e.Session)
+		if j.origin = p.origins.known[e.Session].parent; j.origin != "" {
+			j.session.comesFrom(p.sessions.of(j.origin))
+		}
 	}
 	return j
 }

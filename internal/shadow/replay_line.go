@@ -50,7 +50,10 @@ func (l *replayLine) enter(j *job) int {
 		return lineFull
 	}
 	if j.Session != "" {
-		l.follow(j)
+		l.follow(j, l.sessions[j.Session])
+		if j.origin != "" {
+			l.follow(j, l.sessions[j.origin])
+		}
 		l.sessions[j.Session] = append(l.sessions[j.Session], j)
 	}
 	l.bytes += size
@@ -61,21 +64,22 @@ func (l *replayLine) enter(j *job) int {
 	return l.start(j)
 }
 
-// follow has a job wait for those of its session that had been answered when it was
+// follow has a job wait for those of a session that had been answered when it was
 // asked. Whom one of these waits for needs no mention: else the waiting of a session
 // that everybody shares would take memory by the square of its length. The line is
 // locked.
-func (l *replayLine) follow(j *job) {
+func (l *replayLine) follow(j *job, session []*job) {
 	var latest time.Time // when the latest of those that it waits for was asked
-	for _, earlier := range slices.Backward(l.sessions[j.Session]) {
+	some := false
+	for _, earlier := range slices.Backward(session) {
 		end := earlier.recordedEnd()
-		if end.After(j.At) || j.waits > 0 && !end.After(latest) {
+		if end.After(j.At) || some && !end.After(latest) {
 			continue
 		}
 		earlier.successors = append(earlier.successors, j)
 		j.waits++
-		if earlier.At.After(latest) {
-			latest = earlier.At
+		if !some || earlier.At.After(latest) {
+			some, latest = true, earlier.At
 		}
 	}
 }

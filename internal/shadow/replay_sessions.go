@@ -34,6 +34,7 @@ type session struct {
 	place *list.Element
 
 	mu      sync.Mutex
+	parent  *session  // that it goes on, until it is asked for; see origins
 	lanes   []carried // what stands for recorded values, by lane
 	written bool      // a tenant has written in its name, who goes on with it
 
@@ -193,6 +194,7 @@ func (s *sessions) put(j *job, lane int) Request {
 	}
 	j.session.mu.Lock()
 	defer j.session.mu.Unlock()
+	j.session.inherit()
 	c := j.session.lane(lane)
 	if len(c.values)+len(c.cookies)+len(c.ruled) == 0 {
 		return r
