@@ -111,6 +111,7 @@ func (r *Redactor) Redact(x Exchange) Exchange {
 	x.Response.Failure, x.Route = w.url(x.Response.Failure), w.url(x.Route)
 	x.Request.Body = w.body(x.Request.Body, x.Request.Header.Get("Content-Type"))
 	x.Response.Body = w.body(x.Response.Body, x.Response.Header.Get("Content-Type"))
+	w.webTokens(&x)
 	w.echoes(&x)
 	return x
 }

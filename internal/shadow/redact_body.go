@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/hex"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -131,8 +133,45 @@ func (w *redaction) secretParts(b Body, boundary string) bool {
 		if err != nil || w.r.secretQuery(part.FormName()) || strings.Contains(part.Header.Get("Content-Type"), "json") {
 			return true
 		}
+		if begin, _ := bufio.NewReader(part).Peek(64); mayBeJSON(begin) { // browsers do not say so
+			return true
+		}
 	}
 }
+
+// webTokens replaces JSON Web Tokens, wherever they are: they tell by what they are
+// like that they are secret.
+func (w *redaction) webTokens(x *Exchange) {
+	for _, text := range []*string{&x.Request.Target, &x.Response.Failure, &x.Route} {
+		*text = w.webTokensOf(*text)
+	}
+	for _, h := range []map[string][]string{x.Request.Header, x.Response.Header} {
+		for _, values := range h { // a copy already
+			for i, v := range values {
+				values[i] = w.webTokensOf(v)
+			}
+		}
+	}
+	for _, b := range []*Body{&x.Request.Body, &x.Response.Body} {
+		if bytes.Contains(b.Data, []byte(webTokenBegin)) {
+			*b = changed(*b, []byte(w.webTokensOf(string(b.Data))))
+		}
+	}
+}
+
+func (w *redaction) webTokensOf(text string) string {
+	if !strings.Contains(text, webTokenBegin) {
+		return text
+	}
+	return webToken.ReplaceAllStringFunc(text, w.hide)
+}
+
+// webTokenBegin is what an object of JSON begins with in base64.
+const webTokenBegin = "eyJ"
+
+// webToken is a signed token (RFC 7519): a header, claims and a signature. One that is
+// cut off is as good as whole.
+var webToken = regexp.MustCompile(`eyJ[\w-]{8,}\.eyJ[\w-]+(\.[\w-]*)?`)
 
 // echoes replaces the secrets of an exchange where it repeats them.
 func (w *redaction) echoes(x *Exchange) {

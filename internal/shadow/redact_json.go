@@ -137,6 +137,8 @@ func (j *jsonRedaction) oneValue(nodes []*pathNode, hidden bool, depth int) erro
 		text, err := j.text()
 		if err == nil && hidden && text != "" {
 			j.replace(start, text)
+		} else if err == nil {
+			j.inner(start, text)
 		}
 		return err
 	case c == 0:
@@ -165,6 +167,20 @@ func (j *jsonRedaction) oneValue(nodes []*pathNode, hidden bool, depth int) erro
 func (j *jsonRedaction) replace(start int, text string) {
 	j.out = append(j.out, j.in[j.kept:start]...)
 	j.out = append(append(append(j.out, '"'), j.w.credentials(text)...), '"')
+	j.kept = j.at
+}
+
+// inner redacts JSON within a string, as the messages of queues are.
+func (j *jsonRedaction) inner(start int, text string) {
+	if !mayBeJSON([]byte(text)) {
+		return
+	}
+	clean, err := j.w.json([]byte(text))
+	if err != nil || string(clean) == text {
+		return
+	}
+	quoted, _ := json.Marshal(string(clean)) // a string can always be written
+	j.out = append(append(j.out, j.in[j.kept:start]...), quoted...)
 	j.kept = j.at
 }
 

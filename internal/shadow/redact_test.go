@@ -293,3 +293,41 @@ func FuzzRedact(f *testing.F) {
 		}
 	})
 }
+
+// TestSecretsWithin: JSON is looked into where it is a parameter, a part of a form or
+// a text of other JSON, and tokens tell by what they are like.
+func TestSecretsWithin(t *testing.T) {
+	const secret, token = "s3cr3t-which-leaks", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
+	r := redactor(t, RedactionRules{})
+	with := func(kind, body string) Exchange {
+		return Exchange{Request: Request{Target: "/", Header: http.Header{"Content-Type": {kind}}, Body: Body{Data: []byte(body), Size: int64(len(body))}}}
+	}
+	inner := `{"user":"anna","password":"` + secret + `"}`
+	quoted, err := json.Marshal(inner)
+	require.NoError(t, err)
+	for name, x := range map[string]Exchange{
+		"variables of GraphQL":    {Request: Request{Target: "/graphql?query=q&variables=" + url.QueryEscape(inner)}},
+		"a field of a form":       with("application/x-www-form-urlencoded", "a=b&payload="+url.QueryEscape(inner)),
+		"a part of a form":        with("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"operations\"\r\n\r\n"+inner+"\r\n--b--\r\n"),
+		"a text of JSON":          with("application/json", `{"n":1.0,"message":`+string(quoted)+`,"z":[]}`),
+		"a token in a path":       {Request: Request{Target: "/verify/" + token + "/now"}, Route: "GET /verify/" + token},
+		"a token in a header":     {Request: Request{Target: "/", Header: http.Header{"Sec-Websocket-Protocol": {"v1, " + token}}}},
+		"a token in a text":       with("text/html", "<a href='/in/"+token+"'>"),
+		"a token that is cut off": with("text/plain", "see "+token[:34]),
+	} {
+		y := r.Redact(x)
+		text := fmt.Sprint(y.Route, y.Request.Target, y.Request.Header, string(y.Request.Body.Data))
+		require.NotContains(t, text, secret, name)
+		require.NotContains(t, text, token[21:34], name)
+		if b := y.Request.Body; len(b.Data) > 0 && strings.HasPrefix(string(b.Data), "{") {
+			require.True(t, json.Valid(b.Data))
+			require.Contains(t, string(b.Data), `{"n":1.0,"message":"{\"user\":\"anna\",\"password\":\"pn-`)
+		}
+	}
+	for _, same := range []Exchange{
+		{Request: Request{Target: `/?filter=` + url.QueryEscape(`{"a":[1.0]}`) + `&b={"c":1}`}},
+		with("application/json", `{"a":"{\"b\":1.0}","c":"[not JSON","d":"eyJ.eyJ"}`),
+	} {
+		require.Equal(t, same, r.Redact(same))
+	}
+}

@@ -32,6 +32,9 @@ func (w *redaction) url(text string) string {
 func (w *redaction) parameter(pair string) string {
 	name, value, found := strings.Cut(pair, "=")
 	if !found || value == "" || !w.r.secretQuery(unescaped(name)) {
+		if clean, is := w.jsonValue(value); is {
+			return name + "=" + clean
+		}
 		if found && strings.Contains(value, "%3A%2F%2F") { // a URL as a parameter of another
 			inner := unescaped(value)
 			if clean := w.url(inner); clean != inner { // once: each URL may have another in it
@@ -45,6 +48,20 @@ func (w *redaction) parameter(pair string) string {
 		value, slash = value[:i], value[i:]
 	}
 	return name + "=" + w.hide(unescaped(value)) + slash
+}
+
+// jsonValue redacts JSON that is the value of a parameter, as the variables of GraphQL
+// are; false where it is none, or has no secret.
+func (w *redaction) jsonValue(value string) (clean string, is bool) {
+	inner := unescaped(value)
+	if !mayBeJSON([]byte(inner)) {
+		return "", false
+	}
+	out, err := w.json([]byte(inner))
+	if err != nil || string(out) == inner {
+		return "", false
+	}
+	return url.QueryEscape(string(out)), true
 }
 
 func unescaped(s string) string {
