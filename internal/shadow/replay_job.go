@@ -153,9 +153,12 @@ func (p *replaying) drop(j *job) {
 	if blamed == nil {
 		blamed = p.waitedFor()
 	}
-	why := "as many exchanges as may be (max_vus) were waiting for their answers"
-	if j.waits > 0 {
+	why := "too many exchanges waited already, as each does for the answers of its session"
+	switch {
+	case j.waits > 0:
 		why = "an answer of its session did not come in time"
+	case j.delayed:
+		why = "as many exchanges as may be (max_vus) were waiting for their answers"
 	}
 	for _, l := range blamed {
 		p.record.add(measure.MetricIteration, l.arm, "", "", j.due, 0, measure.Dropped)

@@ -47,6 +47,7 @@ func (l *replayLine) enter(j *job) int {
 	defer l.mu.Unlock()
 	size := j.size()
 	if l.closed || l.held+len(l.ready) >= lineJobs || l.bytes+size > lineBytes && l.bytes > 0 {
+		j.delayed = len(l.ready) > l.held // it is for want of workers
 		return lineFull
 	}
 	if j.Session != "" {

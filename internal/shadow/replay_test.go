@@ -180,6 +180,18 @@ func TestReplayTellsWhyNothingStarted(t *testing.T) {
 		told := happened(all, measure.EventReplay)[0].Attrs
 		require.Equal(t, []string{"2", "1", "1"}, []string{told["read"], told["sent"], told["dropped"]})
 	})
+	for session, why := range map[string]string{
+		"a": "too many exchanges waited already, as each does for the answers of its session",
+		"":  "as many exchanges as may be (max_vus) were waiting for their answers",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := staged{test: shadowTest(), candidate: answering("{}", time.Hour), baseline: answering("{}", 0)}
+			for i := range lineJobs + 200 {
+				s.tape.exchanges = append(s.tape.exchanges, recordedGet(time.Duration(i)*time.Microsecond, session, "/"))
+			}
+			require.Equal(t, "could not start: "+why, s.run(t, t.Context()).Examples[0].Message)
+		})
+	}
 }
 
 func TestReplaySamplesBySession(t *testing.T) {
