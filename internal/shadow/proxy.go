@@ -121,8 +121,9 @@ func (p *proxy) close(ctx context.Context) {
 // newReverse makes what passes requests on, and their answers back, as they are.
 func newProxyReverse(p *proxy) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { p.upstream.readdress(r) },
-		Transport: p.upstream.transport,
+		Rewrite:        func(r *httputil.ProxyRequest) { p.upstream.readdress(r) },
+		Transport:      p.upstream.transport,
+		ModifyResponse: endUpload,
 		// A body of known length whose next part is late is not held back; one of
 		// unknown length never is.
 		FlushInterval: time.Millisecond,

@@ -120,6 +120,7 @@ func proxyTarget(r *http.Request) string {
 // trusts its proxy, but this proxy is not meant to be seen.
 func (o proxyOrigin) readdress(r *httputil.ProxyRequest) {
 	r.Out.URL = o.at(proxyTarget(r.In))
+	r.Out.Trailer = r.In.Trailer // the same map: its values come at the end of the body
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
 		if values, ok := r.In.Header[name]; ok {
 			r.Out.Header[name] = values

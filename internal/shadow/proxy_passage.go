@@ -2,7 +2,6 @@ package shadow
 
 import (
 	"bufio"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -22,41 +21,6 @@ type passage struct {
 	returned bool // the answer was written to its end
 	lost     bool // the answer could not be written
 	upgraded bool
-}
-
-// upload is the body of a request in the hands of the transport, until it is
-// closed. Closing leaves the body to the server, which may be waiting for it.
-type upload struct {
-	from   io.ReadCloser
-	tee    *captureTee
-	begun  atomic.Bool // reading has
-	closed atomic.Bool
-	done   atomic.Bool // read to its end
-	lost   atomic.Bool // the client broke it off
-}
-
-// Read passes on a part of the body.
-func (u *upload) Read(p []byte) (int, error) {
-	if u.closed.Load() {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	u.begun.Store(true)
-	n, err := u.from.Read(p)
-	u.tee.keep(p[:n])
-	switch err {
-	case nil:
-	case io.EOF:
-		u.done.Store(true)
-	default:
-		u.lost.Store(true)
-	}
-	return n, err
-}
-
-// Close ends reading.
-func (u *upload) Close() error {
-	u.closed.Store(true)
-	return nil
 }
 
 // ServeHTTP passes a request on, and its answer back.
@@ -82,7 +46,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.added.Observe((added + time.Since(start)).Seconds())
 	}()
 	if r.ContentLength != 0 {
-		x.upload.from, r.Body = r.Body, &x.upload
+		r = x.upload.of(w, r)
 		if r.ProtoMajor == 1 {
 			// Without it HTTP/1 would swallow the rest of the request before the
 			// first byte of the answer; HTTP/2 is that way anyway.
@@ -130,6 +94,9 @@ func (x *passage) WriteHeader(status int) {
 		if _, ok := h[name]; !ok {
 			h[name] = nil
 		}
+	}
+	if x.request.ProtoMajor == 1 && h["Trailer"] != nil && x.request.Method != http.MethodHead {
+		h.Del("Content-Length") // of HTTP/2: HTTP/1 has trailers behind chunks only
 	}
 	if x.request.ProtoMajor == 1 && x.upload.from != nil && !x.upload.done.Load() {
 		// An answer before the end of the request. In full duplex net/http trips

@@ -71,6 +71,10 @@ var primaryPaths = map[string]http.HandlerFunc{
 		fmt.Fprint(w, "ten bytes.")
 	},
 	"/echo": func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) },
+	"/summed": func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, "sum "+r.Trailer.Get("X-Sum"))
+	},
 	"/refuses": func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
 	},
@@ -124,6 +128,7 @@ func requestsOf() map[string]string {
 		"options":  "OPTIONS * HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n",
 		"post":     "POST /echo HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
 		"chunked":  "POST /echo HTTP/1.1\r\nHost: shop.test\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+		"summed":   "POST /summed HTTP/1.1\r\nHost: shop.test\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n",
 		"continue": "POST /echo HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\nhello",
 		"early":    "POST /refuses HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 1000000\r\nConnection: close\r\n\r\nhello",
 		"odd":      "GET /plain?a=%zz;b=/%2F HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n",
