@@ -17,11 +17,12 @@ import (
 // MirrorOptions say whose requests are copied, to whom, and what is done with the
 // answers.
 type MirrorOptions struct {
-	Listen    string        // HOST:PORT; "" is a free loopback port
-	Candidate string        // URL of the version that wants to serve
-	Primary   string        // URL of the one that serves users: the mirror is a proxy in front of it; or
-	Baseline  string        // URL of the one that is asked what a proxy elsewhere mirrors: the mirror is a sink
-	Noise     string        // URL of a second instance of the primary or baseline, or of the same; "" is none
+	Listen    string // HOST:PORT; "" is a free loopback port
+	Candidate string // URL of the version that wants to serve
+	Primary   string // URL of the one that serves users: the mirror is a proxy in front of it; or
+	Baseline  string // URL of the one that is asked what a proxy elsewhere mirrors: the mirror is a sink
+	Noise     string // URL of a second instance of the primary or baseline, or of the same; "" is none
+	TLS       Encryption
 	OwnHost   bool          // each is asked by the host of its URL, not by the one that users asked for
 	MaxBody   int64         // bytes kept of each body; 0 is DefaultMaxBody, less is none
 	Buffer    int64         // bytes of bodies kept at once; 0 is DefaultBuffer
@@ -94,7 +95,7 @@ func NewMirror(ctx context.Context, o MirrorOptions) (*Mirror, error) {
 	}
 	m.copying, m.giveUp = context.WithCancel(context.WithoutCancel(ctx))
 	if o.Primary != "" {
-		err = startProxy(ctx, &m.proxy, o.Listen, o.Primary)
+		err = startProxy(ctx, &m.proxy, o.Listen, o.Primary, o.TLS)
 	} else {
 		m.sink, err = startSink(ctx, m)
 	}
@@ -111,9 +112,9 @@ func NewMirror(ctx context.Context, o MirrorOptions) (*Mirror, error) {
 // URL is what clients on this machine, or the proxy that mirrors, call.
 func (m *Mirror) URL() string {
 	if m.sink != nil {
-		return m.sink.url()
+		return m.sink.server.url()
 	}
-	return m.proxy.url()
+	return m.proxy.server.url()
 }
 
 // Counts are those so far.

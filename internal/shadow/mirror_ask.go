@@ -33,7 +33,7 @@ type mirrorAskers struct {
 func newAskers(o MirrorOptions) (mirrorAskers, error) {
 	a := mirrorAskers{ownHost: o.OwnHost}
 	var err error
-	if a.candidate, err = newProxyOrigin(o.Candidate, o.Copies); err != nil {
+	if a.candidate, err = newProxyOrigin(o.Candidate, o.Copies, o.TLS.Ask); err != nil {
 		return a, err
 	}
 	for _, other := range []struct {
@@ -43,7 +43,7 @@ func newAskers(o MirrorOptions) (mirrorAskers, error) {
 		if other.url == "" {
 			continue
 		}
-		made, err := newProxyOrigin(other.url, o.Copies)
+		made, err := newProxyOrigin(other.url, o.Copies, o.TLS.Ask)
 		if err != nil {
 			return a, err
 		}

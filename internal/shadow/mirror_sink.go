@@ -3,7 +3,6 @@ package shadow
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 )
@@ -12,10 +11,8 @@ import (
 // answer away, so it gets one at once: some wait for it before they use the
 // connection again.
 type mirrorSink struct {
-	mirror   *Mirror
-	listener net.Listener
-	server   *http.Server
-	serving  chan struct{}
+	mirror *Mirror
+	server *proxyServer
 }
 
 func startSink(ctx context.Context, m *Mirror) (*mirrorSink, error) {
@@ -23,22 +20,13 @@ func startSink(ctx context.Context, m *Mirror) (*mirrorSink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &mirrorSink{mirror: m, listener: l, serving: make(chan struct{})}
-	s.server = newProxyServer(context.WithoutCancel(ctx), s)
-	go func() {
-		defer close(s.serving)
-		_ = s.server.Serve(l) // until it is closed
-	}()
+	s := &mirrorSink{mirror: m}
+	s.server = serveProxy(context.WithoutCancel(ctx), s, l, m.options.TLS.Serve)
 	return s, nil
 }
 
-func (s *mirrorSink) url() string { return "http://" + s.listener.Addr().String() }
-
 func (s *mirrorSink) close(ctx context.Context) {
-	if err := s.server.Shutdown(ctx); err != nil {
-		_ = s.server.Close()
-	}
-	<-s.serving
+	s.server.close(ctx)
 	s.mirror.proxy.fates.wait()
 }
 

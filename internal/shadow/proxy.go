@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,8 +26,7 @@ const (
 // up a copy rather than an answer.
 type proxy struct {
 	upstream proxyOrigin
-	listener net.Listener
-	server   *http.Server
+	server   *proxyServer
 	reverse  *httputil.ReverseProxy
 	budget   *captureBudget
 	maxBody  int64
@@ -38,9 +35,8 @@ type proxy struct {
 	fates    proxyFates
 	added    prometheus.Histogram // seconds
 
-	ctx     context.Context // ends when the proxy is closed
-	cancel  context.CancelFunc
-	serving chan struct{}
+	ctx    context.Context // ends when the proxy is closed
+	cancel context.CancelFunc
 }
 
 // prepare sets the bounds of what is kept; 0 is the default, and less is nothing.
@@ -52,68 +48,29 @@ func (p *proxy) prepare(maxBody, buffer int64, wanted func(*http.Request) bool, 
 
 // startProxy listens, on a free loopback port where none is given, and serves until
 // it is closed.
-func startProxy(ctx context.Context, p *proxy, listen, upstream string) error {
+func startProxy(ctx context.Context, p *proxy, listen, upstream string, secured Encryption) error {
 	var err error
-	if p.upstream, err = newProxyOrigin(upstream, 0); err != nil {
+	if p.upstream, err = newProxyOrigin(upstream, 0, secured.Ask); err != nil {
 		return err
 	}
-	if p.listener, err = proxyListen(ctx, listen); err != nil {
+	l, err := proxyListen(ctx, listen)
+	if err != nil {
 		return err
 	}
-	if p.upstream.is(p.listener.Addr().String()) {
-		return errors.Join(fmt.Errorf("%s is where the proxy itself listens: it would ask itself", upstream), p.listener.Close())
+	if p.upstream.is(l.Addr().String()) {
+		return errors.Join(fmt.Errorf("%s is where the proxy itself listens: it would ask itself", upstream), l.Close())
 	}
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	p.reverse = newProxyReverse(p)
-	p.server = newProxyServer(p.ctx, p)
-	p.serving = make(chan struct{})
-	go func() {
-		defer close(p.serving)
-		_ = p.server.Serve(p.listener) // until it is closed
-	}()
+	p.server = serveProxy(p.ctx, p, l, secured.Serve)
 	return nil
 }
-
-func proxyListen(ctx context.Context, address string) (net.Listener, error) {
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("can not listen on %s, another process does: stop it, or name another port: %w", address, err)
-	case err != nil:
-		return nil, fmt.Errorf("can not listen on %s: %w", address, err)
-	}
-	return l, nil
-}
-
-// newHTTPServer serves HTTP/1.1 and, without TLS, HTTP/2.
-func newProxyServer(ctx context.Context, handler http.Handler) *http.Server {
-	s := &http.Server{
-		Handler:                      handler,
-		BaseContext:                  func(net.Listener) context.Context { return ctx },
-		DisableGeneralOptionsHandler: true, // OPTIONS * is for the upstream
-		ReadHeaderTimeout:            time.Minute,
-		ErrorLog:                     log.New(io.Discard, "", 0),
-		Protocols:                    new(http.Protocols),
-	}
-	s.Protocols.SetHTTP1(true)
-	s.Protocols.SetUnencryptedHTTP2(true)
-	return s
-}
-
-// url is what clients on this machine call.
-func (p *proxy) url() string { return "http://" + p.listener.Addr().String() }
 
 // close stops listening, lets what is under way come to its end until the context
 // ends, and breaks off the rest.
 func (p *proxy) close(ctx context.Context) {
-	if err := p.server.Shutdown(ctx); err != nil {
-		_ = p.server.Close()
-	}
+	p.server.close(ctx)
 	p.cancel() // ends what was upgraded, too
-	<-p.serving
 	p.fates.wait()
 	p.upstream.transport.CloseIdleConnections()
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -86,6 +87,13 @@ const largeBody = 3 << 20
 // primary is a server whose answers are always the same to the byte.
 func primary(t testing.TB) *httptest.Server {
 	t.Helper()
+	s := newPrimary()
+	s.Start()
+	t.Cleanup(s.Close)
+	return s
+}
+
+func newPrimary() *httptest.Server {
 	mux := http.NewServeMux()
 	for path, handler := range primaryPaths {
 		mux.HandleFunc(path, handler)
@@ -100,21 +108,20 @@ func primary(t testing.TB) *httptest.Server {
 	s.Config.DisableGeneralOptionsHandler = true
 	s.Config.Protocols = new(http.Protocols)
 	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetHTTP2(true)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Config.ErrorLog = nowhere()
-	s.Start()
-	t.Cleanup(s.Close)
 	return s
 }
 
 // switching answers in another protocol: an echo.
-func switching(w http.ResponseWriter, _ *http.Request) {
+func switching(w http.ResponseWriter, r *http.Request) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(err)
 	}
 	defer conn.Close()
-	fmt.Fprint(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", r.Header.Get("Upgrade"))
 	_ = rw.Flush()
 	line, _ := rw.ReadString('\n')
 	fmt.Fprint(rw, line)
@@ -143,9 +150,13 @@ func requestsOf() map[string]string {
 // rawAnswer sends bytes and gives all that comes back.
 func rawAnswer(t testing.TB, url, request string) string {
 	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	scheme, address, _ := strings.Cut(url, "://")
+	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	defer conn.Close()
+	if scheme == "https" {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // what it answers is the question here
+	}
 	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 	_, err = io.WriteString(conn, request)
 	require.NoError(t, err)
@@ -420,7 +431,7 @@ func TestTargetsKeepTheirEncoding(t *testing.T) {
 		"http://shop.test/v2/":  {"/a%2Fb?x=1": "/v2/a%2Fb?x=1", "//x": "/v2//x"},
 		"http://shop.test/%41/": {"/a": "/%41/a"},
 	} {
-		o, err := newProxyOrigin(base, 0)
+		o, err := newProxyOrigin(base, 0, nil)
 		require.NoError(t, err)
 		for target, want := range targets {
 			require.Equal(t, want, o.at(target).RequestURI(), "%s at %s", target, base)

@@ -14,8 +14,9 @@ import (
 
 // RecorderOptions say what a [Recorder] is in front of, and what it keeps.
 type RecorderOptions struct {
-	Listen   string                             // HOST:PORT; "" is a free loopback port
-	Upstream string                             // http://, https:// or h2c://HOST:PORT[/PATH]
+	Listen   string // HOST:PORT; "" is a free loopback port
+	Upstream string // http://, https:// or h2c://HOST:PORT[/PATH]
+	TLS      Encryption
 	MaxBody  int64                              // bytes kept of each body; 0 is DefaultMaxBody, less is none
 	Buffer   int64                              // bytes of bodies kept at once, of all that waits; 0 is DefaultBuffer
 	Queue    int                                // exchanges that may wait to be written; 0 is 10,000
@@ -61,7 +62,7 @@ type Recorder struct {
 func NewRecorder(ctx context.Context, sink Sink, o RecorderOptions) (*Recorder, error) {
 	r := &Recorder{options: o, sink: sink, queue: make(chan *capture, cmp.Or(o.Queue, recorderQueue)), written: make(chan struct{})}
 	r.proxy.prepare(o.MaxBody, o.Buffer, r.wanted, r.enqueue)
-	if err := startProxy(ctx, &r.proxy, o.Listen, o.Upstream); err != nil {
+	if err := startProxy(ctx, &r.proxy, o.Listen, o.Upstream, o.TLS); err != nil {
 		return nil, err
 	}
 	go r.write()
@@ -69,7 +70,7 @@ func NewRecorder(ctx context.Context, sink Sink, o RecorderOptions) (*Recorder, 
 }
 
 // URL is what clients on this machine call.
-func (r *Recorder) URL() string { return r.proxy.url() }
+func (r *Recorder) URL() string { return r.proxy.server.url() }
 
 // Counts are those so far.
 func (r *Recorder) Counts() Recorded {
