@@ -250,6 +250,22 @@ func TestRecorderPassesAnswersOnAsTheyAre(t *testing.T) {
 	}
 }
 
+// TestNothingOfOursIsAnsweredToUsers: what a status has elsewhere is the service's here.
+func TestNothingOfOursIsAnsweredToUsers(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the service's "+r.URL.Path) }))
+	defer web.Close()
+	r := startRecorder(t, &kept{}, RecorderOptions{Upstream: web.URL})
+	m, _ := startMirror(t, MirrorOptions{Primary: web.URL, Candidate: web.URL})
+	sink, _ := startMirror(t, MirrorOptions{Baseline: web.URL, Candidate: web.URL})
+	for _, path := range []string{"/metrics", "/healthz", "/debug/pprof/"} {
+		get := "GET " + path + " HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"
+		for _, url := range []string{r.URL(), m.URL()} {
+			require.Equal(t, "the service's "+path, body(rawAnswer(t, url, get)))
+		}
+		require.Contains(t, rawAnswer(t, sink.URL(), get), "204 No Content")
+	}
+}
+
 func TestRecorderKeepsExchanges(t *testing.T) {
 	web, sink := primary(t), &kept{}
 	r := startRecorder(t, sink, RecorderOptions{Upstream: web.URL})
