@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -72,7 +73,7 @@ func runProxy(ctx context.Context, s *streams, args []string, o proxyOptions) er
 	if err != nil {
 		return err
 	}
-	token, config, err := o.credentials()
+	token, config, err := o.credentials(s.err)
 	if err != nil {
 		return err
 	}
@@ -248,22 +249,19 @@ func readProxies(path string) (map[string]plan.Dependency, error) {
 
 // credentials are the token and the certificate of the control. Whoever can
 // reach it can harm the system, so both are wanted where others can.
-func (o proxyOptions) credentials() (token string, config *tls.Config, err error) {
+func (o proxyOptions) credentials(told io.Writer) (token string, config *tls.Config, err error) {
 	if o.ttl < time.Second {
 		return "", nil, &usageError{fmt.Sprintf("--ttl wants 1s or more: orders take their time to arrive; got %s", o.ttl)}
 	}
 	if token, err = o.token(); err != nil {
 		return "", nil, err
 	}
-	if (o.cert == "") != (o.key == "") {
-		return "", nil, &usageError{"--tls-cert and --tls-key: give both or none"}
+	pair, err := flaggedPair("--tls-cert", o.cert, "--tls-key", o.key, func(err error) { fmt.Fprintln(told, err) })
+	if err != nil {
+		return "", nil, err
 	}
-	if o.cert != "" {
-		pair, err := tls.LoadX509KeyPair(o.cert, o.key)
-		if err != nil {
-			return "", nil, &usageError{fmt.Sprintf("--tls-cert %s with --tls-key %s: %v", o.cert, o.key, err)}
-		}
-		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if pair != nil {
+		config = pair.server()
 	}
 	host, _, err := net.SplitHostPort(o.control)
 	if err != nil {

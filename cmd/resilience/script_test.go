@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "nowhere": nowhere, "serve": serve, "proxy": proxy, "upstream": upstream, "toxiproxy": toxiproxy, "fetch": fetch, "asks-boards": asksBoards, "shadowing": startShadowing, "ended": endShadowing, "asking": askTimes,
+			"exits": exits, "nowhere": nowhere, "serve": serve, "proxy": proxy, "upstream": upstream, "toxiproxy": toxiproxy, "fetch": fetch, "asks-boards": asksBoards, "shadowing": startShadowing, "ended": endShadowing, "asking": askTimes, "certificates": makeCertificates, "serve-tls": serveSecurely,
 			"influxdb": func(ts *testscript.TestScript, _ bool, args []string) { influxdb(t, ts, args, influx) },
 		},
 		Condition: func(what string) (bool, error) {

@@ -176,13 +176,17 @@ func runMirror(cmd *cobra.Command, s *streams, o mirrorOptions) error {
 	if err != nil {
 		return err
 	}
+	secured, err := o.encryption.read(s.err, o.candidate, o.primary, o.baseline, o.noise)
+	if err != nil {
+		return err
+	}
 	judge, files, err := o.judge(how.maxBody)
 	if err != nil {
 		return err
 	}
 	ctx, interrupted, stop := shadowContext(cmd, o.lasts)
 	defer stop()
-	mirror, err := shadow.NewMirror(ctx, o.mirror(how, judge))
+	mirror, err := shadow.NewMirror(ctx, o.mirror(how, secured, judge))
 	if err != nil {
 		return shadowDiscarded(files, err)
 	}
@@ -206,9 +210,9 @@ func runMirror(cmd *cobra.Command, s *streams, o mirrorOptions) error {
 }
 
 // mirror is how the mirror is made.
-func (o *mirrorOptions) mirror(how shadowing, judge *shadow.MirrorJudge) shadow.MirrorOptions {
+func (o *mirrorOptions) mirror(how shadowing, secured shadow.Encryption, judge *shadow.MirrorJudge) shadow.MirrorOptions {
 	return shadow.MirrorOptions{
-		Listen: o.listen, Candidate: o.candidate, Primary: o.primary, Baseline: o.baseline, Noise: o.noise, OwnHost: o.ownHost,
+		Listen: o.listen, Candidate: o.candidate, Primary: o.primary, Baseline: o.baseline, Noise: o.noise, TLS: secured, OwnHost: o.ownHost,
 		MaxBody: how.maxBody, Buffer: how.buffer, Queue: o.queue, Copies: o.copies, Timeout: o.timeout, Allow: o.allow, Sample: how.sample,
 		Redact: how.redact, Route: how.route, Compare: judge.Compare,
 	}

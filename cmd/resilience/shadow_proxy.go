@@ -24,6 +24,7 @@ import (
 // shadowProxyOptions are the flags that recording and mirroring share.
 type shadowProxyOptions struct {
 	redactFlags
+	encryption     encryptionFlags
 	listen, status string
 	buffer, sample string
 	lasts          time.Duration
@@ -31,6 +32,7 @@ type shadowProxyOptions struct {
 
 func (o *shadowProxyOptions) add(cmd *cobra.Command) {
 	o.redactFlags.add(cmd)
+	o.encryption.add(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "where to listen: `HOST:PORT`")
 	f.StringVar(&o.status, "status", "", "where /healthz and /metrics are: `HOST:PORT`; default nowhere")

@@ -25,7 +25,7 @@ import (
 	"resilience/internal/shadow"
 )
 
-var saidWhere = regexp.MustCompile(`^(recording|mirroring|status) at (http://[^ /]+)`)
+var saidWhere = regexp.MustCompile(`^(recording|mirroring|status) at (https?://[^ /]+)`)
 
 // shadowProcess is a `resilience shadow` that serves.
 type shadowProcess struct {
@@ -99,13 +99,18 @@ func endShadowing(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // askTimes is asking TIMES METHOD URL [HEADER:VALUE...], which sends requests,
-// with their number in place of {n}; the last answer is in answered.
+// with their number in place of {n}; the last answer is in answered. Servers with TLS
+// are trusted by ca.pem, and what the last one spoke and showed is in shown.
 func askTimes(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: asking TIMES METHOD URL [HEADER:VALUE...]")
 	}
 	times, err := strconv.Atoi(args[0])
 	ts.Check(err)
+	client := http.DefaultClient
+	if strings.HasPrefix(args[2], "https:") {
+		client = trusting(ts)
+	}
 	for n := range times {
 		q, err := http.NewRequest(args[1], args[2], http.NoBody) //nolint:noctx // a script has none
 		ts.Check(err)
@@ -113,13 +118,16 @@ func askTimes(ts *testscript.TestScript, neg bool, args []string) {
 			name, value, _ := strings.Cut(header, ":")
 			q.Header.Set(name, strings.ReplaceAll(value, "{n}", strconv.Itoa(n)))
 		}
-		res, err := http.DefaultClient.Do(q)
+		res, err := client.Do(q)
 		ts.Check(err)
 		var text bytes.Buffer
 		_, err = io.Copy(&text, res.Body)
 		ts.Check(err)
 		ts.Check(res.Body.Close())
 		ts.Check(os.WriteFile(ts.MkAbs("answered"), text.Bytes(), 0o600))
+		if res.TLS != nil {
+			ts.Check(os.WriteFile(ts.MkAbs("shown"), []byte(res.Proto+" "+res.TLS.PeerCertificates[0].Subject.CommonName+"\n"), 0o600))
+		}
 	}
 }
 
