@@ -43,6 +43,13 @@ const (
 	// MetricUndecidedStatus counts those of which it is not known whether they
 	// mismatch in their status, and which [MetricStatusChange] counts as matching.
 	MetricUndecidedStatus = "undecided-status"
+	// MetricCarried counts the values that a shadow test put into requests in place
+	// of recorded ones: Step is the route of the request, Status tells where they
+	// came from ([CarriedFound], [CarriedByRule], [CarriedCookie]).
+	MetricCarried = "carried-value"
+	// MetricSendLag counts the requests of a shadow test that a worker was free for;
+	// the sketch holds by how many milliseconds each was sent late.
+	MetricSendLag = "send-lag"
 	// MetricAssertion counts the results of k6's check(); Step is the name
 	// of the check.
 	MetricAssertion = "assertion"
@@ -59,6 +66,13 @@ const (
 const (
 	Candidate = "candidate"
 	Baseline  = "baseline"
+)
+
+// Where the values of [MetricCarried] came from.
+const (
+	CarriedFound  = "found"  // an earlier answer named what the recorded one named otherwise
+	CarriedByRule = "rule"   // a rule of the plan
+	CarriedCookie = "cookie" // an earlier answer set it
 )
 
 // StatusGenerator marks dropped iterations that the generator is to blame for,
@@ -136,7 +150,7 @@ const (
 	EventAbort      = "abort"      // a condition of abort_if held; Name the disruption, "" for the phase, Attrs condition, detail; watch, where a gate was certain not to hold
 	EventIncident   = "incident"   // of a canary; Name the rule, Attrs state (opened, acknowledged, closed), id, severity, evidence, start, detected, acked and end (RFC 3339)
 	EventChange     = "change"     // the target changed in the middle of a test; Name what, Attrs kind (rollout, restart, scale), detail
-	EventReplay     = "replay"     // how a recording was replayed; Attrs read, sent, not chosen, withheld, held (for an earlier answer), dropped, lag p50 and lag p99 (how late exchanges were sent)
+	EventReplay     = "replay"     // how a recording was replayed; Attrs read, sent, not chosen, withheld, held (for an earlier answer), dropped, carried found, carried rule and carried cookie (values put into requests to the candidate), lag p50 and lag p99 (how late exchanges were sent)
 	EventWithheld   = "withheld"   // what a shadow test did not send; Name the route, Attrs count, reason
 	EventDifference = "difference" // what the answers of candidate and baseline differ in; Name the route, Attrs route, place, kind, class (regression, undecided, expected or noise), pairs, differing, noise pairs, noise differing, baseline, candidate, request, trace
 	EventWarning    = "warning"    // anything a reader of the verdict should know; Attrs detail

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -294,6 +295,7 @@ func (p *replaying) tell(end time.Time) {
 		"not chosen": strconv.FormatUint(p.tally.other.Load(), 10), "dropped": strconv.FormatUint(p.tally.dropped.Load(), 10),
 		"held": strconv.FormatUint(p.tally.held.Load(), 10), "withheld": strconv.FormatUint(p.ladder.total(), 10),
 	}
+	maps.Copy(attrs, p.record.carriedText())
 	for name, q := range map[string]float64{"lag p50": 0.5, "lag p99": 0.99} {
 		if v, ok := lag.Quantile(q); ok {
 			attrs[name] = strconv.FormatFloat(v, 'g', 3, 64) + "ms"
@@ -302,6 +304,11 @@ func (p *replaying) tell(end time.Time) {
 	p.record.event(end, measure.EventReplay, "", attrs)
 	for _, w := range p.ladder.withheld() {
 		p.record.event(end, measure.EventWithheld, w.route, map[string]string{"count": strconv.FormatUint(w.count, 10), "reason": w.reason})
+	}
+	for i, rule := range p.test.Carry {
+		if p.sessions.used[i].Load() == 0 {
+			p.record.warn("carry %d put nothing into any request: no answer had %s before a request of its session had %s", i+1, rule.From, rule.To)
+		}
 	}
 }
 

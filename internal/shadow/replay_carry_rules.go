@@ -90,38 +90,55 @@ func scalarAt(v any, path string) (string, bool) {
 	return "", false
 }
 
-// write puts a value at a place of a request, if there is one.
-func (p carryPlace) write(r *Request, value string) {
-	path, query, has := strings.Cut(r.Target, "?")
+// write puts a value at a place of a request; false when there is none.
+func (p carryPlace) write(r *Request, value string) bool {
 	switch p.Kind {
 	case "header":
 		r.Header.Set(p.Name, value)
+		return true
 	case "path":
-		parts := strings.Split(path, "/")
-		if p.Part < len(parts) && isPathPart(value) {
-			parts[p.Part] = url.PathEscape(value)
-		}
-		r.Target = strings.Join(parts, "/")
-		if has {
-			r.Target += "?" + query
-		}
+		return p.writePath(r, value)
 	case "query":
-		pairs := strings.Split(query, "&")
-		for i, pair := range pairs {
-			if name, _, _ := strings.Cut(pair, "="); name == p.Name {
-				pairs[i] = name + "=" + url.QueryEscape(value)
-			}
-		}
-		if has {
-			r.Target = path + "?" + strings.Join(pairs, "&")
-		}
-	case "body":
-		if v, ok := jsonOf(r.Body); ok && setScalar(v, p.Name, value) {
-			if data, err := json.Marshal(v); err == nil {
-				r.Body.Data, r.Body.Size = data, int64(len(data))
-			}
+		return p.writeQuery(r, value)
+	}
+	v, ok := jsonOf(r.Body)
+	if !ok || !setScalar(v, p.Name, value) {
+		return false
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return false
+	}
+	r.Body.Data, r.Body.Size = data, int64(len(data))
+	return true
+}
+
+func (p carryPlace) writePath(r *Request, value string) bool {
+	path, query, has := strings.Cut(r.Target, "?")
+	parts := strings.Split(path, "/")
+	if p.Part >= len(parts) || !isPathPart(value) {
+		return false
+	}
+	parts[p.Part] = url.PathEscape(value)
+	r.Target = strings.Join(parts, "/")
+	if has {
+		r.Target += "?" + query
+	}
+	return true
+}
+
+func (p carryPlace) writeQuery(r *Request, value string) (written bool) {
+	path, query, _ := strings.Cut(r.Target, "?")
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		if name, _, _ := strings.Cut(pair, "="); name == p.Name {
+			pairs[i], written = name+"="+url.QueryEscape(value), true
 		}
 	}
+	if written {
+		r.Target = path + "?" + strings.Join(pairs, "&")
+	}
+	return written
 }
 
 // setScalar replaces what is at a dotted path; false when there is nothing.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"resilience/internal/measure"
 	"resilience/internal/plan"
 )
 
@@ -142,6 +143,63 @@ func TestCarryByRule(t *testing.T) {
 	}
 }
 
+// TestReplayCountsWhatItCarries: by arm, route and where the values came from. What
+// answers as was recorded needs nothing, and a rule that is of no use is told.
+func TestReplayCountsWhatItCarries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := recordedWrite(0, "a", "POST", "/orders", "{}", `{"id":"`+recordedID+`","jwt":"pseudonym"}`)
+		second := recordedWrite(time.Second, "a", "PUT", "/orders", `{"id":"`+recordedID+`","of":"`+recordedID+`"}`, "{}")
+		second.Request.Target = "/orders?id=" + recordedID
+		second.Request.Header.Set("Cookie", "sid=pseudonym; theme=pseudonym")
+		candidate := answering(`{"id":"`+carriedID+`","jwt":"live"}`, 0)
+		candidate.answer = func(asked) (int, map[string]string, string, time.Duration) {
+			return 200, map[string]string{"Set-Cookie": "sid=mine"}, `{"id":"` + carriedID + `","jwt":"live"}`, 0
+		}
+		s := staged{test: shadowTest(), tape: tape{exchanges: []Exchange{first, second}}, candidate: candidate, baseline: answering(string(first.Response.Body.Data), 0)}
+		s.test.Carry = []plan.Carry{
+			{From: "body.jwt of POST /orders", To: "header Authorization of PUT /orders", As: "Bearer {}"},
+			{From: "body.csrf of *", To: "query csrf of *", As: "{}"},
+		}
+		s.test.Writes = &plan.Writes{Routes: plan.Names{"POST /orders", "PUT /orders"}}
+		all := s.run(t, t.Context())
+		counts := map[string]uint64{}
+		for _, w := range all.Windows {
+			if w.Series.Metric == measure.MetricCarried {
+				require.Equal(t, "PUT /orders", w.Series.Step)
+				counts[w.Series.Arm+" "+w.Series.Status] += w.Count
+			}
+		}
+		require.Equal(t, map[string]uint64{"candidate found": 3, "candidate rule": 1, "candidate cookie": 1, "baseline rule": 1}, counts)
+		told := happened(all, measure.EventReplay)[0].Attrs
+		require.Equal(t, []string{"3", "1", "1"}, []string{told["carried found"], told["carried rule"], told["carried cookie"]})
+		var warned []string
+		for _, e := range happened(all, measure.EventWarning) {
+			if strings.HasPrefix(e.Attrs["detail"], "carry ") {
+				warned = append(warned, e.Attrs["detail"])
+			}
+		}
+		require.Equal(t, []string{"carry 2 put nothing into any request: no answer had body.csrf of * before a request of its session had query csrf of *"}, warned)
+	})
+}
+
+// TestReplayTellsHowLateItSends: what waited for a worker is no fault of this machine,
+// and not in it.
+func TestReplayTellsHowLateItSends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(4, 500*time.Millisecond)}, candidate: answering(`{"ok":true}`, 0), baseline: answering(`{"ok":true}`, 0)}
+		all := s.run(t, t.Context())
+		lags := replaySummed(all, measure.MetricSendLag)
+		require.Equal(t, []uint64{4, 0}, []uint64{lags[measure.Candidate].Count, lags[measure.Baseline].Count}, "once for each exchange")
+		p99, ok := lags[measure.Candidate].Sketch.Quantile(0.99)
+		require.True(t, ok)
+		require.Zero(t, p99, "time stands still here")
+		r := newReplayRecord(s.stream())
+		r.late(taped, 7*time.Millisecond)
+		w := r.flush().Windows[0]
+		require.Equal(t, []any{7.0, taped.UnixNano()}, []any{w.Max, w.Start}, "of the second in which it was due")
+	})
+}
+
 // TestCarryRefuses names what is wrong with a rule.
 func TestCarryRefuses(t *testing.T) {
 	for from, message := range map[string]string{
@@ -166,8 +224,8 @@ func TestCarryLeavesOtherBytes(t *testing.T) {
 		space := rapid.StringMatching(`[ \n\t]{0,3}`).Draw(t, "space")
 		before := `{"k` + quoted + `":` + space + `"` + quoted + `",` + space + `"n":[1.5e3,true,null],"ref"` + space + `:` + space
 		c := carried{values: map[string]string{recordedID: carriedID}}
-		out, changed := c.body(jsonBody(before + `"` + recordedID + `"` + space + `}`))
-		require.True(t, changed)
+		out, n := c.body(jsonBody(before + `"` + recordedID + `"` + space + `}`))
+		require.Equal(t, 1, n)
 		require.Equal(t, before+`"`+carriedID+`"`+space+`}`, string(out))
 	})
 }
@@ -196,11 +254,15 @@ func FuzzCarry(f *testing.F) {
 func TestCarriedValuesStayWithinTheirPart(t *testing.T) {
 	for _, value := range []string{".", "..", "", "../admin", "x/../../admin", `..\admin`, "/"} {
 		c := carried{values: map[string]string{"tok-1234": value}}
-		require.Equal(t, "/orders/tok-1234/pay", c.path("/orders/tok-1234/pay"), "%q", value)
+		path, n := c.path("/orders/tok-1234/pay")
+		require.Equal(t, "/orders/tok-1234/pay", path, "%q", value)
+		require.Zero(t, n)
 		r := Request{Target: "/orders/17/pay"}
-		(carryPlace{Kind: "path", Part: 2}).write(&r, value)
+		require.False(t, carryPlace{Kind: "path", Part: 2}.write(&r, value))
 		require.Equal(t, "/orders/17/pay", r.Target, "%q", value)
 	}
 	c := carried{values: map[string]string{"tok-1234": "a.b/c..d=="}}
-	require.Equal(t, "/orders/a.b%2Fc..d==/pay", c.path("/orders/tok-1234/pay"), "a token may have a slash")
+	path, n := c.path("/orders/tok-1234/pay")
+	require.Equal(t, "/orders/a.b%2Fc..d==/pay", path, "a token may have a slash")
+	require.Equal(t, 1, n)
 }

@@ -80,7 +80,7 @@ func (l *lane) do(j *job, within *patience) {
 	a := &j.answers[l.number]
 	a.at = time.Now()
 	if l.number == 0 && !j.delayed {
-		l.record.late(a.at.Sub(j.from()))
+		l.record.late(j.due, a.at.Sub(j.from()))
 	}
 	err := l.exchange(j, a, within)
 	if l.arm != "" {
@@ -147,7 +147,7 @@ func replayCause(ctx context.Context, err error) error {
 
 // request makes the request of a job for this lane's target.
 func (l *lane) request(within *patience, j *job) (*http.Request, error) {
-	r := l.sessions.put(j, l.number)
+	r, carried := l.sessions.put(j, l.number)
 	u, err := targetURL(l.base, r.Target)
 	if err != nil {
 		return nil, err
@@ -171,6 +171,7 @@ func (l *lane) request(within *patience, j *job) (*http.Request, error) {
 		l.ladder.mark(j, l.number, req)
 	}
 	j.answers[l.number].sent = r
+	l.record.carried(l.arm, j, carried)
 	return req, nil
 }
 

@@ -32,13 +32,14 @@ type replayRecord struct {
 	all        *measure.Sketch // of lag, in milliseconds
 	watch      lagSpan
 	blamed     map[string]bool
+	carriedAll map[string]uint64 // values put into requests to the candidate, by where they came from
 }
 
 func newReplayRecord(s plan.Stream) *replayRecord {
 	source := "shadow/" + s.Phase + "/" + s.Test.Name
 	r := &replayRecord{
 		source: source, phase: s.Phase, test: s.Test.Name, arms: []string{measure.Candidate},
-		aggregator: measure.NewAggregator(source, replaySeries), kinds: map[string]int{}, all: measure.NewSketch(), blamed: map[string]bool{},
+		aggregator: measure.NewAggregator(source, replaySeries), kinds: map[string]int{}, all: measure.NewSketch(), blamed: map[string]bool{}, carriedAll: map[string]uint64{},
 	}
 	if s.Beside != nil {
 		r.arms = append(r.arms, measure.Baseline)
@@ -146,10 +147,52 @@ func (r *replayRecord) example(e measure.Example, request func() string) {
 	r.batch.Examples = append(r.batch.Examples, e)
 }
 
-// late counts by how much a request was sent after it could have been.
-func (r *replayRecord) late(lag time.Duration) {
+// carried counts the values that were put into a request of an arm, "" being none.
+func (r *replayRecord) carried(arm string, j *job, n carriedCounts) {
+	if arm == "" || n == (carriedCounts{}) {
+		return
+	}
 	r.mu.Lock()
-	r.all.Add(milliseconds(max(lag, 0)))
+	defer r.mu.Unlock()
+	for _, from := range carriedFrom {
+		series := measure.Series{Metric: measure.MetricCarried, Phase: r.phase, Test: r.test, Arm: arm, Step: j.Route, Status: from.status}
+		for range from.of(n) {
+			r.aggregator.Ref(series).Count(j.due.UnixNano(), measure.OK)
+		}
+		if arm == measure.Candidate {
+			r.carriedAll[from.status] += uint64(from.of(n))
+		}
+	}
+}
+
+// carriedFrom are the places where values come from.
+var carriedFrom = []struct {
+	status string
+	of     func(carriedCounts) int
+}{
+	{measure.CarriedFound, func(n carriedCounts) int { return n.found }},
+	{measure.CarriedByRule, func(n carriedCounts) int { return n.ruled }},
+	{measure.CarriedCookie, func(n carriedCounts) int { return n.cookies }},
+}
+
+// carriedText tells how many values were put into requests to the candidate.
+func (r *replayRecord) carriedText() map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text := map[string]string{}
+	for _, from := range carriedFrom {
+		text["carried "+from.status] = strconv.FormatUint(r.carriedAll[from.status], 10)
+	}
+	return text
+}
+
+// late counts by how much a request that was due at a time was sent after it could
+// have been.
+func (r *replayRecord) late(due time.Time, lag time.Duration) {
+	ms := milliseconds(max(lag, 0))
+	r.mu.Lock()
+	r.all.Add(ms)
+	r.aggregator.Ref(measure.Series{Metric: measure.MetricSendLag, Phase: r.phase, Test: r.test, Arm: measure.Candidate}).Add(due.UnixNano(), ms, measure.OK)
 	evidence := r.watch.see(time.Now(), lag)
 	r.mu.Unlock()
 	r.blame("lag", evidence)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,7 @@ const (
 // Those that were not heard of for the longest time are forgotten first.
 type sessions struct {
 	rules []carryRule
+	used  []atomic.Uint64 // how often each rule put a value into a request
 
 	mu     sync.Mutex
 	byName map[string]*session
@@ -50,7 +52,7 @@ type carried struct {
 }
 
 func newSessions(rules []carryRule) *sessions {
-	return &sessions{rules: rules, byName: map[string]*session{}, recent: list.New()}
+	return &sessions{rules: rules, used: make([]atomic.Uint64, len(rules)), byName: map[string]*session{}, recent: list.New()}
 }
 
 // of gives a session by its name.
@@ -183,25 +185,28 @@ func (s *session) keep(all []learnt, written bool) (values int) {
 	return values
 }
 
+// carriedCounts are how many values were put into a request, by where they came from.
+type carriedCounts struct{ found, ruled, cookies int }
+
 // put makes the request that a lane sends for a recorded one: with this lane's
 // values in place of the recorded ones. Lanes may share its headers.
-func (s *sessions) put(j *job, lane int) Request {
-	r := j.Request
+func (s *sessions) put(j *job, lane int) (r Request, n carriedCounts) {
+	r = j.Request
 	headers, secrets := j.header()
 	r.Header = headers
 	if j.session == nil {
-		return r
+		return r, n
 	}
 	j.session.mu.Lock()
 	defer j.session.mu.Unlock()
 	j.session.inherit()
 	c := j.session.lane(lane)
 	if len(c.values)+len(c.cookies)+len(c.ruled) == 0 {
-		return r
+		return r, n
 	}
 	r.Header = headers.Clone()
 	if len(c.values) > 0 {
-		c.substitute(&r, secrets)
+		n.found = c.substitute(&r, secrets)
 	}
 	if len(c.cookies) > 0 && j.Request.Header.Get("Cookie") != "" {
 		names := slices.Sorted(maps.Keys(c.cookies))
@@ -209,13 +214,26 @@ func (s *sessions) put(j *job, lane int) Request {
 			names[i] = name + "=" + c.cookies[name]
 		}
 		r.Header.Set("Cookie", strings.Join(names, "; "))
+		n.cookies = len(names)
 	}
+	n.ruled = s.rule(&r, j.Route, c)
+	return r, n
+}
+
+// rule puts what the rules found into a request of a route, and gives how many values
+// that were.
+func (s *sessions) rule(r *Request, route string, c *carried) (n int) {
 	for i, rule := range s.rules {
-		if value, ok := c.ruled[i]; ok && (rule.to.Route == "*" || isReplayRoute(j.Route, rule.to.Route)) {
-			rule.to.write(&r, strings.ReplaceAll(rule.as, "{}", value))
+		value, ok := c.ruled[i]
+		if !ok || rule.to.Route != "*" && !isReplayRoute(route, rule.to.Route) {
+			continue
+		}
+		if rule.to.write(r, strings.ReplaceAll(rule.as, "{}", value)) {
+			s.used[i].Add(1)
+			n++
 		}
 	}
-	return r
+	return n
 }
 
 // wrote reports whether a tenant writes in the name of a session.

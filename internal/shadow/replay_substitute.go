@@ -9,17 +9,20 @@ import (
 	"strings"
 )
 
-// substitute puts a lane's values into a request.
-func (c *carried) substitute(r *Request, secrets http.Header) {
+// substitute puts a lane's values into a request, and gives how many.
+func (c *carried) substitute(r *Request, secrets http.Header) (n int) {
 	path, query, has := strings.Cut(r.Target, "?")
-	r.Target = c.path(path)
+	r.Target, n = c.path(path)
 	if has {
-		r.Target += "?" + c.query(query)
+		own, more := c.query(query)
+		r.Target += "?" + own
+		n += more
 	}
 	for name, values := range r.Header {
 		for i, value := range values {
 			if own, ok := c.word(value); ok {
 				r.Header[name][i] = own
+				n++
 			}
 		}
 	}
@@ -27,15 +30,18 @@ func (c *carried) substitute(r *Request, secrets http.Header) {
 		for _, value := range values {
 			if own, ok := c.word(value); ok {
 				r.Header.Add(name, own)
+				n++
 			}
 		}
 	}
-	if own, ok := c.body(r.Body); ok {
+	if own, more := c.body(r.Body); more > 0 {
 		r.Body.Data, r.Body.Size = own, int64(len(own))
+		n += more
 	}
+	return n
 }
 
-func (c *carried) path(path string) string {
+func (c *carried) path(path string) (own string, n int) {
 	parts := strings.Split(path, "/")
 	before := ""
 	for i, part := range parts {
@@ -50,9 +56,10 @@ func (c *carried) path(path string) string {
 		before = plural(strings.ToLower(plain))
 		if ok && isPathPart(own) {
 			parts[i] = url.PathEscape(own)
+			n++
 		}
 	}
-	return strings.Join(parts, "/")
+	return strings.Join(parts, "/"), n
 }
 
 // isPathPart reports whether a value of an answer stays what it is in a path: dots,
@@ -65,7 +72,7 @@ func isPathPart(value string) bool {
 	return len(parts) > 0 && !slices.ContainsFunc(parts, dots)
 }
 
-func (c *carried) query(query string) string {
+func (c *carried) query(query string) (own string, n int) {
 	pairs := strings.Split(query, "&")
 	for i, pair := range pairs {
 		name, value, has := strings.Cut(pair, "=")
@@ -75,9 +82,10 @@ func (c *carried) query(query string) string {
 		}
 		if own, ok := c.values[carryKey(scopeIfNumber(plain, scopeOfField(name, "")), plain)]; ok {
 			pairs[i] = name + "=" + url.QueryEscape(own)
+			n++
 		}
 	}
-	return strings.Join(pairs, "&")
+	return strings.Join(pairs, "&"), n
 }
 
 // word replaces the value of a header: all of it, or what follows the name of a
@@ -94,15 +102,16 @@ func (c *carried) word(value string) (string, bool) {
 	return value, false
 }
 
-// body replaces whole values of a JSON body, and leaves every other byte.
-func (c *carried) body(b Body) ([]byte, bool) {
+// body replaces whole values of a JSON body, and leaves every other byte. It gives how
+// many it replaced.
+func (c *carried) body(b Body) (own []byte, n int) {
 	if _, ok := jsonOf(b); !ok {
-		return nil, false
+		return nil, 0
 	}
 	var out bytes.Buffer
 	d := json.NewDecoder(bytes.NewReader(b.Data))
 	d.UseNumber()
-	copied, field, changed := int64(0), "", false
+	copied, field := int64(0), ""
 	for {
 		token, err := d.Token()
 		if err != nil {
@@ -117,19 +126,21 @@ func (c *carried) body(b Body) ([]byte, bool) {
 			}
 			if own, ok := c.values[carryKey(scopeIfNumber(is, scopeOfField(field, "")), is)]; ok {
 				quoted, _ := json.Marshal(own) // a string can always be written
-				copied, changed = splice(&out, b.Data, copied, end, quoted), true
+				copied = splice(&out, b.Data, copied, end, quoted)
+				n++
 			}
 		case json.Number:
 			if own, ok := c.values[carryKey(scopeOfField(field, ""), is.String())]; ok && isBareNumber(own) {
-				copied, changed = splice(&out, b.Data, copied, end, []byte(own)), true
+				copied = splice(&out, b.Data, copied, end, []byte(own))
+				n++
 			}
 		}
 	}
-	if !changed {
-		return nil, false
+	if n == 0 {
+		return nil, 0
 	}
 	out.Write(b.Data[copied:])
-	return out.Bytes(), true
+	return out.Bytes(), n
 }
 
 // isKey reports whether the string that ended there is the name of a field.

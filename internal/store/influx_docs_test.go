@@ -56,7 +56,7 @@ func shadowPoints(t *testing.T) (points []*write.Point) {
 			"route": "GET /quote", "place": "body.total", "kind": "changed", "class": "regression", "pairs": "9", "differing": "8",
 			"noise pairs": "7", "noise differing": "0", "baseline": "1", "candidate": "2", "request": "GET /quote", "trace": "",
 		},
-		measure.EventReplay:   {"read": "9", "sent": "8", "not chosen": "1", "withheld": "0", "held": "2", "dropped": "0", "lag p50": "0.1ms", "lag p99": "12ms"},
+		measure.EventReplay:   {"read": "9", "sent": "8", "not chosen": "1", "withheld": "0", "held": "2", "dropped": "0", "carried found": "3", "carried rule": "0", "carried cookie": "1", "lag p50": "0.1ms", "lag p99": "12ms"},
 		measure.EventWithheld: {"count": "3", "reason": "it may change data"},
 	} {
 		p, err := eventPoint(someRun(), "", measure.Event{Kind: kind, Name: "GET /quote", Attrs: attrs})

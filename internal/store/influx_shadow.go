@@ -27,6 +27,7 @@ func differenceFields(fields map[string]any, e measure.Event) {
 func replayFields(fields map[string]any, e measure.Event) {
 	for key, attr := range map[string]string{
 		"read": "read", "sent": "sent", "not_chosen": "not chosen", "withheld": "withheld", "waited": "held", "dropped": "dropped",
+		"carried_found": "carried found", "carried_rule": "carried rule", "carried_cookie": "carried cookie",
 	} {
 		putCount(fields, key, e.Attrs[attr])
 	}

@@ -32,6 +32,7 @@ var attempted = []string{
 	measure.MetricTransaction, measure.MetricStep, measure.MetricRequest, measure.MetricOutcome, measure.MetricRetried,
 	measure.MetricAssertion, measure.MetricIteration, measure.MetricDependency,
 	measure.MetricComparison, measure.MetricStatusChange, measure.MetricUndecided, measure.MetricUndecidedStatus,
+	measure.MetricCarried,
 }
 
 // counted are the totals of all series: how many attempts there were and what
