@@ -14,16 +14,21 @@ import (
 // Replayed sums up what one shadow test asked again, and what the answers of
 // candidate and baseline differ in.
 type Replayed struct {
-	Test        string       `json:"test"`
-	Read        uint64       `json:"read"`                 // exchanges of the recording
-	Sent        uint64       `json:"sent"`                 // of those, to each target
-	Other       uint64       `json:"other,omitempty"`      // not chosen: of other sessions, times, routes or tenants
-	Dropped     uint64       `json:"dropped,omitempty"`    // could not start because too many answers were missing
-	Held        uint64       `json:"held,omitempty"`       // waited for an earlier answer of their session
-	LagP50      float64      `json:"lag_p50_ms,omitempty"` // how late they were sent
-	LagP99      float64      `json:"lag_p99_ms,omitempty"`
-	Withheld    []Withheld   `json:"withheld"`    // not sent because they may change data, the most frequent first
-	Differences []Difference `json:"differences"` // the gravest first; at most 50
+	Test    string `json:"test"`
+	Read    uint64 `json:"read"`              // exchanges of the recording
+	Sent    uint64 `json:"sent"`              // of those, to each target
+	Other   uint64 `json:"other,omitempty"`   // not chosen: of other sessions, times, routes or tenants
+	Dropped uint64 `json:"dropped,omitempty"` // could not start because too many answers were missing
+	Held    uint64 `json:"held,omitempty"`    // waited for an earlier answer of their session
+	// Values of earlier answers that were put into requests to the candidate, in
+	// place of recorded ones:
+	CarriedFound  uint64       `json:"carried_found,omitempty"`   // by themselves
+	CarriedByRule uint64       `json:"carried_by_rule,omitempty"` // by a rule of the plan
+	CarriedCookie uint64       `json:"carried_cookie,omitempty"`  // as cookies
+	LagP50        float64      `json:"lag_p50_ms,omitempty"`      // how late they were sent
+	LagP99        float64      `json:"lag_p99_ms,omitempty"`
+	Withheld      []Withheld   `json:"withheld"`    // not sent because they may change data, the most frequent first
+	Differences   []Difference `json:"differences"` // the gravest first; at most 50
 }
 
 // Withheld is what was not sent of one route.
@@ -65,6 +70,7 @@ func (t *timeline) replayEvent(e measure.Event) {
 	r := t.replay(e)
 	r.Read, r.Sent, r.Other = counted64(e, "read"), counted64(e, "sent"), counted64(e, "not chosen")
 	r.Dropped, r.Held = counted64(e, "dropped"), counted64(e, "held")
+	r.CarriedFound, r.CarriedByRule, r.CarriedCookie = counted64(e, "carried found"), counted64(e, "carried rule"), counted64(e, "carried cookie")
 	r.LagP50, r.LagP99 = lagOf(e.Attrs["lag p50"]), lagOf(e.Attrs["lag p99"])
 }
 

@@ -108,7 +108,7 @@ func inconclusive(cause gates.Cause, reason string) gates.Verdict {
 // replayed is what a shadow test found.
 func replayed() gates.Replayed {
 	return gates.Replayed{
-		Test: "users", Read: 12_400, Sent: 11_960, Other: 200, Dropped: 3, Held: 41, LagP50: 0.21, LagP99: 1.8,
+		Test: "users", Read: 12_400, Sent: 11_960, Other: 200, Dropped: 3, Held: 41, CarriedFound: 1_800, CarriedByRule: 12, CarriedCookie: 7, LagP50: 0.21, LagP99: 1.8,
 		Withheld: []gates.Withheld{
 			{Route: "POST /checkout", Reason: "it may change data, and writes: does not name its route", Count: 230},
 			{Route: "POST /search", Reason: "its body was not recorded whole", Count: 10},

@@ -33,7 +33,12 @@ func replayLine(r gates.Replayed) string {
 	for _, part := range []struct {
 		n    uint64
 		what string
-	}{{r.Held, "waited for an earlier answer"}, {r.Dropped, "could not start"}, {withheldCount(r), "were withheld"}} {
+	}{
+		{r.Held, "waited for an earlier answer"},
+		{r.Dropped, "could not start"},
+		{withheldCount(r), "were withheld"},
+		{r.CarriedFound + r.CarriedByRule + r.CarriedCookie, "values of earlier answers carried"},
+	} {
 		if part.n > 0 {
 			line += fmt.Sprintf("; %s %s", grouped(part.n), part.what)
 		}
