@@ -107,7 +107,7 @@ func (r someRun) withShadow(batch measure.Batch) measure.Batch {
 	const source, route = "shadow/beta/users", "GET /quote"
 	a := measure.NewAggregator(source, 100)
 	for _, arm := range []string{measure.Candidate, measure.Baseline} {
-		for _, name := range []string{measure.MetricRequest, measure.MetricComparison, measure.MetricStatusChange, measure.MetricUndecided} {
+		for _, name := range []string{measure.MetricRequest, measure.MetricComparison, measure.MetricStatusChange, measure.MetricUndecided, measure.MetricCarried, measure.MetricSendLag} {
 			s := measure.Series{Metric: name, Phase: "beta", Test: "users", Arm: arm, Step: route, Status: "200"}
 			for i := range 10 {
 				a.Ref(s).Add(r.from.Add(time.Duration(i)*time.Second).UnixNano(), float64(i), measure.Fate(i/8)*measure.Failed)
@@ -120,7 +120,7 @@ func (r someRun) withShadow(batch measure.Batch) measure.Batch {
 		{Kind: measure.EventDifference, Name: route, Attrs: map[string]string{"class": "regression", "place": "body.total", "kind": "changed", "baseline": "1", "candidate": "2"}},
 		{Kind: measure.EventDifference, Name: route, Attrs: map[string]string{"class": "undecided", "place": "status", "kind": "changed"}},
 		{Kind: measure.EventDifference, Name: route, Attrs: map[string]string{"class": "noise", "place": "body.load", "kind": "changed"}},
-		{Kind: measure.EventReplay, Attrs: map[string]string{"read": "9", "sent": "8", "withheld": "1", "lag p99": "1.5ms"}},
+		{Kind: measure.EventReplay, Attrs: map[string]string{"read": "9", "sent": "8", "withheld": "1", "carried found": "4", "carried rule": "0", "carried cookie": "2", "lag p99": "1.5ms"}},
 		{Kind: measure.EventWithheld, Name: "POST /checkout", Attrs: map[string]string{"count": "1", "reason": "it may change data"}},
 	} {
 		maps.Copy(e.Attrs, count)

@@ -26,6 +26,7 @@ func shadowBoard() board {
 			{height: 7, panels: []panel{statusGraph(), undecidedGraph()}},
 			{title: "Latency of candidate and baseline", height: 9, panels: armLatency("p50", "p95", "p99")},
 			{title: "How the recording was replayed", height: 8, panels: []panel{replayRate(), replayFailures()}},
+			{height: 7, panels: []panel{lagGraph(), carriedGraph()}},
 			{height: 5, panels: []panel{replayTable()}},
 			{height: 7, panels: []panel{withheldTable()}},
 		},
@@ -179,12 +180,28 @@ func replayFailures() panel {
 	return p
 }
 
+func lagGraph() panel {
+	lag := replayed().and(is("metric", "send-lag"), matches("phase"))
+	p := graph("Sent late, p99", "By how much this machine sent exchanges late, at most, but for 1 % of those of each second, of all routes. Those that waited for a place or for an earlier answer are not in here. "+
+		"It blurs what was measured, and is no fault of the targets. max is of the worst test.", "ms", 12,
+		line("$tag_test", lag.weighted("p99", []string{"test"})), line("max", lag.course(nil, `max("max")`)))
+	return p.coloured("max", grey).column("max", "custom.lineWidth", 1, "custom.lineStyle", object{"fill": "dot", "dash": []int{1, 4}}).withBands()
+}
+
+func carriedGraph() panel {
+	p := graph("Values carried", "Values in a second that were put into requests in place of recorded ones, by arm. Found: an earlier answer of the session named something that the recorded answer named otherwise. "+
+		"Rule: by carry: of the plan. Cookie: an earlier answer set it. An arm in which far fewer are carried answered otherwise before.", perSecondUnit, 12,
+		line("$tag_arm: $tag_status", byRoute("carried-value").perSecond([]string{"arm", "status"}, `sum("count")`))).withBands()
+	p.field["noValue"] = "no answer gave what a later request needed"
+	return p
+}
+
 func replayTable() panel {
 	p := table("What became of the exchanges", "One row for each shadow test that has ended. Not chosen: left out by sample, routes, tenants, from or to. Withheld: see below. "+
-		"Waited: for an earlier answer of their session. Dropped: could not start, as many as may be were under way. Lag: how late this machine sent.", columns,
+		"Waited: for an earlier answer of their session. Dropped: could not start, as many as may be were under way. Found, By rule and Cookies: values of earlier answers that were put into requests to the candidate. Lag: how late this machine sent.", columns,
 		rows(ofRun(events).and(is("kind", "replay"), matches("phase")).rows(as(`"phase"`, "Phase"), as(`"test"`, "Test"), as(`"read"`, "Read"), as(`"sent"`, "Sent"), as(`"not_chosen"`, "Not chosen"),
-			as(`"withheld"`, "Withheld"), as(`"waited"`, "Waited"), as(`"dropped"`, "Dropped"), as(`"lag_p50"`, "Lag p50"), as(`"lag_p99"`, "Lag p99"))))
-	p = p.organized([]string{"Phase", "Test", "Read", "Sent", "Not chosen", "Withheld", "Waited", "Dropped", "Lag p50", "Lag p99"}, object{}, "Time")
+			as(`"withheld"`, "Withheld"), as(`"waited"`, "Waited"), as(`"dropped"`, "Dropped"), as(`"carried_found"`, "Found"), as(`"carried_rule"`, "By rule"), as(`"carried_cookie"`, "Cookies"), as(`"lag_p50"`, "Lag p50"), as(`"lag_p99"`, "Lag p99"))))
+	p = p.organized([]string{"Phase", "Test", "Read", "Sent", "Not chosen", "Withheld", "Waited", "Dropped", "Found", "By rule", "Cookies", "Lag p50", "Lag p99"}, object{}, "Time")
 	p.field["noValue"] = "the test goes on"
 	return p.column("Dropped", "thresholds", bad, "custom.cellOptions", colouredText).column("Withheld", "thresholds", steps("text", 1, amber), "custom.cellOptions", colouredText).
 		column("Lag p50", "unit", "ms", "decimals", 2).column("Lag p99", "unit", "ms", "decimals", 2)

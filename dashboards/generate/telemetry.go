@@ -1,7 +1,7 @@
 package main
 
-// plain are the metrics that other panels show.
-const plain = `"metric" !~ /^(transaction|step|request|outcome|assertion|iteration|dependency|iterations|iteration_duration|http_.*)$/`
+// plain are the metrics that no other panel shows.
+const plain = `"metric" !~ /^(transaction|step|request|outcome|retried|assertion|iteration|dependency|comparison|status-change|undecided|carried-value|send-lag|iterations|iteration_duration|http_.*)$/`
 
 // others are metrics of k6 and of scripts, and the answers to the queries of a plan.
 func others() selection {
@@ -16,6 +16,7 @@ func telemetryPanels() []panel {
 	byMetric := []string{"metric"}
 	values := graph("Values", "Gauges and trends: queries of the plan, and metrics of k6 and the script. Means over the seconds of a point; times are in milliseconds.", "short", 8,
 		line("$tag_metric", others().and(`"metric" !~ /^data_/`).course(byMetric, `mean("p50")`))).withBands()
+	values.field["noValue"] = "the plan queries nothing, and no script measures values; what shadow tests compare is on the board Shadow traffic"
 	sums := graph("Sums in a second", "What counters counted. Gauges are in here, too, as what their values add up to.", "short", 8,
 		line("$tag_metric", others().and(`"metric" !~ /^vus/`).perSecond(byMetric, `sum("sum")`))).withBands()
 	// What a share counts has no value, and so no sum.
