@@ -669,11 +669,13 @@ func TestUnpackedBomb(t *testing.T) {
 }
 
 func TestGuessing(t *testing.T) {
-	for _, text := range []string{"", "hello\n", "\x00\x01", "<html>", "1 2\n", "{}}"} {
+	for _, text := range []string{"hello\n", "\x00\x01", "<html>", "1 2\n", "{}}"} {
 		_, _, err := importText(t, text, ImportOptions{})
 		require.ErrorContains(t, err, "f: it looks like none of the formats that can be imported (goreplay, k6, har, vegeta, envoy, accesslog)")
 	}
-	_, _, err := importText(t, "", ImportOptions{Format: "pcap"})
+	_, _, err := importText(t, "", ImportOptions{})
+	require.EqualError(t, err, "f: it is empty")
+	_, _, err = importText(t, "x", ImportOptions{Format: "pcap"})
 	require.ErrorContains(t, err, `there is no format "pcap"; use one of goreplay, k6`)
 	_, err = Import(strings.NewReader(""), ImportOptions{}, &gathered{})
 	require.ErrorContains(t, err, "wants a redactor")
