@@ -90,13 +90,7 @@ func sendable(recorded http.Header, key string) (headers, secrets http.Header) {
 
 // replaySecret reports whether a header holds credentials.
 func replaySecret(name string) bool {
-	switch name {
-	case "Accept", "Accept-Encoding", "Accept-Language", "Content-Type", "User-Agent", "If-Match", "If-None-Match", "Referer", "Origin":
-		return false
-	case "Authorization", "Proxy-Authorization", "Cookie":
-		return true
-	}
-	return replayNames.isSecret(name)
+	return name == "Cookie" || replayNames.isSecret(name)
 }
 
 // replayNames remembers which headers hold secrets: names are few.

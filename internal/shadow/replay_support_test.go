@@ -64,6 +64,9 @@ func answering(body string, after time.Duration) *standIn {
 }
 
 func (s *standIn) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := req.Context().Err(); err != nil { // as all transports do
+		return nil, err
+	}
 	r := asked{at: time.Now(), method: req.Method, target: req.URL.RequestURI(), header: req.Header}
 	if req.Body != nil {
 		data, _ := io.ReadAll(req.Body)

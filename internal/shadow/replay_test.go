@@ -83,6 +83,11 @@ func TestReplayAsFastAsItGoes(t *testing.T) {
 		require.Equal(t, 100*time.Millisecond, time.Since(began), "ten at a time")
 		require.EqualValues(t, 100, replaySummed(all, measure.MetricRequest)[measure.Candidate].Count)
 		require.Zero(t, replaySummed(all, measure.MetricIteration)[measure.Candidate].Dropped)
+
+		s.test.MaxVUs, s.test.Warmup, s.test.Duration = 1, plan.Duration(100*time.Millisecond), plan.Duration(200*time.Millisecond)
+		s.candidate = answering("{}", 10*time.Millisecond)
+		s.run(t, t.Context())
+		require.Len(t, s.candidate.(*standIn).seen, 30, "until its time is over")
 	})
 }
 

@@ -26,6 +26,12 @@ type orders struct {
 	there   map[string]bool
 	stays   bool // what is deleted is still there
 	refuses bool // to delete
+
+	gone      int           // it has removed them itself, and says so with this status
+	takesNone bool          // and still says which it would have made
+	hangs     bool          // when it is to delete
+	slowly    time.Duration // how long that takes
+	loses     bool          // the answers to writes
 }
 
 func newOrders(first int) *orders {
@@ -35,6 +41,10 @@ func newOrders(first int) *orders {
 		defer o.mu.Unlock()
 		path := strings.TrimPrefix(r.target, "/orders/")
 		switch {
+		case r.method == "POST" && o.takesNone:
+			return 422, nil, `{"id":7}`, 0
+		case r.method == "POST" && o.loses:
+			return 0, nil, "connection reset", 0
 		case r.method == "POST" && r.target == "/orders":
 			o.next++
 			id := fmt.Sprint(o.next)
@@ -42,11 +52,16 @@ func newOrders(first int) *orders {
 			return 201, nil, `{"id":` + id + `}`, time.Millisecond
 		case r.method == "DELETE" && o.refuses:
 			return 403, nil, "{}", 0
+		case r.method == "DELETE" && o.gone != 0:
+			delete(o.there, path)
+			return o.gone, nil, "{}", 0
+		case r.method == "DELETE" && o.hangs:
+			return 204, nil, "", time.Hour
 		case r.method == "DELETE":
 			if !o.stays {
 				delete(o.there, path)
 			}
-			return 204, nil, "", 0
+			return 204, nil, "", o.slowly
 		case strings.HasPrefix(r.target, "/orders/") && !o.there[path]:
 			return 404, nil, "{}", 0
 		}
@@ -128,6 +143,9 @@ func TestTenantWritesAndUndoes(t *testing.T) {
 				own := r.header.Get("X-Synthetic-Tenant") == "canary-1" && r.header.Get("Authorization") == "Bearer of-the-tenant"
 				require.Equal(t, r.target != "/orders/1", own, "%d: only what a session asks from its first write on", i)
 				require.Equal(t, "1", r.header.Get(ShadowHeader))
+				if own {
+					require.Equal(t, "synthetic=true,synthetic.tenant=canary-1,synthetic.shadow=true", r.header.Get("Baggage"))
+				}
 			}
 			keys[o.seen[0].header.Get("Idempotency-Key")] = true
 		}
@@ -135,6 +153,31 @@ func TestTenantWritesAndUndoes(t *testing.T) {
 		require.NotContains(t, keys, "key-of-a-user")
 		require.EqualValues(t, 3, replaySummed(all, measure.MetricRequest)[measure.Candidate].Count, "what undoes is no attempt")
 	})
+}
+
+// TestKeysOfNamedRoutes wants a write that is sent as it was to have a key of its own,
+// too: by the recorded one a target would take it for the user's.
+func TestKeysOfNamedRoutes(t *testing.T) {
+	e := recordedWrite(0, "a", "POST", "/search", "{}", "{}")
+	e.Request.Header.Set("Idempotency-Key", "key-of-a-user")
+	get := recordedGet(0, "b", "/orders")
+	get.Request.Header.Set("Idempotency-Key", "key-of-a-user")
+	s := staged{test: shadowTest(), tape: tape{exchanges: []Exchange{e, get}}, candidate: answering("{}", 0), baseline: answering("{}", 0)}
+	s.test.Writes = &plan.Writes{Routes: plan.Names{"POST /search"}, Idempotency: "Idempotency-Key"}
+	s.run(t, t.Context())
+	keys := map[string]int{}
+	for _, target := range []http.RoundTripper{s.candidate, s.baseline} {
+		for _, r := range target.(*standIn).seen {
+			keys[r.method+" "+r.header.Get("Idempotency-Key")]++
+		}
+	}
+	require.Equal(t, map[string]int{"GET key-of-a-user": 2, "POST " + laneKey("run-1", 0, "key-of-a-user"): 1, "POST " + laneKey("run-1", 1, "key-of-a-user"): 1}, keys)
+
+	one := laneKey("run-1", 0, "a")
+	require.Equal(t, one, laneKey("run-1", 0, "a"), "asked again, it is the same write")
+	for _, other := range []string{laneKey("run-2", 0, "a"), laneKey("run-1", 1, "a"), laneKey("run-1", 0, "b")} {
+		require.NotEqual(t, one, other)
+	}
 }
 
 // TestUndoesWhenInterrupted wants what was written to be undone however it ends.
@@ -151,6 +194,84 @@ func TestUndoesWhenInterrupted(t *testing.T) {
 	})
 }
 
+// TestUndoingHasAnEnd wants a target that does not answer to be waited for, but no
+// longer than a pipeline waits that was cancelled.
+func TestUndoingHasAnEnd(t *testing.T) {
+	for interrupted, most := range map[bool]time.Duration{true: 5 * time.Second, false: 61 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if interrupted {
+				time.AfterFunc(50*time.Millisecond, cancel)
+			}
+			candidate := newOrders(1)
+			candidate.hangs = true
+			s := staged{test: shadowTest(), tape: tape{exchanges: shopping()[:1]}, candidate: candidate, baseline: newOrders(1), tenant: canaryTenant()}
+			s.test.Writes, s.test.Timeout = tenantWrites(), plan.Duration(time.Hour)
+			if interrupted {
+				s.tape.exchanges = shopping()
+			}
+			began := time.Now()
+			all := s.run(t, ctx)
+			require.LessOrEqual(t, time.Since(began), most)
+			require.GreaterOrEqual(t, time.Since(began), most-time.Second, "a slow one is given time")
+			require.Contains(t, happened(all, measure.EventWarning)[0].Attrs["detail"], "what POST /orders made on the candidate may still be there: DELETE /orders/2")
+		})
+	}
+}
+
+// TestUndoesTheLastFirst wants what was made of something to go before it.
+func TestUndoesTheLastFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var exchanges []Exchange
+		for i := range 2 * undoSide {
+			exchanges = append(exchanges, recordedWrite(time.Duration(i)*time.Second, "", "POST", "/orders", "{}", `{"id":17}`))
+		}
+		candidate := newOrders(0)
+		candidate.slowly = time.Second
+		s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: candidate, baseline: newOrders(0), tenant: canaryTenant()}
+		s.test.Writes = tenantWrites()
+		s.run(t, t.Context())
+		require.Empty(t, candidate.there)
+		var deleted []string
+		for _, r := range candidate.seen {
+			if r.method == "DELETE" {
+				deleted = append(deleted, r.target)
+			}
+		}
+		require.Len(t, deleted, 2*undoSide)
+		require.NotContains(t, deleted[:undoSide], "/orders/1")
+		require.Contains(t, deleted[:undoSide], fmt.Sprint("/orders/", 2*undoSide))
+	})
+}
+
+// TestUndoesNothingThatIsGone wants what a target has removed by itself to be no
+// worry, nor what is not to be undone, nor what was refused.
+func TestUndoesNothingThatIsGone(t *testing.T) {
+	for name, change := range map[string]func(*orders, *plan.Writes){
+		"not found":     func(o *orders, _ *plan.Writes) { o.gone = 404 },
+		"gone":          func(o *orders, _ *plan.Writes) { o.gone = 410 },
+		"not to undo":   func(_ *orders, w *plan.Writes) { w.Compensate = map[string]string{"POST /orders": plan.NoUndo} },
+		"never written": func(o *orders, _ *plan.Writes) { o.takesNone = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				candidate, baseline := newOrders(5), newOrders(5)
+				s := staged{test: shadowTest(), tape: tape{exchanges: shopping()[:1]}, candidate: candidate, baseline: baseline, tenant: canaryTenant()}
+				s.test.Writes = tenantWrites()
+				change(candidate, s.test.Writes)
+				change(baseline, s.test.Writes)
+				for _, w := range happened(s.run(t, t.Context()), measure.EventWarning) {
+					require.NotContains(t, w.Attrs["detail"], "may")
+				}
+				for _, r := range candidate.seen {
+					require.Contains(t, []string{"POST", "DELETE", "GET"}, r.method)
+				}
+			})
+		})
+	}
+}
+
 // TestWarnsOfWhatStays wants what could not be undone to be told.
 func TestWarnsOfWhatStays(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -160,6 +281,7 @@ func TestWarnsOfWhatStays(t *testing.T) {
 	}{
 		"refused":     {func(o *orders) { o.refuses = true }, func(*plan.Writes) {}, "what POST /orders made on the candidate may still be there: DELETE /orders/6: it was answered 403"},
 		"still there": {func(o *orders) { o.stays = true }, func(*plan.Writes) {}, "what POST /orders made on the candidate may still be there: DELETE /orders/6: it was deleted, and is still answered 200"},
+		"no answer":   {func(o *orders) { o.loses = true }, func(*plan.Writes) {}, "1 writes may have made something that can not be undone: their answers do not say what"},
 		"not named":   {func(*orders) {}, func(w *plan.Writes) { w.Compensate = map[string]string{"POST /orders": "DELETE /orders/{number}"} }, "2 writes may have made something that can not be undone: their answers do not say what"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -178,6 +300,34 @@ func TestWarnsOfWhatStays(t *testing.T) {
 	}
 }
 
+// TestWarnsOfMuchThatStays wants a few to be named, and all to be counted.
+func TestWarnsOfMuchThatStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var exchanges []Exchange
+		for i := range undoTold + 2 {
+			exchanges = append(exchanges, recordedWrite(time.Duration(i)*time.Second, "", "POST", "/orders", "{}", `{"id":17}`))
+		}
+		candidate := newOrders(0)
+		candidate.refuses = true
+		s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: candidate, baseline: newOrders(0), tenant: canaryTenant()}
+		s.test.Writes = tenantWrites()
+		warnings := happened(s.run(t, t.Context()), measure.EventWarning)
+		require.Len(t, warnings, undoTold+1)
+		require.Equal(t, fmt.Sprintf("%d of %d writes could not be undone", undoTold+2, 2*(undoTold+2)), warnings[undoTold].Attrs["detail"])
+	})
+}
+
+// TestKeepsWhatTheTenantMade wants nothing to be undone but what the tenant made: what
+// a named route answers may be a user's.
+func TestKeepsWhatTheTenantMade(t *testing.T) {
+	for rung, want := range map[rung]int{rungSafe: 0, rungNamed: 0, rungTenant: 1} {
+		l := &ladder{writes: *tenantWrites()}
+		e := recordedWrite(0, "a", "POST", "/orders", "{}", "{}")
+		l.keep(&job{Exchange: e, rung: rung, answers: []answer{{Response: Response{Status: 201, Body: jsonBody(`{"id":7}`)}}}})
+		require.Len(t, l.made, want)
+	}
+}
+
 // TestWithholdsHalfABody wants a request that was not recorded whole not to be sent.
 func TestWithholdsHalfABody(t *testing.T) {
 	e := recordedWrite(0, "", "POST", "/search", `{"q"`, "{}")
@@ -187,6 +337,12 @@ func TestWithholdsHalfABody(t *testing.T) {
 	_, ok := l.allows(e)
 	require.False(t, ok)
 	require.Equal(t, "its body was not recorded whole", l.withheld()[0].reason)
+	e.Request.Body.Cut, e.Request.Body.Damage = false, "it ends too early"
+	_, ok = l.allows(e)
+	require.False(t, ok)
+	e.Request.Body.Damage = ""
+	_, ok = l.allows(e)
+	require.True(t, ok)
 }
 
 // TestUndoesOnlyWhatHasAName wants nothing but the order that was made to be
@@ -199,6 +355,16 @@ func TestUndoesOnlyWhatHasAName(t *testing.T) {
 	got, ok := undoOf("DELETE /orders/{id}", Response{Status: 201, Body: jsonBody(`{"id":"ord.1_2-3~4:5"}`)})
 	require.True(t, ok)
 	require.Equal(t, "DELETE /orders/ord.1_2-3~4:5", got)
+	for _, status := range []int{0, 400, 409, 500} {
+		_, ok = undoOf("DELETE /orders/{id}", Response{Status: status, Body: jsonBody(`{"id":"a"}`)})
+		require.False(t, ok, "%d: nothing was made", status)
+	}
+	there := Response{Status: 201, Header: http.Header{"Location": {"https://shop/orders/o-7?a=b"}}}
+	got, ok = undoOf("DELETE /orders/{id}", there)
+	require.True(t, ok)
+	require.Equal(t, "DELETE /orders/o-7", got)
+	_, ok = undoOf("DELETE /orders/{number}", there)
+	require.False(t, ok)
 }
 
 // TestLadderRungs wants each request on its rung, and no route to stand for another.
@@ -226,6 +392,8 @@ func TestLadderRungs(t *testing.T) {
 			require.Equal(t, c.want, got)
 		})
 	}
+	_, err := newLadder(tenantWrites(), nil)
+	require.EqualError(t, err, `writes: there is no tenant "canary-1"`, "or it would be the user who writes")
 	l, err := newLadder(tenantWrites(), []plan.Identity{*canaryTenant()})
 	require.NoError(t, err)
 	write := Exchange{Route: "POST /orders", Request: Request{Method: "POST", Target: "/orders"}}
