@@ -19,8 +19,6 @@ var keptAttributes = []string{"path", "domain", "expires", "max-age", "secure", 
 
 func (w *redaction) headerValue(name, value string) string {
 	switch strings.ToLower(name) {
-	case "authorization", "proxy-authorization":
-		return w.credentials(value)
 	case "cookie", "cookie2":
 		return w.cookies(value)
 	case "set-cookie", "set-cookie2":

@@ -154,6 +154,7 @@ func TestSessions(t *testing.T) {
 		want   string
 	}{
 		"a cookie of a session":     {"", http.Header{"Cookie": {"_ga=1; JSESSIONID=a"}, "Authorization": {"Bearer b"}}, "", "a"},
+		"no session of a form":      {"", http.Header{"Cookie": {"csrf_token=c; XSRF-TOKEN=d; login_token=a"}}, "", "a"},
 		"authorization":             {"", http.Header{"Cookie": {"_ga=1"}, "Authorization": {"Bearer b"}}, "raw", "b"},
 		"what the source says":      {"", http.Header{"Cookie": {"_ga=1"}}, "raw", "raw"},
 		"nobody":                    {"", nil, "", ""},
@@ -210,6 +211,7 @@ func TestRedactionKeepsTheRest(t *testing.T) {
 	pn := r.Pseudonym
 	for in, want := range map[string]string{
 		`{"tokens":["a"],"auth":[{"n":"a"},["a"],1,"b"],"n":["a"]}`: `{"tokens":["a"],"auth":[{"n":"a"},["a"],1,"` + pn("b") + `"],"n":["a"]}`,
+		`{"auth":[["a"],"b"]}`:                                      `{"auth":[["a"],"` + pn("b") + `"]}`,
 		`{"a":[{"b":1.50,"c":1.50},{"b":null}]}`:                    `{"a":[{"b":"` + pn("1.50") + `","c":1.50},{"b":null}]}`,
 		` { "A" : [ {"B":"v"} ] , "e" : 1e5 } `:                     ` { "A" : [ {"B":"` + pn("v") + `"} ] , "e" : 1e5 } `,
 		`{"x":{"1":{"y":[true,{"z":"v"}]},"2":{"z":1}}}`:            `{"x":{"1":{"y":["` + pn("true") + `",{"z":"` + pn("v") + `"}]},"2":{"z":1}}}`,
@@ -260,7 +262,7 @@ func TestBadRules(t *testing.T) {
 }
 
 func TestSecretNames(t *testing.T) {
-	for _, name := range []string{"X-Api-Key", "apiKey", "api_key", "APIKEY", "access_token", "accessToken", "refreshToken", "X-Auth-Request-Email", "auth", "PHPSESSID", "connect.sid", "client_secret", "X-Amz-Signature", "sig", "userPassword", "pwd", "X-CSRF-Token", "id_token", "sessionId", "Ocp-Apim-Subscription-Key", "X-Forwarded-Client-Cert", "cardNumber", "credit_card_number", "ssn", "security_code", "iban"} {
+	for _, name := range []string{"X-Api-Key", "apiKey", "api_key", "APIKEY", "access_token", "accessToken", "refreshToken", "X-Auth-Request-Email", "auth", "PHPSESSID", "connect.sid", "client_secret", "X-Amz-Signature", "sig", "userPassword", "pwd", "X-CSRF-Token", "id_token", "sessionId", "Ocp-Apim-Subscription-Key", "X-Forwarded-Client-Cert", "cardNumber", "credit_card_number", "ssn", "security_code", "iban", "userPin", "cardCVV", "Authorization", "Proxy-Authorization"} {
 		require.True(t, isSecretName(name), name)
 	}
 	for _, name := range []string{"Accept", "author", "authority", ":authority", "Idempotency-Key", "key", "page_token", "X-Request-Id", "Sec-Websocket-Key", "compass", "signal", "passenger", "Www-Authenticate", "token_type", "", "mapping", "card_type", "spinner", "libanon"} {
