@@ -178,6 +178,11 @@ func TestFindingsAreBounded(t *testing.T) {
 	}
 	list := w.List()
 	require.LessOrEqual(t, len(list), allFields+2*maxRoutes)
+	route := newWatched(t, Rules{})
+	for i := range 3 * maxFields {
+		route.see(Observed{Paired: true, Candidate: one(fmt.Sprint("body.x", i), Missing)})
+	}
+	require.Len(t, route.List(), maxFields+1, "of one route")
 	require.LessOrEqual(t, len(w.routes), maxRoutes+1)
 	require.Equal(t, Regression, w.ClassOf("GET /1499", "body.new", Missing), "of all other routes and places")
 }
@@ -231,4 +236,101 @@ func TestFindingOptionsThatAreWrong(t *testing.T) {
 	require.ErrorContains(t, err, "a block must be longer than 0, not -1ns")
 	_, err = NewFindings(Rules{Ignore: []Where{{}}}, FindingOptions{})
 	require.ErrorContains(t, err, "ignore 1")
+}
+
+// TestEachFieldHasItsShare wants the error rate to be that of all fields together: the
+// nth that says anything gets the nth part.
+func TestEachFieldHasItsShare(t *testing.T) {
+	w := newWatched(t, Rules{})
+	w.see(Observed{Paired: true, Candidate: one("body", Undecidable)})
+	for i := range 40 {
+		w.see(Observed{Paired: true, Candidate: one(fmt.Sprint("body.x", i), Changed)})
+	}
+	alphas := map[string]float64{}
+	sum := 0.0
+	for _, f := range w.List() {
+		alphas[f.Place] = f.Alpha
+		sum += f.Alpha
+	}
+	require.Zero(t, alphas["body"], "nothing can be said of it")
+	for i := range 40 {
+		require.InDelta(t, 0.01*evidence.FieldShare(uint64(i+1)), alphas[fmt.Sprint("body.x", i)], 1e-12)
+	}
+	require.Less(t, sum, 0.01)
+}
+
+// TestBlocksLastAQuarterOfASecond, also where exchanges are told of in another order
+// than they began in.
+func TestBlocksLastAQuarterOfASecond(t *testing.T) {
+	start := time.Unix(1_800_000_000, 0)
+	blocks := func(at ...time.Duration) float64 {
+		f, err := NewFindings(Rules{}, FindingOptions{})
+		require.NoError(t, err)
+		for _, after := range at {
+			for range 10 {
+				f.Add(Observed{At: start.Add(after), Route: "GET /a", Paired: true, Candidate: one("body.a", Changed)})
+			}
+		}
+		return f.List()[0].Evidence.Log
+	}
+	once, twice := blocks(0, 0), blocks(0, time.Second)
+	require.Greater(t, twice, 1.5*once)
+	require.Equal(t, once, blocks(0, 249*time.Millisecond))
+	require.Equal(t, twice, blocks(0, 250*time.Millisecond))
+	require.Equal(t, once, blocks(0, -longAgo), "it ended late")
+	require.Equal(t, twice, blocks(0, -longAgo-1), "of another clock")
+}
+
+// TestWhatIsNoCoin wants nothing to be made of what says nothing.
+func TestWhatIsNoCoin(t *testing.T) {
+	missing, added := one("body.a[]", Missing)[0], one("body.a[]", Added)[0]
+	stranger := Difference{Place: "body.b", Kind: Changed, expected: 7}
+	for name, c := range map[string]struct {
+		o                Observed
+		differing, noise uint64
+		coins            uint64 // of the first of the list
+	}{
+		"of one kind":                  {Observed{Paired: true, Candidate: []Difference{missing}}, 1, 0, 1},
+		"twice at one place":           {Observed{Paired: true, Candidate: []Difference{missing, missing}}, 1, 0, 1},
+		"both differ":                  {Observed{Paired: true, Candidate: []Difference{missing}, Noise: []Difference{missing}}, 1, 1, 0},
+		"noise that was not asked for": {Observed{Candidate: []Difference{missing}, Noise: []Difference{missing}}, 1, 0, 0},
+		"items that are others":        {Observed{Candidate: []Difference{missing, added}}, 1, 0, 0},
+		"of other rules":               {Observed{Paired: true, Candidate: []Difference{stranger}}, 1, 0, 1},
+	} {
+		w := newWatched(t, Rules{})
+		w.see(c.o)
+		w.see(Observed{Paired: c.o.Paired})
+		f := w.List()[0]
+		require.Equal(t, [3]uint64{c.differing, c.noise, c.coins}, [3]uint64{f.Differing, f.NoiseDiffering, f.Evidence.Seen.Candidate.N}, name)
+	}
+	w := newWatched(t, Rules{})
+	for range 100 {
+		w.see(Observed{Candidate: []Difference{missing, added}})
+	}
+	require.Equal(t, []string{"body.a[] missing undecided", "body.a[] added undecided"}, classesOf(w.Findings))
+}
+
+// TestNoiseIsNotExpected wants an intended change to be one of the candidate's alone.
+func TestNoiseIsNotExpected(t *testing.T) {
+	rules := Rules{Expect: []Expectation{{Where: Where{Place: "body.a"}}}}
+	w := newWatched(t, rules)
+	d := one("body.a", Changed)
+	d[0].expected = 1
+	w.see(Observed{Paired: true, Candidate: d, Noise: d})
+	require.Equal(t, []string{"body.a changed expected", "body.a changed noise"}, classesOf(w.Findings))
+	list := w.List()
+	require.Equal(t, []uint64{1, 0, 0, 1}, []uint64{list[0].Differing, list[0].NoiseDiffering, list[1].Differing, list[1].NoiseDiffering})
+}
+
+// TestFindingsAreSorted by how grave their kinds are, then by how frequent they are.
+func TestFindingsAreSorted(t *testing.T) {
+	w := newWatched(t, Rules{})
+	for i := range 10 {
+		o := Observed{Paired: true, Candidate: append(one("body.b", Changed), one("body.z", Order)...)}
+		if i == 0 {
+			o.Candidate = append(o.Candidate, append(one("body.y", Missing), one("body.a", Changed)...)...)
+		}
+		w.see(o)
+	}
+	require.Equal(t, []string{"body.y missing undecided", "body.b changed undecided", "body.a changed undecided", "body.z order undecided"}, classesOf(w.Findings))
 }

@@ -1,6 +1,9 @@
 package shadow
 
 import (
+	"fmt"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +26,9 @@ func TestRules(t *testing.T) {
 		"on a path":      {Rules{Ignore: []Where{{Route: "/orders/*", Place: "body"}}}, `[1]`, `[2]`, nil},
 		"below a path":   {Rules{Ignore: []Where{{Route: "/**", Place: "body"}}}, `[1]`, `[2]`, nil},
 		"on another":     {Rules{Ignore: []Where{{Route: "/orders", Place: "body"}}}, `[1]`, `[2]`, []string{"changed body[]: 1 -> 2"}},
+		"no numbers":     {Rules{Tolerate: []Tolerance{{Absolute: 0.1, Relative: 1}}}, `{"a":"x","b":1,"c":"1"}`, `{"a":"y","b":null,"c":"z"}`, []string{`changed body.a: "x" -> "y"`, "type body.b: 1 -> null", `changed body.c: "1" -> "z"`}},
+		"on the minute":  {Rules{Tolerate: []Tolerance{{Within: time.Minute}}}, `["2026-01-02T03:04:05Z"]`, `["2026-01-02T03:05:05Z"]`, nil},
+		"no amount":      {Rules{Tolerate: []Tolerance{{Within: time.Minute}}}, `[1]`, `[1.0000000000001]`, []string{"changed body[]: 1 -> 1.0000000000001"}},
 		"an amount":      {Rules{Tolerate: []Tolerance{{Absolute: 0.1}}}, `[0.3,1,"0.5"]`, `[0.2,1.2,"0.6"]`, []string{"changed body[]: 1 -> 1.2"}},
 		"a part":         {Rules{Tolerate: []Tolerance{{Relative: 0.01}}}, `{"a":1000,"b":1000}`, `{"a":1010,"b":1011}`, []string{"changed body.b: 1000 -> 1011"}},
 		"a while":        {Rules{Tolerate: []Tolerance{{Within: time.Minute}}}, `{"a":"2026-01-02T03:04:05Z","b":1767366245}`, `{"a":"2026-01-02T03:04:59Z","b":1767366345}`, []string{"time body.b: 1767366245 -> 1767366345"}},
@@ -35,6 +41,11 @@ func TestRules(t *testing.T) {
 				`order body.a: [{"id":1,"x":1,"y":1,"v":1},{"id":2,"x":1,"y":2,"v":2}] -> [{"id":2,"x":1,"y":2,"v":2},{"id":3,"x":1,"y":1,"v":3}]`,
 				`changed body.a[].id: 1 -> 3`, `changed body.a[].v: 1 -> 3`,
 			},
+		},
+		"keys of another route": {
+			Rules{Keys: []ListKey{{Route: "/other", Place: "body", Fields: []string{"x"}}}},
+			`[{"id":1,"x":1},{"id":2,"x":2}]`, `[{"id":1,"x":2},{"id":2,"x":1}]`,
+			[]string{"changed body[].x: 1 -> 2"},
 		},
 		"headers": {Rules{Headers: HeaderRules{Compare: []string{"date"}, Ignore: []string{"content-type"}}}, `1`, `1`, []string{"added header date:  -> now"}},
 	} {
@@ -56,6 +67,20 @@ func TestExpectationsOfValues(t *testing.T) {
 	got := c.Compare("GET /", jsonAnswer(`[{"v":"old"},{"v":"old"},{"v":"old"}]`), jsonAnswer(`[{"v":"new"},{"v":"else"},{"v":"new"}]`))
 	require.Equal(t, []string{`changed body[].v: "old" -> "new"`, `changed body[].v: "old" -> "else"`}, told(got))
 	require.Equal(t, []int{1, 0}, []int{got[0].expected, got[1].expected})
+	got = c.Compare("GET /", jsonAnswer(`[{"v":"older"},{"v":"old"}]`), jsonAnswer(`[{"v":"new"},{"v":"old"}]`))
+	require.Zero(t, got[0].expected, "it comes from another value")
+	long := strings.Repeat("x", 2*maxExcerpt)
+	c = newComparer(t, Rules{Expect: []Expectation{{Where: Where{Place: "body.v"}, From: excerpt([]byte(`"` + long + `"`))}}})
+	require.Equal(t, 1, c.Compare("GET /", jsonAnswer(`{"v":"`+long+`"}`), jsonAnswer(`{"v":1e9}`))[0].expected, "as reports write it")
+}
+
+// TestRulesOfRoutesAreBounded: there may be as many routes as somebody makes up.
+func TestRulesOfRoutesAreBounded(t *testing.T) {
+	r := routeRules{rules: Rules{Ignore: []Where{{Route: "GET /7", Place: "body"}}}}
+	for i := range 2*maxRouteSets + 1 {
+		require.Len(t, r.of(fmt.Sprint("GET /", i)).ignore, map[bool]int{true: 1}[i == 7])
+		require.LessOrEqual(t, len(r.sets), maxRouteSets)
+	}
 }
 
 func TestRulesThatAreWrong(t *testing.T) {
@@ -67,6 +92,7 @@ func TestRulesThatAreWrong(t *testing.T) {
 		"tolerate 1: it tolerates nothing: say how much of a number, within which time, or any order":     {Tolerate: []Tolerance{{}}},
 		"tolerate 1: the part must be between 0 and 1, not 5":                                             {Tolerate: []Tolerance{{Relative: 5}}},
 		"tolerate 1: the amount must be 0 or more, not -1":                                                {Tolerate: []Tolerance{{Absolute: -1}}},
+		"tolerate 1: the amount must be 0 or more, not +Inf":                                              {Tolerate: []Tolerance{{Absolute: math.Inf(1)}}},
 		"tolerate 1: the time must be 0 or more, not -1s":                                                 {Tolerate: []Tolerance{{Within: -time.Second}}},
 		"keys 1: a list needs a place, such as body.items, and the names of its items' fields":            {Keys: []ListKey{{Place: "body"}}},
 		`headers: "a: b" is no name of a header`:                                                          {Headers: HeaderRules{Ignore: []string{"a: b"}}},
