@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -64,6 +65,10 @@ func TestCarryIntoTargets(t *testing.T) {
 		"escaped":                      {`{"token":"a+b/1=="}`, `{"token":"c+d/2=="}`, "/orders?token=a%2Bb%2F1%3D%3D", "/orders?token=c%2Bd%2F2%3D%3D"},
 		"a list in another order":      {`[{"id":"p01"},{"id":"p02"}]`, `[{"id":"p02"},{"id":"p01"}]`, "/orders/p01", "/orders/p01"},
 		"a list of numbers, reordered": {`[{"id":17},{"id":18}]`, `[{"id":18},{"id":17}]`, "/orders/17", "/orders/17"},
+		"an item that was put before":  {`[{"id":"p01"}]`, `[{"id":"p02"},{"id":"p01"}]`, "/orders/p01", "/orders/p01"},
+		"of another type":              {`{"id":"a1b2c3"}`, `{"id":[7]}`, "/orders/a1b2c3", "/orders/a1b2c3"},
+		"a date is no name":            {`{"key":"2026-01-02"}`, `{"key":"2026-01-03"}`, "/orders?day=2026-01-02", "/orders?day=2026-01-02"},
+		"a short word is no name":      {`{"api":"v1"}`, `{"api":"v2"}`, "/orders/v1", "/orders/v1"},
 		"a page that begins later":     {`[{"id":"p01"},{"id":"p02"}]`, `[{"id":"p02"},{"id":"p03"}]`, "/orders/p01", "/orders/p01"},
 		"a number that is elsewhere":   {`{"id":17,"lines":3}`, `{"id":42,"lines":17}`, "/orders/17", "/orders/42"},
 		"nothing answered":             {`{"id":"` + recordedID + `"}`, `oops`, "/orders/" + recordedID, "/orders/" + recordedID},
@@ -74,6 +79,19 @@ func TestCarryIntoTargets(t *testing.T) {
 			got := carriedTo(t, nil, first, recordedGet(time.Second, "a", c.then), nil, c.answered)
 			require.Equal(t, c.want, got.target)
 		})
+	}
+}
+
+// TestCarryOfLocations: what was made may be told by its address alone.
+func TestCarryOfLocations(t *testing.T) {
+	for recorded, then := range map[string][3]string{
+		"/orders/17":             {"/orders/42", "/orders/17/items", "/orders/42/items"},
+		"https://shop/carts/c-1": {"https://other/carts/c-2", "/carts/c-1", "/carts/c-2"},
+	} {
+		first := recordedWrite(0, "a", "POST", "/orders", `{}`, `{}`)
+		first.Response.Header.Set("Location", recorded)
+		got := carriedTo(t, nil, first, recordedGet(time.Second, "a", then[1]), map[string]string{"Location": then[0]}, `{}`)
+		require.Equal(t, then[2], got.target)
 	}
 }
 
@@ -102,6 +120,12 @@ func TestCarryCookies(t *testing.T) {
 	}
 }
 
+// TestCarryAddsNoCookies to what was asked without any.
+func TestCarryAddsNoCookies(t *testing.T) {
+	got := carriedTo(t, nil, recordedGet(0, "a", "/login"), recordedGet(time.Second, "a", "/public"), map[string]string{"Set-Cookie": "sid=mine"}, `{"ok":true}`)
+	require.Empty(t, got.header.Get("Cookie"))
+}
+
 func TestCarryByRule(t *testing.T) {
 	for name, c := range map[string]struct {
 		rule plan.Carry
@@ -118,6 +142,18 @@ func TestCarryByRule(t *testing.T) {
 		}},
 		"into a body": {plan.Carry{From: "body.number of POST /login", To: "body.lines.0.no of *", As: "{}"}, func(t *testing.T, got asked) {
 			require.JSONEq(t, `{"lines":[{"no":5}]}`, got.body)
+		}},
+		"of no number where there was one": {plan.Carry{From: "body.auth.0.jwt of POST /login", To: "body.lines.0.no of *", As: "{}"}, func(t *testing.T, got asked) {
+			require.JSONEq(t, `{"lines":[{"no":"live one"}]}`, got.body)
+		}},
+		"from beyond a list": {plan.Carry{From: "body.auth.1.jwt of POST /login", To: "query how of *", As: "{}"}, func(t *testing.T, got asked) {
+			require.Equal(t, "/pay/last/x?how=card", got.target)
+		}},
+		"beyond a path": {plan.Carry{From: "body.number of POST /login", To: "path 9 of *", As: "{}"}, func(t *testing.T, got asked) {
+			require.Equal(t, "/pay/last/x?how=card", got.target)
+		}},
+		"to another route": {plan.Carry{From: "body.number of POST /login", To: "query how of POST /other", As: "{}"}, func(t *testing.T, got asked) {
+			require.Equal(t, "/pay/last/x?how=card", got.target)
 		}},
 		"of another route": {plan.Carry{From: "body.number of POST /other", To: "query how of *", As: "{}"}, func(t *testing.T, got asked) {
 			require.Equal(t, "/pay/last/x?how=card", got.target)
@@ -228,6 +264,45 @@ func TestCarryLeavesOtherBytes(t *testing.T) {
 		require.Equal(t, 1, n)
 		require.Equal(t, before+`"`+carriedID+`"`+space+`}`, string(out))
 	})
+}
+
+// TestCarryIntoBodies puts values where they stand, and keeps the body what it is.
+func TestCarryIntoBodies(t *testing.T) {
+	c := carried{values: map[string]string{`"v1"`: `"v9"`, "tok-1234": "tok-9", "orders/17": "abc", "orders/18": "42"}}
+	for in, want := range map[string]string{
+		`{"etag":"\"v1\"","x":"\\"}`:         `{"etag":"\"v9\"","x":"\\"}`,
+		`{"tok-1234":"tok-1234"}`:            `{"tok-1234":"tok-9"}`,
+		`{"order_id":17}`:                    "",
+		`{"order_id":18,"n":18}`:             `{"order_id":42,"n":18}`,
+		`["a tok-1234",["tok-1234"],"last"]`: `["a tok-1234",["tok-9"],"last"]`,
+	} {
+		out, changed := c.body(jsonBody(in))
+		require.Equal(t, want != "", changed, in)
+		require.Equal(t, want, string(out))
+	}
+}
+
+// TestCarryIsBounded: a long answer is not looked through, and of many names some are
+// remembered.
+func TestCarryIsBounded(t *testing.T) {
+	list := func(prefix string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `%s{"id":"%s-%06d"}`, strings.Repeat(",", min(i, 1)), prefix, i)
+		}
+		return "[" + b.String() + "]"
+	}
+	body := jsonBody(list("recorded", 2*carryValues))
+	tree, own := treeOf(body)
+	require.True(t, own)
+	require.Len(t, paired(Request{Target: "/orders"}, Response{Body: body}, Response{Body: jsonBody(list("replayed", 2*carryValues))}, tree), carryValues)
+	body.Cut = true
+	tree, _ = treeOf(body)
+	require.Nil(t, tree, "what is cut")
+	tree, _ = treeOf(jsonBody(`["` + strings.Repeat("x", carryBody) + `"]`))
+	require.Nil(t, tree, "what is long")
+	require.True(t, namesSomething("id", strings.Repeat("x", 4096)))
+	require.False(t, namesSomething("id", strings.Repeat("x", 4097)))
 }
 
 // FuzzCarry looks through answers and requests of any kind.
