@@ -47,7 +47,6 @@ func (j *MirrorJudge) Compare(a Answers) (differ bool) {
 		At: time.Now().UTC(), Route: a.Route, Session: a.Session, Request: a.Request, Trace: mirrorTrace(a.Request.Header),
 		Candidate: j.comparer.CompareAgain(a.Route, a.Told, a.Response, a.Candidate),
 	}
-	o.Request.Body = Body{} // which must not be kept
 	if a.Noise != nil {
 		o.Noise, o.Paired = j.comparer.Compare(a.Route, a.Response, *a.Noise), true
 	}
