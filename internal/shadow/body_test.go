@@ -91,6 +91,31 @@ func TestBodyBombs(t *testing.T) {
 	}
 }
 
+// TestBounds: what is decoded may be long, or in proportion to what it was.
+func TestBounds(t *testing.T) {
+	for name, c := range map[string]struct {
+		in, out int64
+		want    int64 // bytes that are read
+	}{
+		"little is free":      {1, 100, 100},
+		"more is not":         {1, 101, -1},
+		"in proportion":       {60, 120, 120},
+		"out of it":           {60, 121, -1},
+		"as long as it may":   {1000, 500, 500},
+		"longer than it may":  {1000, 501, -1},
+		"nothing is anything": {0, 0, 0},
+	} {
+		r := &boundedReader{r: io.LimitReader(repeated("x"), c.out), from: &meteredReader{n: c.in}, free: 100, ratio: 2, most: 500}
+		n, err := io.Copy(io.Discard, r)
+		if c.want < 0 {
+			require.ErrorIs(t, err, errBomb, name)
+			continue
+		}
+		require.NoError(t, err, name)
+		require.Equal(t, c.want, n, name)
+	}
+}
+
 // TestLongBody: all of it is read, little of it is kept.
 func TestLongBody(t *testing.T) {
 	const long = 64 << 20

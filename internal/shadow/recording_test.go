@@ -2,10 +2,12 @@ package shadow
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -220,13 +222,15 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// countedFile counts the bytes that are read of a file.
+// countedFile counts the bytes that are read of a file, and how often some are.
 type countedFile struct {
 	io.ReaderAt
-	n int64
+	n     int64
+	calls int
 }
 
 func (c *countedFile) ReadAt(p []byte, at int64) (int, error) {
+	c.calls++
 	c.n += int64(len(p))
 	return c.ReaderAt.ReadAt(p, at)
 }
@@ -236,24 +240,100 @@ func (c *countedFile) ReadAt(p []byte, at int64) (int, error) {
 func TestSelectionReadsLittle(t *testing.T) {
 	all := samples(30_000)
 	for i := range all {
-		all[i].Route = "GET /early"
+		all[i].Route, all[i].Tenant = "GET /early", "early"
 		if i > 25_000 {
-			all[i].Route = "GET /late"
+			all[i].Route, all[i].Tenant = "GET /late", "late"
 		}
 	}
 	data, err := os.ReadFile(record(t, all...))
 	require.NoError(t, err)
-	for name, chosen := range map[string]Selection{
-		"times":  {From: all[29_990].At},
-		"routes": {Routes: []string{"GET /late"}},
+	const perBlock = 3 // a frame, a head, and what is packed
+	for name, c := range map[string]struct {
+		chosen  Selection
+		headsOf int // blocks that are looked at; 0 where that is all of them
+	}{
+		"the end":    {Selection{From: all[29_990].At}, 1},
+		"the middle": {Selection{From: all[15_000].At, To: all[15_010].At}, 2}, // and the last one, where that ends
+		"routes":     {Selection{Routes: []string{"GET /late"}}, 0},
+		"tenants":    {Selection{Tenants: []string{"late"}}, 0},
 	} {
 		file := &countedFile{ReaderAt: bytes.NewReader(data)}
 		r, err := newReader(name, file, int64(len(data)))
 		require.NoError(t, err)
-		r.Select(chosen)
-		got, _ := readAll(t, r)
-		require.NotEmpty(t, got)
-		require.Less(t, file.n, int64(len(data))/3, name)
+		require.Greater(t, len(r.index), 6)
+		for range 2 { // it can be chosen from again
+			file.n, file.calls = 0, 0
+			r.Select(c.chosen)
+			got, _ := readAll(t, r)
+			require.NotEmpty(t, got)
+			require.Less(t, file.n, int64(len(data))/3, name)
+			if c.headsOf > 0 {
+				require.LessOrEqual(t, file.calls, perBlock*c.headsOf+1, name)
+			}
+		}
+		require.NoError(t, r.Close())
+	}
+}
+
+// TestSelectsInTheMiddle: what was being read is not read on.
+func TestSelectsInTheMiddle(t *testing.T) {
+	r := openRecording(t, record(t, samples(100)...))
+	for range 3 {
+		_, err := r.Next()
+		require.NoError(t, err)
+	}
+	r.Select(Selection{To: sampleExchange(2).At})
+	got, _ := readAll(t, r)
+	require.Len(t, got, 2)
+	require.Equal(t, sampleExchange(0), got[0])
+}
+
+// TestEndsThatAreNone: what is at the end of a file is believed when it is whole and
+// says where the index is; else the file is read as one that still grows.
+func TestEndsThatAreNone(t *testing.T) {
+	data, err := os.ReadFile(record(t, samples(20_000)...))
+	require.NoError(t, err)
+	ending := func(at int64) []byte {
+		end := bytes.Clone(data[len(data)-endSize:])
+		binary.LittleEndian.PutUint64(end, uint64(at))
+		binary.LittleEndian.PutUint32(end[16:], checksum(end[:16]))
+		return append(bytes.Clone(data[:len(data)-endSize]), end...)
+	}
+	flipped := bytes.Clone(data)
+	flipped[len(data)-endSize+16] ^= 1
+	for name, file := range map[string][]byte{
+		"the checksum":     flipped,
+		"a block":          ending(int64(headerSize)),
+		"the header":       ending(0),
+		"before all":       ending(-1),
+		"behind all":       ending(1 << 60),
+		"the end":          ending(int64(len(data) - endSize)),
+		"the last byte":    ending(int64(len(data) - 1)),
+		"the middle of it": ending(int64(len(data) / 2)),
+	} {
+		r, err := newReader(name, bytes.NewReader(file), int64(len(file)))
+		require.NoError(t, err)
+		require.False(t, r.Complete(), name)
+		require.Nil(t, r.index, name)
+		got, damaged := readAll(t, r)
+		require.Empty(t, damaged, name)
+		require.Len(t, got, 20_000, name)
+		require.NoError(t, r.Close())
+	}
+}
+
+// TestFindsTheNextMark also where it stands across two pieces that are searched.
+func TestFindsTheNextMark(t *testing.T) {
+	data, err := os.ReadFile(record(t, samples(10)...))
+	require.NoError(t, err)
+	for _, garbage := range []int{1, 64<<10 - 7, 64<<10 - 3, 64 << 10, 64<<10 + 1} {
+		file := slices.Concat(data[:headerSize], bytes.Repeat([]byte{'x'}, garbage), data[headerSize:])
+		r, err := newReader("t", bytes.NewReader(file), int64(len(file)))
+		require.NoError(t, err)
+		got, damaged := readAll(t, r)
+		require.Len(t, got, 10, "behind %d bytes", garbage)
+		require.Len(t, damaged, 1)
+		require.Equal(t, DamageError{Path: "t", Offset: int64(headerSize), Lost: int64(garbage), Why: "no block begins here"}, *damaged[0])
 		require.NoError(t, r.Close())
 	}
 }
@@ -469,6 +549,8 @@ func TestHostileLengths(t *testing.T) {
 		f.head, f.packed, f.headSum, f.dataSum = len(head), len(data), checksum(head), checksum(data)
 		return append(append(f.append(nil, sync), head...), data...)
 	}
+	forever := binary.AppendUvarint(binary.AppendVarint([]byte{1}, math.MaxInt64), 1)
+	forever = append(forever, 0, 0)
 	many := head{count: 1 << 60, tenants: []string{""}, routes: []routeHead{{}}}.append(nil)
 	for name, c := range map[string]struct {
 		file []byte
@@ -480,6 +562,9 @@ func TestHostileLengths(t *testing.T) {
 		"a head of nothing": {block(frame{kind: kindBlock}, nil, nil), "the head of a block can not be read: it ends too early"},
 		"tenants":           {block(frame{kind: kindBlock}, []byte{1, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f}, nil), "it ends too early"},
 		"not packed":        {block(frame{kind: kindBlock, raw: 10}, many, []byte("0123456789")), "a block can not be unpacked"},
+		"a bomb":            {block(frame{kind: kindBlock, raw: 10}, many, packed(t, "zstd", make([]byte, maxRaw+1))), "a block can not be unpacked"},
+		"another length":    {block(frame{kind: kindBlock, raw: 10}, many, packed(t, "zstd", make([]byte, 9))), "a block has another length than it says"},
+		"times":             {block(frame{kind: kindBlock}, forever, nil), "the head of a block can not be read"},
 		"too few exchanges": {block(frame{kind: kindBlock}, many, nil), "it ends too early"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -83,10 +83,12 @@ func TestLanesKeepTheirOwn(t *testing.T) {
 	for lane, own := range []string{"candidates-1", "baselines-1"} {
 		known.lane(lane).set("recorded-1", own)
 	}
-	first := s.put(j, 0)
-	require.Equal(t, "baselines-1", s.put(j, 1).Header.Get("If-Match"))
+	first, _ := s.put(j, 0)
+	second, _ := s.put(j, 1)
+	third, _ := s.put(j, 2)
 	require.Equal(t, "candidates-1", first.Header.Get("If-Match"))
-	require.Equal(t, "recorded-1", s.put(j, 2).Header.Get("If-Match"), "who gave nothing is asked as was recorded")
+	require.Equal(t, "baselines-1", second.Header.Get("If-Match"))
+	require.Equal(t, "recorded-1", third.Header.Get("If-Match"), "who gave nothing is asked as was recorded")
 	require.Equal(t, "recorded-1", e.Request.Header.Get("If-Match"))
 }
 
