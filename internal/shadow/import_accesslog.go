@@ -23,12 +23,18 @@ const (
 	logMoment    = "its time can not be read"
 )
 
+// isAccessLog takes what looks like a line of a log at the start, whatever is asked in
+// it, and after what else a server says when it starts, a request over HTTP.
 func isAccessLog(start []byte) bool {
-	if !isTextLine(start) {
-		return false
+	if isTextLine(start) {
+		if _, reason := parseLog(string(firstLine(start))); reason == "" {
+			return true
+		}
 	}
-	_, reason := parseLog(string(firstLine(start)))
-	return reason == "" || reason == logRequest
+	return anyLine(start, func(line []byte) bool {
+		entry, reason := parseLog(string(line))
+		return reason == "" && entry.request() == ""
+	})
 }
 
 // accessLog reads the lines of a log. They say the second, so what came in one
@@ -176,7 +182,7 @@ func (e *logEntry) request() (reason string) {
 	if !isMethod(method) || target == "" || strings.ContainsFunc(target, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return logRequest
 	}
-	e.x.Request.Method, e.x.Request.Target = method, target
+	e.x.Request.Method, e.x.Request.Target, e.x.Request.Body = method, target, loggedBody(method, "")
 	if target[0] != '/' && strings.Contains(target, "://") {
 		if reason := e.x.Request.setURL(target); reason != "" {
 			return logRequest

@@ -19,19 +19,29 @@ var jsonFields = map[string][]string{
 	"at":      {"start_time", "startTime", "@timestamp", "timestamp", "time_iso8601", "time", "ts", "msec"},
 	"took":    {"duration", "duration_ms", "response_duration"},
 	"method":  {"method", "request_method", ":method", "x-http-method"},
-	"target":  {"path", "x-envoy-original-path", "request_uri", ":path", "uri", "request_path", "url"},
+	"target":  {"path", "x-envoy-original-path", "x-envoy-origin-path", "request_uri", ":path", "uri", "request_path", "url"},
 	"host":    {"authority", ":authority", "host", "http_host", "server_name"},
 	"status":  {"response_code", "status", "status_code"},
 	"flags":   {"response_flags"},
 	"bytes":   {"bytes_sent", "body_bytes_sent", "response_size"},
+	"body":    {"bytes_received"},
 	"session": {"x_forwarded_for", "x-forwarded-for", "downstream_remote_address", "remote_addr"},
 	"agent":   {"user_agent", "user-agent", "http_user_agent"},
 	"tenant":  nil,
 }
 
+// isEnvoy takes any JSON in the first line, whose keys may be given, and after what
+// else a program says when it starts, lines with the keys that are known.
 func isEnvoy(start []byte) bool {
 	line := firstLine(start)
-	return bytes.HasPrefix(line, []byte("{")) && bytes.HasSuffix(line, []byte("}")) && json.Valid(line)
+	if bytes.HasPrefix(line, []byte("{")) && bytes.HasSuffix(line, []byte("}")) && json.Valid(line) {
+		return true
+	}
+	log, err := newEnvoyLog(nil)
+	return err == nil && anyLine(start, func(line []byte) bool {
+		_, reason := log.exchange(line)
+		return reason == ""
+	})
 }
 
 // envoyLog reads lines of JSON.
@@ -104,7 +114,20 @@ func (l *envoyLog) exchange(line []byte) (x Exchange, reason string) {
 		}
 	}
 	l.headers(&x, all)
+	x.Request.Body = loggedBody(x.Request.Method, get("body"))
 	return x, l.answer(&x, get)
+}
+
+// loggedBody is what a log tells of the body of a request: that there was none, or that
+// nobody has it. Where the log does not say how many bytes it had, the method does.
+func loggedBody(method, bytes string) Body {
+	switch n, err := strconv.ParseInt(bytes, 10, 64); {
+	case err == nil && n == 0:
+		return Body{}
+	case err != nil && !slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, method):
+		return Body{}
+	}
+	return Body{Size: -1, Cut: true}
 }
 
 func (l *envoyLog) headers(x *Exchange, all map[string]any) {

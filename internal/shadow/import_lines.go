@@ -71,5 +71,16 @@ func firstLine(start []byte) []byte {
 	return nil
 }
 
+// anyLine reports whether a line at the start of a file is one of a log: containers
+// write what a server says when it starts, and its warnings, into the same file.
+func anyLine(start []byte, is func(line []byte) bool) bool {
+	for line := range bytes.Lines(start) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && utf8.Valid(line) && is(line) {
+			return true
+		}
+	}
+	return false
+}
+
 // isTextLine reports whether the first line of a file can be that of a log.
 func isTextLine(start []byte) bool { return utf8.Valid(firstLine(start)) }

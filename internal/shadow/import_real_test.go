@@ -81,6 +81,29 @@ func TestRealJSONLog(t *testing.T) {
 	require.EqualValues(t, bytes.Count(data, []byte("\n")), counts.Read)
 }
 
+// TestRealContainerLogs: a server in a container writes its errors between the lines of
+// its log, and before them.
+func TestRealContainerLogs(t *testing.T) {
+	for name, format := range map[string]string{"nginx-container.log": "accesslog", "nginx-container.json.log": "envoy"} {
+		t.Run(name, func(t *testing.T) {
+			got, counts, data := importFile(t, traffic+name)
+			require.Equal(t, format, counts.Format)
+			lines, errors := bytes.Count(data, []byte("\n")), bytes.Count(data, []byte(" [error] "))
+			require.Greater(t, errors, 2)
+			require.Regexp(t, `^2026/\d\d/\d\d [\d:]+ \[error\] `, string(data))
+			require.EqualValues(t, lines, counts.Read)
+			require.Len(t, got, lines-errors-1, "one request is nonsense")
+			writes := bytes.Count(data, []byte(`"POST`)) + bytes.Count(data, []byte(`"PUT`)) - bytes.Count(data, []byte(`"bytes_received":"0"`))
+			for _, x := range got {
+				if x.Request.Body.Cut {
+					writes--
+				}
+			}
+			require.Zero(t, writes, "nobody has what was sent, unless it was nothing")
+		})
+	}
+}
+
 // archive is what the test knows of a HAR.
 type archive struct {
 	Log struct {

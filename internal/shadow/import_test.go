@@ -329,6 +329,8 @@ func TestImportAccessLog(t *testing.T) {
 	require.Equal(t, "/x?y=z", got[2].Request.Target)
 	require.Equal(t, "shop.example:443", got[3].Request.Host)
 	require.Equal(t, "POST /orders/{id}", got[3].Route)
+	require.Equal(t, Body{Size: -1, Cut: true}, got[3].Request.Body, "a log has not what was sent")
+	require.Equal(t, Body{}, got[0].Request.Body)
 	require.Equal(t, 499, got[3].Response.Status)
 }
 
@@ -371,6 +373,27 @@ func TestImportEnvoy(t *testing.T) {
 	require.NotEmpty(t, got[2].Session)
 	require.Equal(t, at(t, "2026-01-02T03:04:07.25Z"), got[3].At)
 	require.Equal(t, "/z", got[3].Request.Target)
+}
+
+// TestEnvoyGateway: the keys that the documentation of Envoy Gateway gives as its
+// default, and what is told of the body of a request.
+func TestEnvoyGateway(t *testing.T) {
+	const line = `{"start_time":"2026-01-02T03:04:05.678Z","method":"%s","x-envoy-origin-path":"/orders?x=1","protocol":"HTTP/1.1","response_code":200,"response_flags":"-","response_code_details":"via_upstream","connection_termination_details":null,"upstream_transport_failure_reason":null,"bytes_received":%s,"bytes_sent":302,"duration":6,"x-envoy-upstream-service-time":null,"x-forwarded-for":"10.244.0.30","user-agent":"curl/8.7.1","x-request-id":"4000a69d","":null,":authority":"shop.example","upstream_host":"10.244.0.19:8000","route_name":"httproute/shop"}` + "\n"
+	unknown := Body{Size: -1, Cut: true}
+	for _, c := range []struct {
+		method, received string
+		want             Body
+	}{
+		{"GET", "0", Body{}}, {"GET", "7", unknown}, {"GET", "null", Body{}}, {"POST", "0", Body{}}, {"POST", `"73"`, unknown}, {"POST", `"-"`, unknown}, {"DELETE", "null", Body{}}, {"PATCH", "null", unknown},
+	} {
+		got, counts, err := importText(t, fmt.Sprintf(line, c.method, c.received), ImportOptions{})
+		require.NoError(t, err)
+		require.Equal(t, "envoy", counts.Format)
+		require.Empty(t, counts.Skipped)
+		require.Equal(t, "/orders?x=1", got[0].Request.Target)
+		require.Equal(t, "shop.example", got[0].Request.Host)
+		require.Equal(t, c.want, got[0].Request.Body, "%s of %s", c.method, c.received)
+	}
 }
 
 func TestMoments(t *testing.T) {

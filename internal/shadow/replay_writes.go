@@ -72,19 +72,21 @@ func newLadder(w *plan.Writes, tenants []plan.Identity) (*ladder, error) {
 
 // allows reports whether an exchange may be replayed. What may not is counted.
 func (l *ladder) allows(e Exchange) (rung, bool) {
+	whole := !e.Request.Body.Cut && e.Request.Body.Damage == ""
+	harmless := safe(e.Request.Method, e.Request.Header)
 	switch named := slices.ContainsFunc(l.writes.Routes, func(route string) bool { return e.Route == route }); {
-	case e.Request.Body.Cut || e.Request.Body.Damage != "":
-		return l.withhold(e.Route, "its body was not recorded whole")
 	case !strings.HasPrefix(e.Request.Target, "/"):
 		return l.withhold(e.Route, "its target is no path")
 	case isStream(e):
 		return l.withhold(e.Route, "it is a stream, or changes protocols")
-	case safe(e.Request.Method, e.Request.Header):
+	case harmless && whole:
 		return rungSafe, true
 	case overridden(e.Request.Header):
 		return l.withhold(e.Route, "a header of it asks for another method")
-	case !named:
+	case !harmless && !named:
 		return l.withhold(e.Route, "it may change data, and writes: does not name its route")
+	case !whole:
+		return l.withhold(e.Route, "its body was not recorded whole")
 	case l.tenant == nil:
 		return rungNamed, true
 	case l.full():
