@@ -182,7 +182,7 @@ func replayFailures() panel {
 
 func lagGraph() panel {
 	lag := replayed().and(is("metric", "send-lag"), matches("phase"))
-	p := graph("Sent late, p99", "By how much this machine sent exchanges late, at most, but for 1 % of those of each second, of all routes. Those that waited for a place or for an earlier answer are not in here. "+
+	p := graph("How late exchanges were sent", "The p99 of each test: by how much this machine sent exchanges late, at most, but for 1 % of those of each second, of all routes. Those that waited for a place or for an earlier answer are not in here. "+
 		"It blurs what was measured, and is no fault of the targets. max is of the worst test.", "ms", 12,
 		line("$tag_test", lag.weighted("p99", []string{"test"})), line("max", lag.course(nil, `max("max")`)))
 	return p.coloured("max", grey).column("max", "custom.lineWidth", 1, "custom.lineStyle", object{"fill": "dot", "dash": []int{1, 4}}).withBands()
@@ -203,6 +203,7 @@ func replayTable() panel {
 			as(`"withheld"`, "Withheld"), as(`"waited"`, "Waited"), as(`"dropped"`, "Dropped"), as(`"carried_found"`, "Found"), as(`"carried_rule"`, "By rule"), as(`"carried_cookie"`, "Cookies"), as(`"lag_p50"`, "Lag p50"), as(`"lag_p99"`, "Lag p99"))))
 	p = p.organized([]string{"Phase", "Test", "Read", "Sent", "Not chosen", "Withheld", "Waited", "Dropped", "Found", "By rule", "Cookies", "Lag p50", "Lag p99"}, object{}, "Time")
 	p.field["noValue"] = "the test goes on"
+	p = p.wide("Read", 95, "Sent", 95, "Not chosen", 110, "Withheld", 95, "Waited", 95, "Dropped", 95, "Found", 95, "By rule", 95, "Cookies", 95, "Lag p50", 95, "Lag p99", 95)
 	return p.column("Dropped", "thresholds", bad, "custom.cellOptions", colouredText).column("Withheld", "thresholds", steps("text", 1, amber), "custom.cellOptions", colouredText).
 		column("Lag p50", "unit", "ms", "decimals", 2).column("Lag p99", "unit", "ms", "decimals", 2)
 }
