@@ -47,10 +47,12 @@ func newJob(p *replaying, e Exchange, rung rung, due time.Time) *job {
 	j := &job{Exchange: e, replaying: p, rung: rung, due: due, answers: make([]answer, len(p.lanes))}
 	j.left.left = len(p.lanes)
 	if e.Session != "" {
-		j.session = p.sessions.of(e.Session)
+		var parent *session
 		if j.origin = p.origins.known[e.Session].parent; j.origin != "" {
-			j.session.comesFrom(p.sessions.of(j.origin))
+			parent = p.sessions.of(j.origin)
 		}
+		j.session = p.sessions.of(e.Session)
+		j.session.comesFrom(parent)
 	}
 	return j
 }

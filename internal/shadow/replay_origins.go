@@ -113,12 +113,12 @@ func memberBefore(text []byte) string {
 	return string(name[bytes.LastIndexByte(name, '"')+1:])
 }
 
-// comesFrom has a session begin with what its parent has learnt by the time that it
-// is asked for.
+// comesFrom has a session begin with what its parent, nil for none, has learnt by the
+// time that it is asked for. Parents are older: they are locked in that order.
 func (s *session) comesFrom(parent *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.lanes) == 0 && s.parent == nil && parent != s {
+	if parent != nil && parent.number < s.number && len(s.lanes) == 0 {
 		s.parent = parent
 	}
 }

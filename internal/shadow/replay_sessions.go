@@ -28,12 +28,14 @@ type sessions struct {
 	byName map[string]*session
 	recent *list.List // of *session, the latest first
 	values int        // of all sessions
+	made   uint64     // sessions, ever
 }
 
 // session is what is known of one.
 type session struct {
-	name  string
-	place *list.Element
+	name   string
+	number uint64 // later ones have higher ones
+	place  *list.Element
 
 	mu      sync.Mutex
 	parent  *session  // that it goes on, until it is asked for; see origins
@@ -66,7 +68,8 @@ func (s *sessions) of(name string) *session {
 	if len(s.byName) >= sessionsMost {
 		s.forget()
 	}
-	known := &session{name: name}
+	s.made++
+	known := &session{name: name, number: s.made}
 	known.place = s.recent.PushFront(known)
 	s.byName[name] = known
 	return known
