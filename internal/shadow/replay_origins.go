@@ -139,9 +139,7 @@ func (s *session) inherit() {
 		for _, key := range theirs.order {
 			own.set(key, theirs.values[key])
 		}
-		for n, value := range theirs.ruled {
-			own.ruled[n] = value
-		}
+		own.rule(theirs.ruled)
 		for name, value := range theirs.cookies {
 			own.bake(&http.Cookie{Name: name, Value: value})
 		}

@@ -138,3 +138,22 @@ func TestOriginsAreBounded(t *testing.T) {
 	require.Len(t, o.order, originsMost)
 	require.Equal(t, b, o.root(b), "the oldest are forgotten")
 }
+
+// A session begins with all that the one before has learnt, once.
+func TestSessionGoesOnWithAllThatWasLearnt(t *testing.T) {
+	s := newSessions(nil)
+	login, user := s.of("login"), s.of("user")
+	user.comesFrom(login)
+	login.keep([]learnt{{
+		values: map[string]string{"recorded-1": "own-1"}, ruled: map[int]string{0: "ruled"}, cookies: []*http.Cookie{{Name: "theme", Value: "dark"}},
+	}}, true)
+	user.inherit()
+	require.Equal(t, map[string]string{"recorded-1": "own-1"}, user.lane(0).values)
+	require.Equal(t, map[int]string{0: "ruled"}, user.lane(0).ruled)
+	require.Equal(t, map[string]string{"theme": "dark"}, user.lane(0).cookies)
+	require.True(t, user.written)
+	login.keep([]learnt{{ruled: map[int]string{0: "later"}}}, false)
+	user.inherit()
+	require.Equal(t, "ruled", user.lane(0).ruled[0])
+	require.Equal(t, "later", login.lane(0).ruled[0])
+}

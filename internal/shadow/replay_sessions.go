@@ -121,6 +121,14 @@ func (c *carried) set(key, value string) {
 	c.values[key] = value
 }
 
+// rule remembers what the rules found.
+func (c *carried) rule(found map[int]string) {
+	if c.ruled == nil && len(found) > 0 {
+		c.ruled = map[int]string{}
+	}
+	maps.Copy(c.ruled, found)
+}
+
 // bake keeps a cookie, or forgets it where the answer takes it back.
 func (c *carried) bake(cookie *http.Cookie) {
 	over := cookie.MaxAge < 0 || !cookie.Expires.IsZero() && cookie.Expires.Before(time.Now())
@@ -174,11 +182,7 @@ func (s *session) keep(all []learnt, written bool) (values int) {
 		for key, value := range f.values {
 			c.set(key, value)
 		}
-		if c.ruled == nil {
-			c.ruled = f.ruled
-		} else {
-			maps.Copy(c.ruled, f.ruled)
-		}
+		c.rule(f.ruled)
 		for _, cookie := range f.cookies {
 			c.bake(cookie)
 		}
