@@ -156,6 +156,11 @@ func (o replayOptions) plan(recording string) (string, error) {
 	if o.falseAlarms != "" || len(o.ignore) > 0 {
 		test.Compare = &replayCompare{o.ignore, o.falseAlarms}
 	}
+	for _, t := range targets { // the plan is shown, in reports too, when something is wrong with it
+		if u, err := url.Parse(t.URL); err != nil || u.User != nil {
+			return "", &usageError{"the URL of a target can not be read, or has a user or a password in it: leave these out; a plan (--print) has auth: for credentials"}
+		}
+	}
 	phase.Tests = []replayTest{{"recording", test}}
 	text, err := yaml.MarshalWithOptions(replayPlan{replayed, publicHosts(targets), targets, []replayPhase{phase}}, yaml.IndentSequence(true))
 	return string(text), err

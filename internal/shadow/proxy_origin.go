@@ -72,9 +72,9 @@ func parseProxyOrigin(raw string) (*url.URL, error) {
 		}
 		return nil, fmt.Errorf("the address can not be read: %w; write it as http://, https:// or h2c://HOST:PORT", err)
 	case u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "h2c":
-		return nil, fmt.Errorf("%q: write it as http://, https:// or h2c://HOST:PORT", raw)
+		return nil, fmt.Errorf("%q: write it as http://, https:// or h2c://HOST:PORT", u.Redacted())
 	case u.Hostname() == "":
-		return nil, fmt.Errorf("%q has no host", raw)
+		return nil, fmt.Errorf("%q has no host", u.Redacted())
 	case u.User != nil:
 		return nil, fmt.Errorf("%q: leave out the user and the password: users bring their own", u.Redacted())
 	case u.RawQuery != "" || u.Fragment != "":
@@ -83,10 +83,20 @@ func parseProxyOrigin(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// is tells whether an address (host:port) is literally the origin's.
+// is tells whether an address (host:port) on which this machine listens is the
+// origin's, as far as that can be told without asking for names.
 func (o proxyOrigin) is(address string) bool {
-	port := cmp.Or(o.base.Port(), map[string]string{"http": "80", "https": "443"}[o.base.Scheme])
-	return net.JoinHostPort(o.base.Hostname(), port) == address
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port != cmp.Or(o.base.Port(), map[string]string{"http": "80", "https": "443"}[o.base.Scheme]) {
+		return false
+	}
+	name := o.base.Hostname()
+	if name == "localhost" {
+		name = "127.0.0.1"
+	}
+	listens, asked := net.ParseIP(host), net.ParseIP(name)
+	here := asked.IsLoopback() || asked.IsUnspecified()
+	return listens.Equal(asked) || listens.IsUnspecified() && here || listens.IsLoopback() && asked.IsUnspecified()
 }
 
 // at is where a target (path and query, as in a request line) is at the origin,

@@ -441,6 +441,27 @@ func TestOriginsAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "it would ask itself")
 }
 
+// A proxy that is its own upstream would ask itself without end.
+func TestOriginsThatAreThisProxy(t *testing.T) {
+	for _, c := range []struct {
+		upstream, listens string
+		same              bool
+	}{
+		{"http://127.0.0.1:81", "127.0.0.1:81", true},
+		{"http://localhost:81", "127.0.0.1:81", true},
+		{"http://127.0.0.1:81", "[::]:81", true},
+		{"http://127.0.0.1", "0.0.0.0:80", true},
+		{"http://0.0.0.0:81", "127.0.0.1:81", true},
+		{"http://127.0.0.1:82", "[::]:81", false},
+		{"http://10.0.0.1:81", "[::]:81", false},
+		{"http://shop.test:81", "127.0.0.1:81", false},
+	} {
+		o, err := newProxyOrigin(c.upstream, 0)
+		require.NoError(t, err)
+		require.Equal(t, c.same, o.is(c.listens), "%s at %s", c.upstream, c.listens)
+	}
+}
+
 func TestTargetsKeepTheirEncoding(t *testing.T) {
 	for base, targets := range map[string]map[string]string{
 		"http://shop.test":      {"/a%2Fb?": "/a%2Fb?", "/": "/", "/a|b": "/a|b", "*": "*", "//x": "//x", "/?q=a b": "/?q=a b"},
