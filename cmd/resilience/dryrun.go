@@ -17,7 +17,7 @@ import (
 
 // dryRun tells what a run would do and what its gates could show.
 func dryRun(ctx context.Context, w io.Writer, p plan.Plan, names []string, o runOptions) error {
-	if err := checkRecordings(p); err != nil {
+	if err := checkRecordings(p, named(p, names)); err != nil {
 		return err
 	}
 	compared, err := findBaselines(ctx, p, named(p, names), o.baseline)
@@ -28,13 +28,16 @@ func dryRun(ctx context.Context, w io.Writer, p plan.Plan, names []string, o run
 	announce := !o.secret
 	for _, phase := range named(p, names) {
 		slots := p.Timetable(phase)
-		fmt.Fprintf(w, "phase %s against %s (%s), %s\n\n", phase.Name, phase.Candidate, p.Targets[phase.Candidate].URL, length(phase.Length()))
+		fmt.Fprintf(w, "phase %s against %s (%s), %s\n\n", phase.Name, phase.Candidate, p.Targets[phase.Candidate].URL, length(phase))
 		if err := timeLine(w, p, phase, slots, announce); err != nil {
 			return err
 		}
 		overlaps(w, p, phase, announce)
 		compared.tell(w, phase)
 		fmt.Fprintln(w)
+		if err := replayTable(w, p, phase); err != nil {
+			return err
+		}
 		if err := queryTable(w, p); err != nil {
 			return err
 		}
@@ -50,11 +53,14 @@ func dryRun(ctx context.Context, w io.Writer, p plan.Plan, names []string, o run
 	return nil
 }
 
-func length(d time.Duration) string {
-	if d == 0 {
-		return "as long as its scripts say"
+func length(phase plan.Phase) string {
+	switch d := phase.Length(); {
+	case d > 0:
+		return d.String()
+	case slices.ContainsFunc(phase.Tests, func(t plan.Test) bool { return t.Shadow != nil }):
+		return "as long as its recordings say"
 	}
-	return d.String()
+	return "as long as its scripts say"
 }
 
 // timeLine lists tests and disruptions with their times from the start of the
@@ -89,14 +95,7 @@ func replays(s plan.Shadow, test plan.Test) (end, traffic string) {
 	if s.Rate > 0 {
 		pace = s.Rate.String()
 	}
-	traffic = s.Recording + " at " + pace
-	if s.Sample < 1 {
-		traffic += ", " + s.Sample.String() + " of its sessions"
-	}
-	if s.Writes != nil {
-		traffic += ", writes by " + strings.Join(s.Writes.Routes, ", ")
-	}
-	return end, traffic
+	return end, s.Recording + " at " + pace
 }
 
 // shaped gives the profile of a test. That of a canary is the rate of its schedule,

@@ -20,7 +20,7 @@ func validateCommand(s *streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := checkRecordings(p); err != nil {
+			if err := checkRecordings(p, p.Phases); err != nil {
 				return err
 			}
 			fmt.Fprintf(s.out, "%s: valid;%s\n", args[0], summary(p))

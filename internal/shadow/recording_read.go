@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -91,6 +92,22 @@ func (r *Reader) Select(s Selection) {
 	if overlap(r.index) {
 		r.ordered = newOrdered(r.index)
 	}
+}
+
+// Extent is how many exchanges the recording has, and when the first and the last of
+// them began, as its index says; false where it has none, so that only reading it tells.
+func (r *Reader) Extent() (count uint64, first, last time.Time, known bool) {
+	for i, e := range r.index {
+		from, to := time.Unix(0, e.first).UTC(), time.Unix(0, e.last).UTC()
+		if i == 0 || from.Before(first) {
+			first = from
+		}
+		if i == 0 || to.After(last) {
+			last = to
+		}
+		count += e.count
+	}
+	return count, first, last, r.index != nil
 }
 
 // Complete reports whether the recording was closed by its writer.

@@ -603,3 +603,21 @@ func TestLyingIndex(t *testing.T) {
 		require.GreaterOrEqual(t, len(got), 7000, name)
 	}
 }
+
+// TestExtent wants the index to tell how much a recording has, in whatever order it was
+// written.
+func TestExtent(t *testing.T) {
+	at := func(n int) Exchange { return Exchange{At: recordingStart.Add(time.Duration(n) * time.Second)} }
+	path := filepath.Join(t.TempDir(), "extent")
+	w, err := Create(path, Options{})
+	require.NoError(t, err)
+	for _, n := range []int{50, 60, 10, 90, 20} {
+		require.NoError(t, w.Write(at(n)))
+		require.NoError(t, w.Flush())
+	}
+	n, _, _, known := openRecording(t, path).Extent()
+	require.Equal(t, []any{uint64(0), false}, []any{n, known}, "it is still written")
+	require.NoError(t, w.Close())
+	n, first, last, known := openRecording(t, path).Extent()
+	require.Equal(t, []any{uint64(5), at(10).At, at(90).At, true}, []any{n, first, last, known})
+}
