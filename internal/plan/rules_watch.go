@@ -1,6 +1,10 @@
 package plan
 
-import "resilience/gates"
+import (
+	"slices"
+
+	"resilience/gates"
+)
 
 // mostFalseAlarms is where a watch would guess more than test.
 const mostFalseAlarms = 0.5
@@ -29,4 +33,11 @@ func (p Phase) Sentences() []gates.Gate {
 		list[i] = g.Gate
 	}
 	return list
+}
+
+// ByTenant reports whether a gate of the phase is about some tenants, or each.
+func (p Phase) ByTenant() bool {
+	return slices.ContainsFunc(p.Sentences(), func(g gates.Gate) bool {
+		return g.Each == "tenant" || slices.ContainsFunc(g.Where, func(f gates.Filter) bool { return f.Key == "tenant" })
+	})
 }

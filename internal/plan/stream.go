@@ -19,6 +19,9 @@ type Stream struct {
 	// Of a shadow test, which is one stream for both arms.
 	Beside *Target // the baseline; nil where recorded answers take its place
 	Again  *Target // what tells noise by being asked what the baseline is asked; nil where nothing does
+	// ByTenant says that a gate asks for what was recorded of tenants, so that it has to
+	// be measured for each.
+	ByTenant bool
 
 	Run        string   // the id of the run
 	Plan       string   // the plan's name

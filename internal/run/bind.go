@@ -261,6 +261,7 @@ func (c *Conductor) streams(b *bound) ([]plan.Stream, error) {
 		}
 		if test.Shadow != nil {
 			s := of(role{measure.Candidate, b.phase.Candidate})
+			s.ByTenant = b.phase.ByTenant()
 			if err := b.beside(&s); err != nil {
 				return nil, fmt.Errorf("test %s: %w", test.Name, err)
 			}

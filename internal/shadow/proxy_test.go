@@ -456,7 +456,7 @@ func TestOriginsThatAreThisProxy(t *testing.T) {
 		{"http://10.0.0.1:81", "[::]:81", false},
 		{"http://shop.test:81", "127.0.0.1:81", false},
 	} {
-		o, err := newProxyOrigin(c.upstream, 0)
+		o, err := newProxyOrigin(c.upstream, 0, nil)
 		require.NoError(t, err)
 		require.Equal(t, c.same, o.is(c.listens), "%s at %s", c.upstream, c.listens)
 	}

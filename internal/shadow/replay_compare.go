@@ -41,6 +41,7 @@ type comparing struct {
 type comparedCell struct {
 	second int64
 	route  string
+	tenant string       // as it is measured
 	set    *comparedSet // nil for nothing
 }
 
@@ -133,7 +134,7 @@ func (c *comparing) second(j *job) (Response, bool) {
 func (c *comparing) count(j *job, differences []Difference) {
 	const second = int64(time.Second)
 	at := j.due.UnixNano()
-	cell := comparedCell{second: at - at%second, route: j.Route}
+	cell := comparedCell{second: at - at%second, route: j.Route, tenant: c.p.record.tenantOf(j.Tenant)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(differences) > 0 {
@@ -173,7 +174,7 @@ func (c *comparing) settle(end bool) {
 		return
 	}
 	cells := slices.SortedFunc(maps.Keys(c.cells), func(a, b comparedCell) int {
-		return cmp.Or(cmp.Compare(a.second, b.second), cmp.Compare(a.route, b.route))
+		return cmp.Or(cmp.Compare(a.second, b.second), cmp.Compare(a.route, b.route), cmp.Compare(a.tenant, b.tenant))
 	})
 	if !end {
 		cells = cells[:len(cells)/2]
@@ -192,7 +193,7 @@ func (c *comparing) settle(end bool) {
 			v = cell.set.judge(verdicts)
 			known[cell.set] = v
 		}
-		c.p.record.compared(cell.route, cell.second, counts[i], v)
+		c.p.record.compared(cell.route, cell.tenant, cell.second, counts[i], v)
 	}
 }
 
@@ -269,6 +270,7 @@ func (c *comparing) tell(end time.Time) {
 		c.p.record.event(end, measure.EventDifference, f.Route, findingAttrs(f))
 	}
 	c.tellFailed()
+	c.p.record.tellTenants()
 	for _, e := range c.findings.Unused() {
 		c.p.record.warn("nothing met the expectation of %s %s (%s): take it out if the change is done", e.Place, e.Route, e.Why)
 	}

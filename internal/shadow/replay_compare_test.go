@@ -344,3 +344,56 @@ func TestReplayComparesErrorsThatAreMeant(t *testing.T) {
 		require.Equal(t, "body.error", happened(all, measure.EventDifference)[0].Attrs["place"])
 	})
 }
+
+// TestReplayMeasuresTenants wants what tenants were answered to be told apart where a
+// gate asks for it, as far as there is room, and nowhere else.
+func TestReplayMeasuresTenants(t *testing.T) {
+	for name, c := range map[string]struct {
+		asked   bool
+		tenants int
+		want    map[string][2]uint64 // compared, of these mismatched
+		warned  bool
+	}{
+		"nobody asks": {false, 2, map[string][2]uint64{"": {120, 60}}, false},
+		"two":         {true, 2, map[string][2]uint64{"t0": {60, 60}, "t1": {60, 0}}, false},
+		"too many":    {true, 60, map[string][2]uint64{"t0": {2, 2}, "t1": {2, 0}, "t49": {2, 0}, "(other)": {20, 10}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				exchanges := recordedMany(120, 10*time.Millisecond)
+				for i := range exchanges {
+					exchanges[i].Tenant = fmt.Sprintf("t%d", i%c.tenants)
+					exchanges[i].Route = fmt.Sprintf("GET /%d", i%2) // a set of differences is of its route
+					exchanges[i].Request.Target = fmt.Sprintf("/%d", i%2)
+				}
+				s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, baseline: answering(`{"a":1}`, 0)}
+				s.candidate = &standIn{answer: func(r asked) (int, map[string]string, string, time.Duration) {
+					return 200, nil, map[string]string{"/0": `{"a":2}`, "/1": `{"a":1}`}[r.target], 0
+				}}
+				stream := s.stream()
+				stream.ByTenant = c.asked
+				r, err := NewReplay(stream, s.outside())
+				require.NoError(t, err)
+				compared, requests, warnings := map[string][2]uint64{}, map[string]uint64{}, 0
+				require.NoError(t, r.Run(t.Context(), func(b measure.Batch) error {
+					warnings += len(happened(b, measure.EventWarning))
+					for _, w := range b.Windows {
+						switch of := w.Series.Tenant; w.Series.Metric {
+						case measure.MetricComparison:
+							compared[of] = [2]uint64{compared[of][0] + w.Count, compared[of][1] + w.Failed}
+						case measure.MetricRequest:
+							requests[of] += w.Count
+						}
+					}
+					return nil
+				}))
+				for tenant, want := range c.want {
+					require.Equal(t, want, compared[tenant], tenant)
+					require.Equal(t, 2*want[0], requests[tenant], "of both arms")
+				}
+				require.Equal(t, c.warned, warnings > 0)
+				require.LessOrEqual(t, len(compared), replayTenants+1)
+			})
+		})
+	}
+}

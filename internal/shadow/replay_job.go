@@ -163,7 +163,7 @@ func (p *replaying) drop(j *job) {
 		why = "as many exchanges as may be (max_vus) were waiting for their answers"
 	}
 	for _, l := range blamed {
-		p.record.add(measure.MetricIteration, l.arm, "", "", j.due, 0, measure.Dropped)
+		p.record.add(measure.MetricIteration, l.arm, "", "", "", j.due, 0, measure.Dropped)
 		p.record.example(measure.Example{
 			At: j.due.UnixNano(), Arm: l.arm, Kind: "dropped", Message: "could not start: " + why,
 		}, func() string { return shownRequest(j.Request) })

@@ -192,7 +192,7 @@ func (l *lane) settle(j *job, a *answer, err error) {
 		l.count(j, word, max(value, 0), measure.Failed|measure.Unfinished)
 		l.example(j, a, word, word, "no answer until the test ended")
 	case word == measure.StatusGenerator: // it never left, and says nothing of the target
-		l.record.add(measure.MetricIteration, l.arm, "", "", j.due, value, measure.Failed)
+		l.record.add(measure.MetricIteration, l.arm, "", "", "", j.due, value, measure.Failed)
 		l.record.blame("files", "requests could not be sent: "+replayMessage(err))
 	default:
 		l.count(j, word, value, measure.Failed)
@@ -201,8 +201,8 @@ func (l *lane) settle(j *job, a *answer, err error) {
 }
 
 func (l *lane) count(j *job, status string, value float64, fate measure.Fate) {
-	l.record.add(measure.MetricRequest, l.arm, j.Route, status, j.due, value, fate)
-	l.record.add(measure.MetricIteration, l.arm, "", "", j.due, value, fate&measure.Unfinished)
+	l.record.add(measure.MetricRequest, l.arm, j.Route, status, j.Tenant, j.due, value, fate)
+	l.record.add(measure.MetricIteration, l.arm, "", "", "", j.due, value, fate&measure.Unfinished)
 }
 
 func (l *lane) example(j *job, a *answer, kind, status, message string) {

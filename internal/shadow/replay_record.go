@@ -15,6 +15,11 @@ import (
 const (
 	replaySeries = 2000 // routes times statuses times arms
 	replayKinds  = 50   // of failures of which examples are kept
+
+	// Where tenants are told apart: how many are, and how many series there may be then.
+	replayTenants      = 50
+	replayTenantSeries = 20_000
+	otherTenants       = "(other)"
 )
 
 // replayRecord collects what a replay measures until it is handed on. It is safe
@@ -33,6 +38,8 @@ type replayRecord struct {
 	watch      lagSpan
 	blamed     map[string]bool
 	carriedAll map[string]uint64 // values put into requests to the candidate, by where they came from
+	tenants    map[string]bool   // that are told apart; nil where none are
+	crowded    bool              // there were more
 }
 
 func newReplayRecord(s plan.Stream) *replayRecord {
@@ -40,6 +47,10 @@ func newReplayRecord(s plan.Stream) *replayRecord {
 	r := &replayRecord{
 		source: source, phase: s.Phase, test: s.Test.Name, arms: []string{measure.Candidate},
 		aggregator: measure.NewAggregator(source, replaySeries), kinds: map[string]int{}, all: measure.NewSketch(), blamed: map[string]bool{}, carriedAll: map[string]uint64{},
+	}
+	if s.ByTenant {
+		r.tenants = map[string]bool{}
+		r.aggregator = measure.NewAggregator(source, replayTenantSeries)
 	}
 	if s.Beside != nil {
 		r.arms = append(r.arms, measure.Baseline)
@@ -67,16 +78,49 @@ func (r *replayRecord) end(at time.Time, reason string) {
 	}
 }
 
+// tenantOf is under which name a tenant is measured: its own while there is room.
+func (r *replayRecord) tenantOf(name string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tenant(name)
+}
+
+// tenant is tenantOf when the record is locked.
+func (r *replayRecord) tenant(name string) string {
+	switch {
+	case r.tenants == nil || name == "":
+		return ""
+	case r.tenants[name]:
+		return name
+	case len(r.tenants) >= replayTenants:
+		r.crowded = true
+		return otherTenants
+	}
+	r.tenants[name] = true
+	return name
+}
+
+// tellTenants warns of tenants that were not told apart.
+func (r *replayRecord) tellTenants() {
+	r.mu.Lock()
+	crowded := r.crowded
+	r.mu.Unlock()
+	if crowded {
+		r.warn("at most %d tenants are told apart; what others asked is that of the tenant %s: name those that matter under tenants:", replayTenants, otherTenants)
+	}
+}
+
 // add counts something; value is in milliseconds.
-func (r *replayRecord) add(metric, arm, step, status string, at time.Time, value float64, fate measure.Fate) {
+func (r *replayRecord) add(metric, arm, step, status, tenant string, at time.Time, value float64, fate measure.Fate) {
 	series := measure.Series{Metric: metric, Phase: r.phase, Test: r.test, Arm: arm, Step: step, Status: status}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	series.Tenant = r.tenant(tenant)
 	r.aggregator.Ref(series).Add(at.UnixNano(), value, fate)
 }
 
 // compared counts pairs of answers of one second and route.
-func (r *replayRecord) compared(route string, second int64, n uint64, v comparedVerdict) {
+func (r *replayRecord) compared(route, tenant string, second int64, n uint64, v comparedVerdict) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	count := func(metric string, failed bool) {
@@ -84,7 +128,7 @@ func (r *replayRecord) compared(route string, second int64, n uint64, v compared
 		if failed {
 			fate = measure.Failed
 		}
-		ref := r.aggregator.Ref(measure.Series{Metric: metric, Phase: r.phase, Test: r.test, Arm: measure.Candidate, Step: route})
+		ref := r.aggregator.Ref(measure.Series{Metric: metric, Phase: r.phase, Test: r.test, Arm: measure.Candidate, Step: route, Tenant: tenant})
 		for range n {
 			ref.Count(second, fate)
 		}
