@@ -174,11 +174,11 @@ func (i *importing) harExchange(text []byte) (x Exchange, reason string) {
 	if x.Request.Body, reason = e.Request.PostData.sent(x.Request.Header, e.Request.BodySize, i.most); reason != "" {
 		return x, reason
 	}
-	return x, e.Response.answer(&x.Response, x.Request.Method)
+	return x, e.Response.answer(&x.Response, x.Request)
 }
 
 // answer reads an answer. Where there is none the status is 0, or -1 of Playwright.
-func (m harMessage) answer(r *Response, method string) (reason string) {
+func (m harMessage) answer(r *Response, q Request) (reason string) {
 	status, _ := m.Status.Int64()
 	if status < -1 || status > 999 {
 		return "it has no status"
@@ -188,14 +188,24 @@ func (m harMessage) answer(r *Response, method string) (reason string) {
 	switch {
 	case r.Status == 0:
 		r.Failure = cmp.Or(why, "no answer")
-	case method == http.MethodHead || status < 200 || status == http.StatusNoContent || status == http.StatusNotModified:
+	case q.Method == http.MethodHead || status < 200 || status == http.StatusNoContent || status == http.StatusNotModified:
 		// there is no body: that which an archive has is of the browser's cache
+	case m.Content.textless() && (status < 400 && status >= 300 || isPreflight(q)):
+		if r.Body.Encoding = contentEncoding(strings.Join(r.Header.Values("Content-Encoding"), ", ")); r.Header.Get("Content-Length") != "0" {
+			r.Body.Size, r.Body.Cut = -1, true // browsers do not look at it
+		}
 	default:
-		if r.Body, reason = m.Content.received(r.Header, m.BodySize, r.Status); why != "" {
+		if r.Body, reason = m.Content.received(r.Header, m.BodySize); why != "" {
 			r.Body.Size, r.Body.Cut, r.Body.Damage = -1, true, why
 		}
 	}
 	return reason
+}
+
+// isPreflight tells the requests by which browsers ask whether they may ask
+// (https://fetch.spec.whatwg.org/#cors-preflight-request).
+func isPreflight(q Request) bool {
+	return q.Method == http.MethodOptions && q.Header.Get("Access-Control-Request-Method") != ""
 }
 
 // harHeader leaves out what is none: the pseudo headers of HTTP/2, such as

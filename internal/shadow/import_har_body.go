@@ -16,18 +16,13 @@ import (
 // received reads the body of an answer, which archives have decoded, and as UTF-8
 // whatever it was. Where there is no text, but something that says that there was a
 // body, it is Cut; so it is where less came than was announced, unless it is whole JSON
-// that somebody wrote otherwise. Browsers do not look at the body of a redirection.
-func (c *harContent) received(h http.Header, travelled json.Number, status int) (b Body, reason string) {
+// that somebody wrote otherwise.
+func (c *harContent) received(h http.Header, travelled json.Number) (b Body, reason string) {
 	b, cut, reason := c.body(h, travelled)
 	n := contentLength(h)
 	switch {
-	case reason != "" || cut:
+	case reason != "" || cut || b.Data == nil:
 		return b, reason
-	case b.Data == nil:
-		if redirects := status >= 300 && status < 400; redirects && !b.Cut && n != 0 && (c == nil || c.Text == nil) {
-			b.Size, b.Cut = -1, true
-		}
-		return b, ""
 	case c.Encoding != "base64":
 		b.Data = inCharset(b.Data, h)
 	}
@@ -98,6 +93,9 @@ func contentLength(h http.Header) int64 {
 	return n
 }
 
+// textless reports whether there is nothing of a body but perhaps the fields of a form.
+func (c *harContent) textless() bool { return c == nil || c.Text == nil || *c.Text == "" }
+
 // body reads the text of a message; cut says that not all of it was kept.
 func (c *harContent) body(h http.Header, travelled json.Number) (b Body, cut bool, reason string) {
 	b.Encoding = contentEncoding(strings.Join(h.Values("Content-Encoding"), ", "))
@@ -111,7 +109,7 @@ func (c *harContent) body(h http.Header, travelled json.Number) (b Body, cut boo
 	if n, err := c.Size.Int64(); err == nil {
 		size = n
 	}
-	if c.Text == nil || *c.Text == "" {
+	if c.textless() {
 		return c.withoutText(b, h, size), false, ""
 	}
 	text, cut := uncut(*c.Text)

@@ -329,6 +329,12 @@ func TestWhatBrowsersGot(t *testing.T) {
 	require.Len(t, fromBrowser(t, "firefox", "/cached.json"), 2, "Firefox does not tell what it had in its cache")
 	require.Len(t, fromBrowser(t, "devtools", "/cached.json"), 1)
 	require.Len(t, fromBrowser(t, "devtools-worker", "/orders/2"), 1)
+	for _, name := range []string{"devtools", "firefox"} {
+		all := fromBrowser(t, name, "/orders/1")
+		i := slices.IndexFunc(all, func(x Exchange) bool { return x.Request.Method == "OPTIONS" })
+		require.Equal(t, 404, all[i].Response.Status)
+		require.True(t, all[i].Response.Body.Cut, "nobody looks at the page that a preflight gets")
+	}
 }
 
 // k6Example is an archive that comes with k6.

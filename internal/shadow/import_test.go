@@ -142,6 +142,10 @@ func TestHARBodies(t *testing.T) {
 		{name: "of the cache", response: headers(header, 3) + `,"content":{"size":3,"text":"abc"}`, status: 304},
 		{name: "to HEAD", request: `"method":"HEAD"`, response: headers(header, 3) + `,"content":{"size":3}`, status: 200},
 		{name: "of a redirection", response: `"content":{"size":0}`, status: 302, answer: Body{Size: -1, Cut: true}},
+		{name: "of a redirection, and how long it is", response: headers(header, 9), status: 301, answer: Body{Size: -1, Cut: true}},
+		{name: "of a redirection that has a text", response: `"content":{"text":"there"}`, status: 303, answer: Body{Data: []byte("there"), Size: 5}},
+		{name: "to a preflight", request: `"method":"OPTIONS","headers":[{"name":"access-control-request-method","value":"PUT"}]`, response: `"content":{"text":""}`, status: 404, answer: Body{Size: -1, Cut: true}},
+		{name: "to OPTIONS", request: `"method":"OPTIONS"`, response: `"content":{"text":""}`, status: 404},
 		{name: "none of a redirection", response: headers(header, 0) + `,"content":{"size":0}`, status: 302},
 	} {
 		t.Run(c.name, func(t *testing.T) {
