@@ -31,6 +31,15 @@ func (r *comparison) body(a, b Response) {
 	}
 }
 
+// nothing reports whether no byte of a body is known, nor its digest.
+func (b Body) nothing() bool {
+	return b.Cut && len(b.Data) == 0 && b.Damage == "" && b.Digest == ""
+}
+
+// unknown reports whether nobody knows anything of a body, not even its size: a browser
+// does not look at the page of a redirection.
+func (b Body) unknown() bool { return b.nothing() && b.Size < 0 }
+
 // damage tells what is wrong with a body, or that nothing is.
 func damage(b Body) []byte {
 	if b.Damage == "" {

@@ -112,7 +112,7 @@ func (r *comparison) allHeaders(a, b Response) {
 // headless tells answers of which only the status is known, as from an access log:
 // that no header is known then does not mean that there was none.
 func (c *Comparer) headless(r Response) bool {
-	if !r.Body.Cut || len(r.Body.Data) > 0 || r.Body.Damage != "" || r.Body.Digest != "" {
+	if !r.Body.nothing() {
 		return false
 	}
 	for name := range r.Header {

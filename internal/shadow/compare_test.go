@@ -145,6 +145,23 @@ func TestCompareAnswers(t *testing.T) {
 	}
 }
 
+// TestCompareWithUnknown: a recording may know the headers of an answer and nothing of
+// its body. That is no doubt about the candidate; two that answer now are in doubt.
+func TestCompareWithUnknown(t *testing.T) {
+	recorded, err := NewComparer(Rules{}, CompareOptions{Recorded: true})
+	require.NoError(t, err)
+	unknown, now := answered(302, "", "Location: /a"), answered(302, "moved", "Location: /b")
+	unknown.Body = Body{Size: -1, Cut: true}
+	moved := "changed header location: /a -> /b"
+	require.Equal(t, []string{moved}, told(recorded.Compare("GET /", unknown, now)))
+	require.Len(t, told(newComparer(t, Rules{}).Compare("GET /", unknown, now)), 2)
+	require.Len(t, told(recorded.Compare("GET /", now, unknown)), 2)
+	for _, known := range []Body{{Size: 6, Cut: true}, {Data: []byte("x"), Size: -1, Cut: true}, {Size: -1, Cut: true, Digest: "aa"}, {Size: -1, Cut: true, Damage: "broken"}} {
+		unknown.Body = known
+		require.Len(t, told(recorded.Compare("GET /", unknown, now)), 2, "%+v", known)
+	}
+}
+
 // A recorded answer has pseudonyms where there were secrets, which is no difference
 // to what is answered now; what is gone, or there is more of, still is one.
 func TestCompareWithRedacted(t *testing.T) {
