@@ -304,6 +304,14 @@ func TestWhatIsNoCoin(t *testing.T) {
 		require.Equal(t, [3]uint64{c.differing, c.noise, c.coins}, [3]uint64{f.Differing, f.NoiseDiffering, f.Evidence.Seen.Candidate.N}, name)
 	}
 	w := newWatched(t, Rules{})
+	for range 3 { // the first tells the direction, the last two have none: what was cut differs
+		w.see(Observed{Candidate: []Difference{{Place: "body.t", Kind: Type, Baseline: "1", Candidate: "null"}}})
+	}
+	for range 2 {
+		w.see(Observed{Candidate: []Difference{{Place: "body.t", Kind: Type, Baseline: "1…", Candidate: "1…"}}})
+	}
+	require.EqualValues(t, 2, w.List()[0].Evidence.Seen.Candidate.N)
+	w = newWatched(t, Rules{})
 	for range 100 {
 		w.see(Observed{Candidate: []Difference{missing, added}})
 	}
