@@ -39,7 +39,7 @@ func splitNumber(raw []byte) (d decimal, whole bool) {
 		raw = raw[1:]
 	}
 	if i := bytes.IndexAny(raw, "eE"); i >= 0 {
-		power, err := strconv.ParseInt(string(bytes.TrimPrefix(raw[i+1:], []byte("+"))), 10, 32)
+		power, err := strconv.ParseInt(string(raw[i+1:]), 10, 32)
 		if err != nil {
 			power = 1 << 40 // far beyond any float
 			if raw[i+1] == '-' {
@@ -63,5 +63,5 @@ func splitNumber(raw []byte) (d decimal, whole bool) {
 // number gives the value of a JSON number, or of a string or header that is one.
 func number(text string) (float64, bool) {
 	f, err := strconv.ParseFloat(text, 64)
-	return f, err == nil && f-f == 0
+	return f, err == nil
 }

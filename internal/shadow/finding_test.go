@@ -152,6 +152,7 @@ func TestExpectations(t *testing.T) {
 	rules := Rules{Expect: []Expectation{
 		{Where: Where{Route: "GET /a", Place: "body.title", Kind: Added}, By: "ann", Why: "the new name"},
 		{Where: Where{Place: "body.never"}},
+		{Where: Where{Place: "body.late"}, By: "bob"},
 	}}
 	c, w := newComparer(t, rules), newWatched(t, rules)
 	for range 600 {
@@ -164,6 +165,13 @@ func TestExpectations(t *testing.T) {
 	require.Equal(t, []Class{Regression, Expected}, []Class{list[0].Class, list[1].Class})
 	require.Equal(t, "ann", list[1].Expectation.By)
 	require.Equal(t, rules.Expect[1:], w.Unused())
+	w.see(Observed{Candidate: c.Compare("GET /c", jsonAnswer(`{"late":1}`), jsonAnswer(`{"late":2}`))})
+	require.Equal(t, rules.Expect[1:2], w.Unused())
+	for _, f := range w.List() {
+		if f.Class == Expected {
+			require.Equal(t, map[string]string{"body.title": "ann", "body.late": "bob"}[f.Place], f.Expectation.By)
+		}
+	}
 }
 
 // TestFindingsAreBounded: whatever a candidate answers, what is remembered has an
@@ -218,6 +226,31 @@ func TestSessionsThatWentApart(t *testing.T) {
 	require.False(t, evidence.Excludes(uint64(found), runs, 0.05, 0.99), "%d of %d", found, runs)
 }
 
+// TestMoreThanNoiseIsNotLikeIt: a field that noise touches now and then, and the
+// candidate nearly always, is undecided until it is certain.
+func TestMoreThanNoiseIsNotLikeIt(t *testing.T) {
+	for candidates, want := range map[int]string{4: "body.a changed noise", 9: "body.a changed undecided"} {
+		w := newWatched(t, Rules{})
+		w.see(Observed{Paired: true, Noise: one("body.a", Changed)})
+		for range candidates {
+			w.see(Observed{Paired: true, Candidate: one("body.a", Changed)})
+		}
+		require.Equal(t, []string{want}, classesOf(w.Findings))
+	}
+}
+
+// TestSessionsThatThrewAreBounded, and each throws once until it is forgotten.
+func TestSessionsThatThrewAreBounded(t *testing.T) {
+	f, err := NewFindings(Rules{}, FindingOptions{})
+	require.NoError(t, err)
+	of := &field{}
+	for n := range uint64(maxThrown + 10) {
+		require.True(t, f.news(of, n))
+	}
+	require.False(t, f.news(of, maxThrown+5))
+	require.LessOrEqual(t, len(f.thrown), maxThrown)
+}
+
 func TestFindingSaysItAll(t *testing.T) {
 	w := newWatched(t, Rules{})
 	w.see(Observed{
@@ -227,6 +260,9 @@ func TestFindingSaysItAll(t *testing.T) {
 	f := w.List()[0]
 	require.Equal(t, "undecided: GET /a body.a missing in 1 of 1, noise in 0 of 1; GET /a?token=…&page=…&…: 1 -> nothing", f.String())
 	require.NotContains(t, strings.Join([]string{f.String(), f.Examples[0].Request}, " "), "secret")
+	w.see(Observed{Candidate: one("body.b", Changed), Hide: func(value string) string { return "hidden " + value }})
+	require.Equal(t, "hidden 1", w.List()[1].Examples[0].Baseline)
+	require.Equal(t, "hidden 2", w.List()[1].Examples[0].Candidate)
 }
 
 func TestFindingOptionsThatAreWrong(t *testing.T) {
@@ -327,6 +363,8 @@ func TestNoiseIsNotExpected(t *testing.T) {
 	w.see(Observed{Paired: true, Candidate: d, Noise: d})
 	require.Equal(t, []string{"body.a changed expected", "body.a changed noise"}, classesOf(w.Findings))
 	list := w.List()
+	require.Zero(t, list[0].Alpha, "nothing is tested")
+	require.InDelta(t, 0.01*evidence.FieldShare(1), list[1].Alpha, 1e-12)
 	require.Equal(t, []uint64{1, 0, 0, 1}, []uint64{list[0].Differing, list[0].NoiseDiffering, list[1].Differing, list[1].NoiseDiffering})
 }
 

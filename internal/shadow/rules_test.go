@@ -32,6 +32,9 @@ func TestRules(t *testing.T) {
 		"no numbers":     {Rules{Tolerate: []Tolerance{{Absolute: 0.1, Relative: 1}}}, `{"a":"x","b":1,"c":"1"}`, `{"a":"y","b":null,"c":"z"}`, []string{`changed body.a: "x" -> "y"`, "type body.b: 1 -> null", `changed body.c: "1" -> "z"`}},
 		"on the minute":  {Rules{Tolerate: []Tolerance{{Within: time.Minute}}}, `["2026-01-02T03:04:05Z"]`, `["2026-01-02T03:05:05Z"]`, nil},
 		"no amount":      {Rules{Tolerate: []Tolerance{{Within: time.Minute}}}, `[1]`, `[1.0000000000001]`, []string{"changed body[]: 1 -> 1.0000000000001"}},
+		"within a path":  {Rules{Ignore: []Where{{Route: "/*", Place: "body"}}}, `[1]`, `[2]`, []string{"changed body[]: 1 -> 2"}},
+		"of the greater": {Rules{Tolerate: []Tolerance{{Relative: 0.01}}}, `[100,100]`, `[101.005,101.02]`, []string{"changed body[]: 100 -> 101.02"}},
+		"no number":      {Rules{Tolerate: []Tolerance{{Absolute: 1, Relative: 1}}}, `{"a":"inf","b":"nan","c":"1"}`, `{"a":"-inf","b":"nan","c":"inf"}`, []string{`changed body.a: "inf" -> "-inf"`, `changed body.c: "1" -> "inf"`}},
 		"an amount":      {Rules{Tolerate: []Tolerance{{Absolute: 0.1}}}, `[0.3,1,"0.5"]`, `[0.2,1.2,"0.6"]`, []string{"changed body[]: 1 -> 1.2"}},
 		"a part":         {Rules{Tolerate: []Tolerance{{Relative: 0.01}}}, `{"a":1000,"b":1000}`, `{"a":1010,"b":1011}`, []string{"changed body.b: 1000 -> 1011"}},
 		"a while":        {Rules{Tolerate: []Tolerance{{Within: time.Minute}}}, `{"a":"2026-01-02T03:04:05Z","b":1767366245}`, `{"a":"2026-01-02T03:04:59Z","b":1767366345}`, []string{"time body.b: 1767366245 -> 1767366345"}},
@@ -44,6 +47,21 @@ func TestRules(t *testing.T) {
 				`order body.a: [{"id":1,"x":1,"y":1,"v":1},{"id":2,"x":1,"y":2,"v":2}] -> [{"id":2,"x":1,"y":2,"v":2},{"id":3,"x":1,"y":1,"v":3}]`,
 				`changed body.a[].id: 1 -> 3`, `changed body.a[].v: 1 -> 3`,
 			},
+		},
+		"keys, all new": {
+			Rules{Keys: []ListKey{{Place: "body", Fields: []string{"id"}}}},
+			`[{"id":1,"v":1}]`, `[{"id":2,"v":1}]`,
+			[]string{`missing body[]: {"id":1,"v":1} -> `, `added body[]:  -> {"id":2,"v":1}`},
+		},
+		"keys that read alike": {
+			Rules{Keys: []ListKey{{Place: "body", Fields: []string{"x", "y"}}}},
+			`[{"x":1,"y":23}]`, `[{"x":12,"y":3}]`,
+			[]string{`missing body[]: {"x":1,"y":23} -> `, `added body[]:  -> {"x":12,"y":3}`},
+		},
+		"keys of the list alone": {
+			Rules{Keys: []ListKey{{Place: "body.a", Fields: []string{"x"}}}},
+			`{"a":[{"x":1,"b":[{"id":1,"x":5},{"id":2,"x":6}]}]}`, `{"a":[{"x":1,"b":[{"id":1,"x":6},{"id":2,"x":5}]}]}`,
+			[]string{"changed body.a[].b[].x: 5 -> 6"},
 		},
 		"keys of another route": {
 			Rules{Keys: []ListKey{{Route: "/other", Place: "body", Fields: []string{"x"}}}},
@@ -72,6 +90,8 @@ func TestExpectationsOfValues(t *testing.T) {
 	require.Equal(t, []int{1, 0}, []int{got[0].expected, got[1].expected})
 	got = c.Compare("GET /", jsonAnswer(`[{"v":"older"},{"v":"old"}]`), jsonAnswer(`[{"v":"new"},{"v":"old"}]`))
 	require.Zero(t, got[0].expected, "it comes from another value")
+	c = newComparer(t, Rules{Expect: []Expectation{{Where: Where{Place: "body.v"}, To: "1"}, {Where: Where{Place: "body.v"}, To: "2"}}})
+	require.Equal(t, 2, c.Compare("GET /", jsonAnswer(`{"v":0}`), jsonAnswer(`{"v":2}`))[0].expected, "the one that it meets")
 	long := strings.Repeat("x", 2*maxExcerpt)
 	c = newComparer(t, Rules{Expect: []Expectation{{Where: Where{Place: "body.v"}, From: excerpt([]byte(`"` + long + `"`))}}})
 	require.Equal(t, 1, c.Compare("GET /", jsonAnswer(`{"v":"`+long+`"}`), jsonAnswer(`{"v":1e9}`))[0].expected, "as reports write it")
