@@ -57,6 +57,11 @@ var primaryPaths = map[string]http.HandlerFunc{
 		fmt.Fprint(w, "with a sum")
 		w.Header().Set("X-Sum", "42")
 	},
+	"/late": func(w http.ResponseWriter, _ *http.Request) { // as gRPC does
+		fmt.Fprint(w, "with a status that nobody announced")
+		_ = http.NewResponseController(w).Flush()
+		w.Header().Set(http.TrailerPrefix+"X-Status", "7")
+	},
 	"/zipped": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 		z := gzip.NewWriter(w)

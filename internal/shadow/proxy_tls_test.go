@@ -139,6 +139,9 @@ func TestSecuredProxiesPassAnswersOn(t *testing.T) {
 			}
 			want := a.see(t, http2, method, web.URL+path, sent)
 			require.Equal(t, http2, want.Proto == "HTTP/2.0")
+			require.Equal(t, path == "/trailers" || path == "/late", len(want.Trailer) > 0, path)
+			require.Equal(t, path == "/hints", len(want.Hints) > 0, path)
+			require.Equal(t, path == "/broken", want.Broken, path)
 			for name, url := range proxies {
 				got := a.see(t, http2, method, url+path, sent)
 				require.Equal(t, want, got, "%s of %s, %s", path, name, want.Proto)
