@@ -306,7 +306,7 @@ func (p *replaying) tell(end time.Time) {
 		p.record.event(end, measure.EventWithheld, w.route, map[string]string{"count": strconv.FormatUint(w.count, 10), "reason": w.reason})
 	}
 	for i, rule := range p.test.Carry {
-		if p.sessions.used[i].Load() == 0 {
+		if p.tally.sent.Load() > 0 && p.sessions.used[i].Load() == 0 {
 			p.record.warn("carry %d put nothing into any request: no answer had %s before a request of its session had %s", i+1, rule.From, rule.To)
 		}
 	}
