@@ -260,9 +260,9 @@ func TestFindingSaysItAll(t *testing.T) {
 	f := w.List()[0]
 	require.Equal(t, "undecided: GET /a body.a missing in 1 of 1, noise in 0 of 1; GET /a?token=…&page=…&…: 1 -> nothing", f.String())
 	require.NotContains(t, strings.Join([]string{f.String(), f.Examples[0].Request}, " "), "secret")
-	w.see(Observed{Candidate: one("body.b", Changed), Hide: func(value string) string { return "hidden " + value }})
-	require.Equal(t, "hidden 1", w.List()[1].Examples[0].Baseline)
-	require.Equal(t, "hidden 2", w.List()[1].Examples[0].Candidate)
+	w.see(Observed{Candidate: one("body.b", Changed), Hide: func(place, value string) string { return "hidden " + place + " " + value }})
+	require.Equal(t, "hidden body.b 1", w.List()[1].Examples[0].Baseline)
+	require.Equal(t, "hidden body.b 2", w.List()[1].Examples[0].Candidate)
 }
 
 func TestFindingOptionsThatAreWrong(t *testing.T) {
