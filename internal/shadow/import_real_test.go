@@ -360,6 +360,35 @@ func TestScriptSaysTheSameAsItsHAR(t *testing.T) {
 	}
 }
 
+// TestScriptOfABrowser: what har-to-k6 made of what Chromium exported has all that went
+// over HTTP, but for a form that the script puts together when it runs.
+func TestScriptOfABrowser(t *testing.T) {
+	script, counts, _ := importFile(t, traffic+"devtools-to-k6.js.gz")
+	require.Equal(t, "k6", counts.Format)
+	require.Equal(t, map[string]uint64{"its arguments are computed": 1}, skips(counts))
+	_, _, packed := importFile(t, traffic+"devtools.har.gz")
+	var har struct {
+		Log struct{ Entries []browserEntry }
+	}
+	require.NoError(t, json.Unmarshal(plainFile(t, packed), &har))
+	form := true
+	for _, e := range har.Log.Entries {
+		u, err := url.Parse(e.Request.URL)
+		require.NoError(t, err)
+		switch {
+		case u.Scheme != "https": // har-to-k6 wants none of these
+		case u.Path == "/upload" && form:
+			form = false
+		default:
+			require.Equal(t, e.Request.Method, script[0].Request.Method)
+			require.Equal(t, u.Path, strings.Split(script[0].Request.Target, "?")[0])
+			require.Equal(t, u.Host, script[0].Request.Host)
+			script = script[1:]
+		}
+	}
+	require.Empty(t, script)
+}
+
 // TestTargetsOfVegeta: what vegeta itself writes is read as it was.
 func TestTargetsOfVegeta(t *testing.T) {
 	var file bytes.Buffer
