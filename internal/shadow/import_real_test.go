@@ -460,6 +460,20 @@ func TestRealGoReplay(t *testing.T) {
 	require.NotContains(t, fmt.Sprint(got), "Bearer s3cr3t")
 }
 
+// TestRealGoReplayReplayed: what a replay by GoReplay was answered is told, and what
+// was answered first is kept.
+func TestRealGoReplayReplayed(t *testing.T) {
+	again, counts, packed := importFile(t, traffic+"goreplay-replayed.gor.gz")
+	replies := regexp.MustCompile(`(?m)^3 [0-9a-f]{24} \d+ \d+$`).FindAll(plainFile(t, packed), -1)
+	require.Greater(t, len(replies), 30)
+	require.EqualValues(t, len(replies), skips(counts)["it is the answer to a replay"])
+	once, _, _ := importFile(t, traffic+"goreplay.gor")
+	byTime := func(a, b Exchange) int { return a.At.Compare(b.At) }
+	slices.SortFunc(once, byTime)
+	slices.SortFunc(again, byTime)
+	require.Equal(t, once, again)
+}
+
 func scan(t *testing.T, text, format string, into ...any) int {
 	t.Helper()
 	n, err := fmt.Sscanf(text, format, into...)
