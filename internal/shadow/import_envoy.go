@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,7 +104,7 @@ func (l *envoyLog) exchange(line []byte) (x Exchange, reason string) {
 	if !ok {
 		return x, logMoment
 	}
-	x = Exchange{At: at, Took: durationOf(get("took"), l.unit), Tenant: get("tenant"), Session: get("session")}
+	x = Exchange{At: at, Took: durationOf(get("took"), l.unit), Tenant: get("tenant"), Session: loggedClient(get("session"))}
 	x.Request = Request{Method: get("method"), Host: get("host"), Target: get("target"), Header: http.Header{}}
 	if !isMethod(x.Request.Method) || x.Request.Target == "" {
 		return x, "it has no method or no path"
@@ -128,6 +129,20 @@ func loggedBody(method, bytes string) Body {
 		return Body{}
 	}
 	return Body{Size: -1, Cut: true}
+}
+
+// loggedClient is who asked: the first of the addresses that a request was forwarded
+// for, and no port, which is another one for each connection.
+func loggedClient(who string) string {
+	first, _, _ := strings.Cut(who, ",")
+	first = strings.TrimSpace(first)
+	if address, err := netip.ParseAddrPort(first); err == nil {
+		return address.Addr().String()
+	}
+	if _, err := netip.ParseAddr(first); err == nil {
+		return first
+	}
+	return who
 }
 
 func (l *envoyLog) headers(x *Exchange, all map[string]any) {

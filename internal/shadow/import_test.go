@@ -400,6 +400,22 @@ func TestEnvoyGateway(t *testing.T) {
 	}
 }
 
+// TestClientsOfLogs: a client is the same on all of its connections, and by whatever
+// proxies it comes.
+func TestClientsOfLogs(t *testing.T) {
+	for who, want := range map[string]string{
+		"10.244.2.77:56892": "10.244.2.77", "10.244.2.77:1": "10.244.2.77", "[2001:db8::1]:443": "2001:db8::1", "2001:db8::1": "2001:db8::1",
+		"192.0.2.1, 10.0.0.1": "192.0.2.1", "192.0.2.1,10.0.0.2": "192.0.2.1", "anna": "anna", "smith, anna": "smith, anna", "@": "@", "": "",
+	} {
+		require.Equal(t, want, loggedClient(who), who)
+	}
+	line := `{"start_time":"2026-01-02T03:04:05Z","method":"GET","path":"/","response_code":200,"x_forwarded_for":null,"downstream_remote_address":"10.244.2.77:%d"}` + "\n"
+	got, _, err := importText(t, fmt.Sprintf(line+line, 1, 2), ImportOptions{})
+	require.NoError(t, err)
+	require.NotEmpty(t, got[0].Session)
+	require.Equal(t, got[0].Session, got[1].Session)
+}
+
 func TestMoments(t *testing.T) {
 	for text, want := range map[string]string{
 		"1767323047": "2026-01-02T03:04:07Z", "1767323047.25": "2026-01-02T03:04:07.25Z", "1767323047250": "2026-01-02T03:04:07.25Z", "1767323047250001": "2026-01-02T03:04:07.250001Z",
