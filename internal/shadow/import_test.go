@@ -770,8 +770,14 @@ func fuzzImporter(f *testing.F, format string, seeds ...string) {
 	})
 }
 
+// browserHAR has what browsers write beside the standard.
+const browserHAR = `{"log":{"entries":[{"startedDateTime":"2026-01-02T03:04:05Z","_fromCache":"disk","request":{"method":"GET","url":"http://a/"},"response":{"status":200}},
+ {"startedDateTime":"2026-01-02T03:04:05Z","request":{"method":"POST","url":"http://a/","headers":[{"name":"content-length","value":"3"}],"postData":{"text":"ab\u00e4"}},
+  "response":{"status":200,"_fetchedViaServiceWorker":false,"_error":"net::ERR","headers":[{"name":"content-type","value":"text/plain;charset=shift_jis"}],"content":{"size":9,"text":"\u65e5"}}},
+ {"startedDateTime":"2026-01-02T03:04:05Z","request":{"method":"OPTIONS","url":"http://a/","headers":[{"name":"access-control-request-method","value":"PUT"}]},"response":{"status":-1,"_failureText":"net::ERR"}}]}}`
+
 func FuzzImportHAR(f *testing.F) {
-	fuzzImporter(f, "har", sampleHAR, `{"log":{"entries":[{"\u00`, `{"log":{"entries":["\`)
+	fuzzImporter(f, "har", sampleHAR, browserHAR, `{"log":{"entries":[{"\u00`, `{"log":{"entries":["\`)
 }
 
 func FuzzImportVegeta(f *testing.F) {
