@@ -146,20 +146,20 @@ const sniffed = 64 << 10
 
 // chosenImporter is the one of a name, or the one that the file looks like.
 func (i *importing) chosenImporter(r *bufio.Reader, name string) (importer, error) {
-	start, err := r.Peek(sniffed)
-	if len(start) == 0 && err != nil {
+	names, _ := Formats()
+	all := strings.Join(names, ", ")
+	named, known := importerOf(name)
+	if name != "" && !known {
+		return importer{}, &InputError{Path: i.o.Name, Why: fmt.Sprintf("there is no format %q; use one of %s", name, all)}
+	}
+	if start, err := r.Peek(sniffed); len(start) == 0 && err != nil {
 		if errors.Is(err, io.EOF) {
 			return importer{}, &InputError{Path: i.o.Name, Why: "it is empty"}
 		}
 		return importer{}, i.failed("", err)
 	}
-	if named, ok := importerOf(name); ok {
+	if known {
 		return named, nil
-	}
-	names, _ := Formats()
-	all := strings.Join(names, ", ")
-	if name != "" {
-		return importer{}, &InputError{Path: i.o.Name, Why: fmt.Sprintf("there is no format %q; use one of %s", name, all)}
 	}
 	if format, ok := guessed(r); ok {
 		return format, nil

@@ -718,7 +718,7 @@ func TestGuessing(t *testing.T) {
 	}
 	_, _, err := importText(t, "", ImportOptions{})
 	require.EqualError(t, err, "f: it is empty")
-	_, _, err = importText(t, "x", ImportOptions{Format: "pcap"})
+	_, _, err = importText(t, "", ImportOptions{Format: "pcap"})
 	require.ErrorContains(t, err, `there is no format "pcap"; use one of goreplay, k6`)
 	_, err = Import(strings.NewReader(""), ImportOptions{}, &gathered{})
 	require.ErrorContains(t, err, "wants a redactor")
