@@ -27,6 +27,10 @@ func undecidableStatus(baseline, candidate Response) Difference {
 // undecidedByStatus reports whether a difference is one of those.
 func undecidedByStatus(d Difference) bool { return d.Place == statusPlace && d.Kind == Undecidable }
 
+// uncompared reports whether this is all that is known of two answers, so that what the
+// baseline's differs in from another one of it says nothing either.
+func uncompared(found []Difference) bool { return len(found) == 1 && undecidedByStatus(found[0]) }
+
 // statusPlace is the place of a status.
 const statusPlace = "status"
 

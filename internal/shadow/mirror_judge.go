@@ -47,7 +47,7 @@ func (j *MirrorJudge) Compare(a Answers) (differ bool) {
 		At: time.Now().UTC(), Route: a.Route, Session: a.Session, Request: a.Request, Trace: mirrorTrace(a.Request.Header),
 		Candidate: j.comparer.CompareAgain(a.Route, a.Told, a.Response, a.Candidate),
 	}
-	if a.Noise != nil {
+	if a.Noise != nil && !uncompared(o.Candidate) {
 		o.Noise, o.Paired = j.comparer.Compare(a.Route, a.Response, *a.Noise), true
 	}
 	j.findings.Add(o)

@@ -88,7 +88,7 @@ func (c *comparing) add(j *job) {
 		o.Session = ""
 	}
 	o.Candidate = c.candidate(j, baseline)
-	if second, ok := c.second(j); ok {
+	if second, ok := c.second(j); ok && !uncompared(o.Candidate) {
 		o.Noise, o.Paired = c.comparer.Compare(j.Route, baseline, second), true
 	}
 	c.findings.Add(o)

@@ -397,3 +397,15 @@ func TestReplayMeasuresTenants(t *testing.T) {
 		})
 	}
 }
+
+// TestReplayLearnsNoNoiseOfErrors wants errors that are not compared to tell no noise:
+// what differs in these is not what differs in answers.
+func TestReplayLearnsNoNoiseOfErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(20, 10*time.Millisecond)}, candidate: answeringAll(503, `{"a":1}`), baseline: answeringAll(503, `{"a":1}`), again: answeringAll(503, `{"a":2}`)}
+		s.test.Noise = plan.NoiseTwice
+		all := happened(s.run(t, t.Context()), measure.EventDifference)
+		require.Len(t, all, 1)
+		require.Equal(t, []string{"status", "undecidable", "0"}, []string{all[0].Attrs["place"], all[0].Attrs["kind"], all[0].Attrs["noise pairs"]})
+	})
+}
