@@ -62,7 +62,7 @@ func shadowSummary() []panel {
 			"percentunit", 4, steps(green, 0.00001, red), byRoute("comparison").total(nil, failedShare)),
 		stat("Regressions", "Fields of routes in which the candidate differs from the baseline more often than chance and noise explain.", "locale", 4, bad,
 			differences().and(ofClass("regression")).rows(`count("pairs")`)),
-		stat("Undecided", "Differences that were seen too seldom to tell, in the table below. Of those that noise has never shown, no gate passes that they could break.", "locale", 3, steps(green, 1, amber),
+		stat("Undecided", "Differences that were seen too seldom to tell, or both versions failed where users did not, in the table below. Of those that noise has never shown, no gate passes that they could break.", "locale", 3, steps(green, 1, amber),
 			differences().and(ofClass("undecided")).rows(`count("pairs")`)),
 		stat("Status changes", "Answers whose status is a regression.", "locale", 3, bad, byRoute("status-change").total(nil, `sum("failed")`)),
 		stat("Pairs compared", "Answers of candidate and baseline to the same request that were compared.", "locale", 3, steps(blue), byRoute("comparison").total(nil, `sum("count")`)),
@@ -147,7 +147,7 @@ func statusGraph() panel {
 }
 
 func undecidedGraph() panel {
-	p := graph("Undecided by route", "Compared answers in a second that may be mismatches: what they differ in was seen too seldom to tell, and noise has never shown it. A longer replay decides.", perSecondUnit, 12,
+	p := graph("Undecided by route", "Exchanges in a second that may be mismatches: what the answers differ in was seen too seldom to tell, and noise has never shown it, which a longer replay decides; or both versions failed where users did not.", perSecondUnit, 12,
 		line("$tag_step", byRoute("undecided").perSecond([]string{"step"}, `sum("count")`))).withBands()
 	p.field["noValue"] = "nothing is undecided"
 	return p
