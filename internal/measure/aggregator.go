@@ -32,7 +32,8 @@ type Ref struct {
 	aggregator *Aggregator
 	series     Series
 	folded     bool      // stands for series above the limit
-	pending    []*Window // since the last Take; a few, the newest mostly last
+	pending    []*Window // since the last Take; mostly a few, the newest mostly last
+	latest     int64     // start of the newest of them
 }
 
 // NewAggregator makes an aggregator whose windows carry the name of the source
@@ -140,14 +141,16 @@ func (r *Ref) count(start int64, fate Fate) *Window {
 // window finds the pending window of the second that start is in.
 func (r *Ref) window(start int64) *Window {
 	start -= ((start % Second) + Second) % Second
-	for i := len(r.pending) - 1; i >= 0; i-- {
+	if len(r.pending) == 0 {
+		r.aggregator.dirty = append(r.aggregator.dirty, r)
+		r.latest = start - 1
+	}
+	for i := len(r.pending) - 1; i >= 0 && start <= r.latest; i-- {
 		if r.pending[i].Start == start {
 			return r.pending[i]
 		}
 	}
-	if len(r.pending) == 0 {
-		r.aggregator.dirty = append(r.aggregator.dirty, r)
-	}
+	r.latest = max(r.latest, start)
 	w := &Window{Source: r.aggregator.source, Series: r.series, Start: start, Width: Second}
 	r.pending = append(r.pending, w)
 	return w
