@@ -66,6 +66,10 @@ func TestReadBody(t *testing.T) {
 		}
 		require.Equal(t, Body{Encoding: contentEncoding(encoding)}, BodyOf(nil, h, 10), "no body is fine, as after HEAD")
 	}
+	for encoding, packer := range map[string]string{"gzip": "gzip", "deflate": "zlib", "zstd": "zstd", "br": "br"} {
+		b := BodyOf(pack(packer)[:1], http.Header{"Content-Encoding": {encoding}}, 10)
+		require.Equal(t, []any{int64(-1), true, "it ends too early"}, []any{b.Size, b.Cut, b.Damage}, encoding)
+	}
 	for encoding, want := range map[string]string{
 		"gzip, gzip, gzip, gzip": "it is encoded more than 3 times over", "lzma": `its encoding "lzma" is not known`, "gzip": "gzip: invalid header",
 	} {

@@ -57,6 +57,14 @@ func TestMirrorFates(t *testing.T) {
 	}
 }
 
+// TestProxyClosesWhatIsHalf: an answer before the end of a request is the last of its
+// connection; and nobody gets through to elsewhere.
+func TestProxyClosesWhatIsHalf(t *testing.T) {
+	r := startRecorder(t, &kept{}, RecorderOptions{Upstream: primary(t).URL})
+	require.Contains(t, rawAnswer(t, r.URL(), "POST /refuses HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 1000000\r\n\r\nhello"), "\r\nConnection: close\r\n")
+	require.Contains(t, rawAnswer(t, r.URL(), "CONNECT shop.test:443 HTTP/1.1\r\nHost: shop.test:443\r\nConnection: close\r\n\r\n"), "405 Method Not Allowed")
+}
+
 // TestHalfARequestIsNoRequest: what the proxy elsewhere broke off is not asked.
 func TestHalfARequestIsNoRequest(t *testing.T) {
 	web := primary(t)

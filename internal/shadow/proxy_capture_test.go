@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,4 +45,23 @@ func TestTee(t *testing.T) {
 		tee.keep([]byte("late"))
 		require.Zero(t, b.held.Load())
 	})
+}
+
+// TestTeeOfAnEncodedBody: a digest of what is encoded would be compared with one of
+// what is not.
+func TestTeeOfAnEncodedBody(t *testing.T) {
+	tee := &captureTee{budget: &captureBudget{limit: 1 << 20}, max: 2}
+	tee.keep([]byte("abcdef"))
+	require.Empty(t, tee.sum())
+	require.True(t, tee.cut())
+}
+
+// TestUploadEnds: whoever still reads when it is closed gets nothing of what the server
+// reads next.
+func TestUploadEnds(t *testing.T) {
+	u := &upload{from: io.NopCloser(strings.NewReader("abc"))}
+	require.NoError(t, u.Close())
+	n, err := u.Read(make([]byte, 3))
+	require.Zero(t, n)
+	require.ErrorIs(t, err, http.ErrBodyReadAfterClose)
 }
