@@ -273,6 +273,7 @@ func TestSecretNames(t *testing.T) {
 func FuzzRedact(f *testing.F) {
 	f.Add("https://u:p@h/a?token=x;y=z#t=1", "Bearer x", "a=b; c", "application/json", []byte(`{"a":{"token":"x"}}`))
 	f.Add("//", "", "=;=", "multipart/form-data; boundary=b", []byte("--b\r\n\r\n\r\n--b--"))
+	f.Add("/12345678", "12345678", "12345678", "application/json", []byte(`{"pin":12345678,"token":123456.78,"a":[1234567890,"12345678"],"pins":[-4e1]}`))
 	f.Add("@", "x y", "", "", []byte("a=b&token=%zz"))
 	r := redactor(f, RedactionRules{Paths: []string{"a.b", "[*].c"}})
 	f.Fuzz(func(t *testing.T, target, authorization, cookie, kind string, body []byte) {
