@@ -167,7 +167,9 @@ func writtenFinding(f shadow.Finding) mirrorFinding {
 		NoisePairs: f.NoisePairs, NoiseDiffering: f.NoiseDiffering, Examples: []mirrorExample{},
 	}
 	for _, e := range f.Examples {
-		out.Examples = append(out.Examples, mirrorExample{At: e.At, Request: e.Request, Baseline: e.Baseline, Candidate: e.Candidate, Trace: e.Trace})
+		out.Examples = append(out.Examples, mirrorExample{
+			At: e.At, Request: e.Request, Baseline: shadow.Shown(f.Place, e.Baseline), Candidate: shadow.Shown(f.Place, e.Candidate), Trace: e.Trace,
+		})
 	}
 	return out
 }

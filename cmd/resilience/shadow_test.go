@@ -217,3 +217,13 @@ func TestMirrorReportFailsClosed(t *testing.T) {
 	r = newMirrorReport(shadow.Mirrored{Compared: 900, Unanswered: 1000}, nil, mirrorProof{share: 0.03, needed: 100})
 	require.Equal(t, "most could not be compared: 1000 of 1900 had no whole answer of the primary", r.Reason)
 }
+
+// TestMirrorReportHidesSecrets wants a mirror to show no more than a replay does.
+func TestMirrorReportHidesSecrets(t *testing.T) {
+	examples := []shadow.Example{{Request: "GET /me", Baseline: `"111-22-3333"`, Candidate: `"111-22-4444"`}}
+	r := newMirrorReport(shadow.Mirrored{Compared: 1}, []shadow.Finding{
+		{Class: shadow.Regression, Place: "body.user.ssn", Examples: examples}, {Class: shadow.Regression, Place: "body.user.plan", Examples: examples},
+	}, mirrorProof{})
+	require.Equal(t, "(redacted)", r.Findings[0].Examples[0].Baseline)
+	require.Equal(t, 1, strings.Count(r.text(), "111-22-4444"), "what has another name is shown")
+}

@@ -18,6 +18,10 @@ var secretParts = []string{
 	"sessionid", "sessid", "sessionkey", "signature", "csrf", "xsrf", "clientcert", "authkey", "xauth", "cardnumber", "ccnumber", "creditcard", "debitcard", "securitycode", "verificationcode", "onetimecode",
 }
 
+// secretNames are those of secrets when there is nothing else in them: a card, but not
+// a card_type.
+var secretNames = []string{"card", "pan", "cookie", "cookies"}
+
 // plainNames look like those of secrets and are not.
 var plainNames = []string{
 	"pagetoken", "nextpagetoken", "nexttoken", "continuationtoken", "synctoken", "tokentype", "tokens", "maxtokens", "totaltokens", "prompttokens", "completiontokens",
@@ -29,6 +33,9 @@ func isSecretName(name string) bool {
 	joined := joinedName(name)
 	if slices.Contains(plainNames, joined) {
 		return false
+	}
+	if slices.Contains(secretNames, joined) {
+		return true
 	}
 	if slices.ContainsFunc(secretParts, func(part string) bool { return strings.Contains(joined, part) }) {
 		return true

@@ -1,12 +1,30 @@
 package shadow
 
 import (
+	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // redactedText stands where a report shows nothing of a value.
 const redactedText = "(redacted)"
+
+// Shown is a value that stands at a place of an answer, as reports may show it: nothing
+// of one that is, or is in, what has the name of a secret, and no credentials or
+// parameters of a URL. What is compared of a cookie that is set has no value in it, and
+// is shown.
+func Shown(place, value string) string {
+	names := strings.FieldsFunc(strings.TrimPrefix(place, "header "), func(r rune) bool { return strings.ContainsRune(".[]{}", r) })
+	if value != "" && slices.ContainsFunc(names, isSecretName) {
+		return redactedText
+	}
+	if u, err := url.Parse(strings.Trim(value, `"`)); err == nil && u.Host != "" && (u.User != nil || u.RawQuery != "") {
+		u.User, u.RawQuery = nil, ""
+		return u.String()
+	}
+	return value
+}
 
 // hides tells whether all of what stands at a place of an answer was declared to be
 // redacted, and otherwise the nodes of the tree of paths that the place is at.

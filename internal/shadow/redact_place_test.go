@@ -160,3 +160,25 @@ func TestRecordingsSayWhatTheyHide(t *testing.T) {
 	_, err = os.Stat(path + "2")
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
+
+// TestShown wants values that have the name of a secret, or are in what has, in no
+// report, and to see what became of a cookie.
+func TestShown(t *testing.T) {
+	for _, place := range []string{"header x-api-key", "body.user.ssn", "body.card", "body.session.user", "body.tokens[].access_token", `body."api key"`, "body.cvv"} {
+		require.Equal(t, redactedText, Shown(place, "v"), place)
+		require.Empty(t, Shown(place, ""), place)
+	}
+	for _, place := range []string{"status", "header set-cookie", "body.card_type", "body.author", "body.items[].price"} {
+		require.Equal(t, "v", Shown(place, "v"), place)
+	}
+	require.Equal(t, "https://shop/a", Shown("header location", "https://u:p@shop/a?code=1"))
+}
+
+// TestReplayShowsALostSecure wants a report to tell what a cookie lost.
+func TestReplayShowsALostSecure(t *testing.T) {
+	attrs := findingAttrs(Finding{Place: "header set-cookie", Examples: []Example{{
+		Baseline: joined("Set-Cookie", []string{"sid=s3cr3t; Path=/; Secure"}), Candidate: joined("Set-Cookie", []string{"sid=s3cr4t; Path=/"}),
+	}}})
+	require.Equal(t, "sid; path=/; secure", attrs["baseline"])
+	require.Equal(t, "sid; path=/", attrs["candidate"])
+}

@@ -3,8 +3,6 @@ package shadow
 import (
 	"cmp"
 	"maps"
-	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -285,24 +283,8 @@ func findingAttrs(f Finding) map[string]string {
 	}
 	if len(f.Examples) > 0 {
 		e := f.Examples[0]
-		attrs["baseline"], attrs["candidate"] = shownValue(f.Place, e.Baseline), shownValue(f.Place, e.Candidate)
+		attrs["baseline"], attrs["candidate"] = Shown(f.Place, e.Baseline), Shown(f.Place, e.Candidate)
 		attrs["request"], attrs["trace"] = e.Request, e.Trace
 	}
 	return attrs
-}
-
-// secretPlace are places whose values nobody but their owner may see.
-var secretPlace = regexp.MustCompile(`(?i)authorization|cookie|passw|secret|token|api[-_]?key|credential|session|csrf|signature|card|cvv|iban|ssn`)
-
-// shownValue is a value as reports may show it.
-func shownValue(place, value string) string {
-	secret := func(name string) bool { return secretPlace.MatchString(name) || isSecretName(name) }
-	if value != "" && slices.ContainsFunc(strings.FieldsFunc(place, func(r rune) bool { return strings.ContainsRune(" .[]{}", r) }), secret) {
-		return redactedText
-	}
-	if u, err := url.Parse(strings.Trim(value, `"`)); err == nil && u.Host != "" && (u.User != nil || u.RawQuery != "") {
-		u.User, u.RawQuery = nil, ""
-		return u.String()
-	}
-	return value
 }
