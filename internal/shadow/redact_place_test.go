@@ -171,6 +171,7 @@ func TestShown(t *testing.T) {
 	for _, place := range []string{"status", "header set-cookie", "body.card_type", "body.author", "body.items[].price"} {
 		require.Equal(t, "v", Shown(place, "v"), place)
 	}
+	require.Equal(t, `"https://shop/a"`, Shown("body.link", `"https://shop/a"`))
 	require.Equal(t, "https://shop/a", Shown("header location", "https://u:p@shop/a?code=1"))
 }
 
