@@ -139,7 +139,7 @@ func TestRealHARs(t *testing.T) {
 				path, _, _ := strings.Cut(x.Request.Target, "?") // the query has secrets
 				require.True(t, x.Request.Method == "CONNECT" || strings.Contains(w.Request.URL, path), "%s: %s", w.Request.URL, x.Request.Target)
 				require.Equal(t, w.Response.Status, x.Response.Status)
-				if text := w.Response.Content.Text; w.Response.Content.Encoding == "" && !strings.Contains(text, "oken") && !strings.Contains(text, "s3cr3t") {
+				if text := w.Response.Content.Text; w.Response.Content.Encoding == "" && !strings.Contains(text, "oken") && !strings.Contains(text, `"Cookie"`) && !strings.Contains(text, "s3cr3t") {
 					require.Equal(t, text, string(x.Response.Body.Data))
 				}
 				values := 0
