@@ -54,8 +54,10 @@ func TestLineIsBounded(t *testing.T) {
 	line, made := lined(1)
 	first := made("a", 0, 0, 0)
 	require.Equal(t, lineGone, line.enter(first))
+	const some = 300
+	line.held = lineJobs - some // of other sessions
 	all := []*job{first}
-	for n := range lineJobs {
+	for n := range some {
 		all = append(all, made("a", time.Duration(n+1), 0, 0))
 		require.Equal(t, lineHeld, line.enter(all[n+1]))
 	}
@@ -64,7 +66,7 @@ func TestLineIsBounded(t *testing.T) {
 	for _, j := range all {
 		waits += len(j.successors)
 	}
-	require.Equal(t, lineJobs, waits, "each for the one before")
+	require.Equal(t, some, waits, "each for the one before")
 
 	line, made = lined(1)
 	long := made("a", 0, 0, lineBytes+1)
@@ -83,9 +85,10 @@ func TestLineTellsWhoIsLate(t *testing.T) {
 	require.Equal(t, lineLate, line.enter(second))
 	require.True(t, second.delayed)
 	require.False(t, first.delayed)
-	ended, end := context.WithCancel(t.Context())
-	end()
-	require.False(t, line.free(ended))
+	soon, end := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer end()
+	require.False(t, line.free(soon))
+	require.Error(t, soon.Err(), "it was waited for")
 	line.done(first)
 	line.done(second)
 	require.True(t, line.free(t.Context()))
@@ -95,7 +98,9 @@ func TestLineTellsWhoIsLate(t *testing.T) {
 	line.enter(made("a", time.Second, 0, 0))
 	require.True(t, line.free(t.Context()))
 	line.enter(made("a", 2*time.Second, 0, 0))
-	require.False(t, line.free(ended), "as many wait for a session as may be under way")
+	soon, end = context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer end()
+	require.False(t, line.free(soon), "as many wait for a session as may be under way")
 }
 
 // TestReplayWaitsAsLongAsItSays: a request has its time, and what is no request is not
