@@ -42,7 +42,7 @@ func liveUntil(ctx context.Context, s *streams, m *shadow.Mirror, enough uint64)
 func mirroredText(c shadow.Mirrored) string {
 	return fmt.Sprintf("%s: %d compared, %d differ", shadowCount(c.Seen, "request"), c.Compared, c.Differing) + shadowOthers(map[string]uint64{
 		"without an answer of the candidate": c.Failed, "withheld": c.Withheld, "not in the sample": c.NotSampled, "passed on only": c.Streams,
-		"without a whole answer of the baseline": c.Unanswered, "too large to copy": c.TooLarge, "dropped": c.Dropped, "shed": c.Shed,
+		"without a whole answer of the baseline": c.Unanswered, "of which one alone had not changed for the user": c.Conditions, "too large to copy": c.TooLarge, "dropped": c.Dropped, "shed": c.Shed,
 		"broken off by a defect of this program": c.Errors,
 	})
 }
@@ -141,6 +141,8 @@ func (p mirrorProof) doubt(c shadow.Mirrored, findings []shadow.Finding) string 
 		return fmt.Sprintf("no regression, but %s can not show as much as --mismatch asks; %d can", shadowCount(c.Compared, "comparison"), p.needed)
 	case unknown > 0 && evidence.ShareHigh(unknown, c.Compared+c.Unanswered, 0.95) > p.share:
 		return fmt.Sprintf("of %s nobody knows whether the answers match, which is more than --mismatch lets go unseen: both versions failed, or their bodies are not known; see what they answer, and mirror again", shadowCount(unknown, "exchange"))
+	case c.Conditions > c.Compared:
+		return fmt.Sprintf("most could not be compared: of %d of %d only one version said that nothing had changed since the user asked (If-None-Match or the like); take what a proxy mirrors with --baseline, which asks both without that", c.Conditions, c.Conditions+c.Compared)
 	case c.Unanswered > c.Compared:
 		return fmt.Sprintf("most could not be compared: %d of %d had no whole answer of the primary", c.Unanswered, c.Unanswered+c.Compared)
 	}

@@ -51,7 +51,7 @@ func unlikeTold(told, status int) bool {
 	case status == told:
 		return false
 	case leadsElsewhere(status): // to a login, or to https
-		return told/100 == 2
+		return told/100 == 2 || told == http.StatusNotModified
 	case status < 400:
 		return false
 	}

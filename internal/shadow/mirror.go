@@ -56,6 +56,7 @@ type Mirrored struct {
 	NotSampled uint64 `json:"not_sampled"` // users who are not in the sample
 	Streams    uint64 `json:"streams"`     // upgrades, gRPC and event streams
 	Unanswered uint64 `json:"unanswered"`  // the primary or baseline gave no whole answer, or its client left before
+	Conditions uint64 `json:"conditions"`  // users asked whether something had changed, and only one of the two said that it had not
 	TooLarge   uint64 `json:"too_large"`   // the request is longer than what is kept of it
 	Dropped    uint64 `json:"dropped"`     // there was no room to keep them
 	Shed       uint64 `json:"shed"`        // the candidate could not keep up
@@ -77,7 +78,7 @@ type Mirror struct {
 	giveUp  context.CancelFunc
 	once    sync.Once
 
-	compared, differing, failed, withheld, notSampled, unanswered, streams, tooLarge, dropped, shed, errors atomic.Uint64
+	compared, differing, failed, withheld, notSampled, unanswered, streams, conditions, tooLarge, dropped, shed, errors atomic.Uint64
 }
 
 // NewMirror starts a mirror, which works until it is closed; the context only limits
@@ -123,7 +124,7 @@ func (m *Mirror) Counts() Mirrored {
 	return Mirrored{
 		Compared: m.compared.Load(), Differing: m.differing.Load(), Failed: m.failed.Load(), Withheld: m.withheld.Load(),
 		NotSampled: m.notSampled.Load(), Streams: f.streams.Load() + m.streams.Load(),
-		Unanswered: f.unanswered.Load() + m.unanswered.Load(), TooLarge: m.tooLarge.Load(),
+		Unanswered: f.unanswered.Load() + m.unanswered.Load(), Conditions: m.conditions.Load(), TooLarge: m.tooLarge.Load(),
 		Dropped: f.dropped.Load() + m.dropped.Load(), Shed: m.shed.Load(), Errors: m.errors.Load(), Seen: f.seen.Load(),
 	}
 }
@@ -240,7 +241,7 @@ func (m *Mirror) mirror(c *capture) (fate *atomic.Uint64) {
 		a.Told = a.Response.Status
 	}
 	if asked.noise != nil {
-		if noise := asked.noise.response(); noise.Status != 0 {
+		if noise := asked.noise.response(); noise.Status != 0 && !apart(c.header, a.Response.Status, noise.Status) {
 			a.Noise = &noise
 		}
 	}
@@ -249,6 +250,8 @@ func (m *Mirror) mirror(c *capture) (fate *atomic.Uint64) {
 		return &m.streams
 	case a.Response.Status == 0 || a.Response.Body.Damage != "":
 		return &m.unanswered
+	case apart(c.header, a.Response.Status, a.Candidate.Status):
+		return &m.conditions
 	}
 	if a.Candidate.Status == 0 {
 		m.failed.Add(1)

@@ -126,6 +126,9 @@ func (a mirrorAskers) copyOf(c *capture, o proxyOrigin) *http.Request {
 	removeProxyHops(h)
 	delete(h, "Expect")
 	delete(h, "Content-Length")
+	if a.baseline != nil && safeMethod(c.method) { // nobody else's answer is compared: what users have in their caches is of no use
+		takeConditions(h)
+	}
 	h[ShadowHeader] = []string{"1"}
 	marks := shadowBaggage
 	if own := strings.Join(h["Baggage"], ","); own != "" {

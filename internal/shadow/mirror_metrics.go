@@ -30,7 +30,7 @@ func (m *Mirror) Collect(to chan<- prometheus.Metric) {
 	c := m.Counts()
 	collectFates(to, map[string]uint64{
 		"same": c.Compared - min(c.Compared, c.Differing), "differing": c.Differing, "withheld": c.Withheld,
-		"not_sampled": c.NotSampled, "streams": c.Streams, "unanswered": c.Unanswered, "too_large": c.TooLarge,
+		"not_sampled": c.NotSampled, "streams": c.Streams, "unanswered": c.Unanswered, "conditions": c.Conditions, "too_large": c.TooLarge,
 		"dropped": c.Dropped, "shed": c.Shed, "errors": c.Errors,
 	}, len(m.queue), m.proxy.budget, m.proxy.added)
 }

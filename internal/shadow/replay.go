@@ -142,8 +142,9 @@ type replaying struct {
 // replayTally counts what became of the exchanges of a recording.
 type replayTally struct {
 	read, sent, other, held, dropped atomic.Uint64
-	damages                          int    // parts of the recording that were passed over
-	broken                           string // why it could not be read to its end
+	apart                            atomic.Uint64 // exchanges that were not compared for their conditions
+	damages                          int           // parts of the recording that were passed over
+	broken                           string        // why it could not be read to its end
 }
 
 func newReplaying(ctx context.Context, r *Replay) (p *replaying, err error) {
@@ -305,6 +306,7 @@ func (p *replaying) tell(end time.Time) {
 	for _, w := range p.ladder.withheld() {
 		p.record.event(end, measure.EventWithheld, w.route, map[string]string{"count": strconv.FormatUint(w.count, 10), "reason": w.reason})
 	}
+	p.tellConditions()
 	for i, rule := range p.test.Carry {
 		if p.tally.sent.Load() > 0 && p.sessions.used[i].Load() == 0 {
 			p.record.warn("carry %d put nothing into any request: no answer had %s before a request of its session had %s", i+1, rule.From, rule.To)

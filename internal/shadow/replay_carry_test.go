@@ -99,10 +99,10 @@ func TestCarryIntoHeadersAndBodies(t *testing.T) {
 	first := recordedWrite(0, "a", "POST", "/orders", `{}`, `{"id":"`+recordedID+`","token":"tok-1"}`)
 	first.Response.Header.Set("ETag", `"v1"`)
 	second := recordedWrite(time.Second, "a", "PUT", "/orders", "{ \"ref\" : \""+recordedID+"\", \"order_id\":17,\n\"note\":\"of "+recordedID+"\" }", "{}")
-	second.Request.Header.Set("If-Match", `"v1"`)
 	second.Request.Header.Set("Authorization", "Bearer tok-1")
+	second.Request.Header.Set("X-Version", `"v1"`)
 	got := carriedTo(t, nil, first, second, map[string]string{"ETag": `"v9"`}, `{"id":"`+carriedID+`","token":"tok-2"}`)
-	require.Equal(t, `"v9"`, got.header.Get("If-Match"))
+	require.Equal(t, `"v9"`, got.header.Get("X-Version"))
 	require.Equal(t, "Bearer tok-2", got.header.Get("Authorization"), "a credential of this replay may be sent")
 	require.Equal(t, "{ \"ref\" : \""+carriedID+"\", \"order_id\":17,\n\"note\":\"of "+recordedID+"\" }", got.body, "whole values only, and no other byte")
 }
@@ -259,7 +259,7 @@ func TestCarryLeavesOtherBytes(t *testing.T) {
 		quoted := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text)
 		space := rapid.StringMatching(`[ \n\t]{0,3}`).Draw(t, "space")
 		before := `{"k` + quoted + `":` + space + `"` + quoted + `",` + space + `"n":[1.5e3,true,null],"ref"` + space + `:` + space
-		c := carried{values: map[string]string{recordedID: carriedID}}
+		c := carried{recalled: recalled{values: map[string]string{recordedID: carriedID}}}
 		out, n := c.body(jsonBody(before + `"` + recordedID + `"` + space + `}`))
 		require.Equal(t, 1, n)
 		require.Equal(t, before+`"`+carriedID+`"`+space+`}`, string(out))
@@ -268,7 +268,7 @@ func TestCarryLeavesOtherBytes(t *testing.T) {
 
 // TestCarryIntoBodies puts values where they stand, and keeps the body what it is.
 func TestCarryIntoBodies(t *testing.T) {
-	c := carried{values: map[string]string{`"v1"`: `"v9"`, "tok-1234": "tok-9", "orders/17": "abc", "orders/18": "42"}}
+	c := carried{recalled: recalled{values: map[string]string{`"v1"`: `"v9"`, "tok-1234": "tok-9", "orders/17": "abc", "orders/18": "42"}}}
 	for in, want := range map[string]string{
 		`{"etag":"\"v1\"","x":"\\"}`:         `{"etag":"\"v9\"","x":"\\"}`,
 		`{"tok-1234":"tok-1234"}`:            `{"tok-1234":"tok-9"}`,
@@ -311,11 +311,11 @@ func FuzzCarry(f *testing.F) {
 	f.Add(`{"id":"a1b2c3"}`, `[1`, "/%zz?&=&a", `"x`)
 	f.Fuzz(func(_ *testing.T, recorded, answered, target, body string) {
 		r := Request{Method: "POST", Target: target, Header: http.Header{}, Body: jsonBody(body)}
-		c := carried{values: map[string]string{}}
+		c := carried{recalled: recalled{values: map[string]string{}}}
 		was := Response{Status: 200, Body: jsonBody(recorded)}
 		tree, _ := treeOf(was.Body)
 		for key, value := range paired(r, was, Response{Status: 200, Body: jsonBody(answered)}, tree) {
-			c.set(key, value)
+			c.set(key, value, valuesMost)
 		}
 		c.substitute(&r, http.Header{"Cookie": {"x"}})
 		carryPlace{Kind: "body", Name: "a.0"}.write(&r, "v")
@@ -328,7 +328,7 @@ func FuzzCarry(f *testing.F) {
 // path of a request: by its path it was decided that it may be sent.
 func TestCarriedValuesStayWithinTheirPart(t *testing.T) {
 	for _, value := range []string{".", "..", "", "../admin", "x/../../admin", `..\admin`, "/"} {
-		c := carried{values: map[string]string{"tok-1234": value}}
+		c := carried{recalled: recalled{values: map[string]string{"tok-1234": value}}}
 		path, n := c.path("/orders/tok-1234/pay")
 		require.Equal(t, "/orders/tok-1234/pay", path, "%q", value)
 		require.Zero(t, n)
@@ -336,7 +336,7 @@ func TestCarriedValuesStayWithinTheirPart(t *testing.T) {
 		require.False(t, carryPlace{Kind: "path", Part: 2}.write(&r, value))
 		require.Equal(t, "/orders/17/pay", r.Target, "%q", value)
 	}
-	c := carried{values: map[string]string{"tok-1234": "a.b/c..d=="}}
+	c := carried{recalled: recalled{values: map[string]string{"tok-1234": "a.b/c..d=="}}}
 	path, n := c.path("/orders/tok-1234/pay")
 	require.Equal(t, "/orders/a.b%2Fc..d==/pay", path, "a token may have a slash")
 	require.Equal(t, 1, n)

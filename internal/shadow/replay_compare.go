@@ -80,13 +80,17 @@ func (c *comparing) add(j *job) {
 	if !ok || j.due.Before(c.p.judged) || j.answers[0].err == measure.StatusGenerator {
 		return
 	}
+	if c.apart(j, baseline) {
+		c.p.tally.apart.Add(1)
+		return
+	}
 	candidate := &j.answers[0]
 	o := Observed{At: j.due, Route: j.Route, Session: j.Session, Request: j.Request, Trace: candidate.trace, Hide: c.hider(j)}
 	if c.p.test.Writes == nil { // no answer depends on an earlier one
 		o.Session = ""
 	}
 	o.Candidate = c.candidate(j, baseline)
-	if second, ok := c.second(j); ok && !uncompared(o.Candidate) {
+	if second, ok := c.second(j); ok && !uncompared(o.Candidate) && !c.recordedApart(j, baseline) {
 		o.Noise, o.Paired = c.comparer.Compare(j.Route, baseline, second), true
 	}
 	c.findings.Add(o)
@@ -114,6 +118,12 @@ func (c *comparing) baseline(j *job) (Response, bool) {
 		return j.Response, j.Response.Status != 0
 	}
 	return j.answers[1].Response, j.answers[1].err != measure.StatusGenerator
+}
+
+// recordedApart reports whether the recorded answer tells no noise: users had asked
+// whether something had changed.
+func (c *comparing) recordedApart(j *job, baseline Response) bool {
+	return c.p.second == nil && apart(j.Request.Header, baseline.Status, j.Response.Status)
 }
 
 // second gives another answer of the baseline, which tells what differs anyway.

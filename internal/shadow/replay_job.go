@@ -30,6 +30,8 @@ type job struct {
 	headers http.Header // that can be sent as they are
 	secrets http.Header // that can be sent with other values only
 
+	conditions conditions
+
 	left    countdown
 	answers []answer // by lane
 }
@@ -63,6 +65,7 @@ func (j *job) header() (headers, secrets http.Header) {
 	j.once.Do(func() {
 		j.headers, j.secrets = sendable(j.Request.Header, j.replaying.ladder.writes.Idempotency)
 		maps.Copy(j.headers, j.replaying.marks)
+		j.conditions.recorded = takeConditions(j.headers)
 	})
 	return j.headers, j.secrets
 }
@@ -99,6 +102,12 @@ func (j *job) answered() {
 		return
 	}
 	p := j.replaying
+	if j.conditions.withheld {
+		p.tally.sent.Add(^uint64(0))
+		p.ladder.withhold(j.Route, unmetReason)
+		p.line.done(j)
+		return
+	}
 	j.share()
 	if j.session != nil {
 		p.sessions.learn(j)

@@ -77,6 +77,11 @@ func (l *lane) work(j *job) {
 
 // do sends one request and counts how it ended.
 func (l *lane) do(j *job, within *patience) {
+	if !j.decide() {
+		l.underway.Add(-1)
+		j.answered()
+		return
+	}
 	a := &j.answers[l.number]
 	a.at = time.Now()
 	if l.number == 0 && !j.delayed {

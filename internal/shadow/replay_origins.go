@@ -137,7 +137,10 @@ func (s *session) inherit() {
 	for i := range parent.lanes {
 		own, theirs := s.lane(i), &parent.lanes[i]
 		for _, key := range theirs.order {
-			own.set(key, theirs.values[key])
+			own.set(key, theirs.values[key], valuesMost)
+		}
+		for _, key := range theirs.validators.order {
+			own.validators.set(key, theirs.validators.values[key], validatorsMost)
 		}
 		own.rule(theirs.ruled)
 		for name, value := range theirs.cookies {

@@ -47,10 +47,32 @@ type session struct {
 
 // carried are the values of one lane.
 type carried struct {
-	values  map[string]string // by the recorded value; see carryKey
-	order   []string          // of their keys, the oldest first
-	ruled   map[int]string    // by the number of the rule
-	cookies map[string]string
+	recalled                // by the recorded value; see carryKey
+	ruled    map[int]string // by the number of the rule
+	cookies  map[string]string
+
+	validators recalled // what conditions ask by; see validatorKey
+}
+
+// recalled are some values, the latest ones.
+type recalled struct {
+	values map[string]string
+	order  []string // of their keys, the oldest first
+}
+
+// set remembers a value, and forgets the oldest one where there are too many.
+func (r *recalled) set(key, value string, most int) {
+	if r.values == nil {
+		r.values = map[string]string{}
+	}
+	if _, known := r.values[key]; !known {
+		if len(r.order) >= most {
+			delete(r.values, r.order[0])
+			r.order = r.order[1:]
+		}
+		r.order = append(r.order, key)
+	}
+	r.values[key] = value
 }
 
 func newSessions(rules []carryRule) *sessions {
@@ -106,21 +128,6 @@ func (s *session) lane(number int) *carried {
 	return &s.lanes[number]
 }
 
-// set remembers what stands for a recorded value.
-func (c *carried) set(key, value string) {
-	if c.values == nil {
-		c.values = map[string]string{}
-	}
-	if _, known := c.values[key]; !known {
-		if len(c.order) >= valuesMost {
-			delete(c.values, c.order[0])
-			c.order = c.order[1:]
-		}
-		c.order = append(c.order, key)
-	}
-	c.values[key] = value
-}
-
 // rule remembers what the rules found.
 func (c *carried) rule(found map[int]string) {
 	if c.ruled == nil && len(found) > 0 {
@@ -145,9 +152,10 @@ func (c *carried) bake(cookie *http.Cookie) {
 
 // learnt is what an answer gave that later requests may need.
 type learnt struct {
-	values  map[string]string
-	cookies []*http.Cookie
-	ruled   map[int]string
+	values     map[string]string
+	validators map[string]string
+	cookies    []*http.Cookie
+	ruled      map[int]string
 }
 
 // learn takes from the answers to a job what later requests of its session may
@@ -168,6 +176,7 @@ func (s *sessions) learn(j *job) {
 		}
 		all[i].ruled = ruledBy(s.rules, j.Route, a.Response)
 		all[i].values = paired(j.Request, j.Response, a.Response, was)
+		all[i].validators = validatorsOf(j.Request.Target, j.Response, a.Response)
 	}
 	s.holds(j.session, j.session.keep(all, j.rung == rungTenant))
 }
@@ -180,13 +189,16 @@ func (s *session) keep(all []learnt, written bool) (values int) {
 	for i, f := range all {
 		c := s.lane(i)
 		for key, value := range f.values {
-			c.set(key, value)
+			c.set(key, value, valuesMost)
+		}
+		for key, value := range f.validators {
+			c.validators.set(key, value, validatorsMost)
 		}
 		c.rule(f.ruled)
 		for _, cookie := range f.cookies {
 			c.bake(cookie)
 		}
-		values += len(c.values) + len(c.cookies)
+		values += len(c.values) + len(c.cookies) + len(c.validators.values)
 	}
 	s.written = s.written || written
 	return values
@@ -200,7 +212,7 @@ type carriedCounts struct{ found, ruled, cookies int }
 func (s *sessions) put(j *job, lane int) (r Request, n carriedCounts) {
 	r = j.Request
 	headers, secrets := j.header()
-	r.Header = headers
+	r.Header, n.found = j.conditions.put(lane, headers)
 	if j.session == nil {
 		return r, n
 	}
@@ -211,9 +223,9 @@ func (s *sessions) put(j *job, lane int) (r Request, n carriedCounts) {
 	if len(c.values)+len(c.cookies)+len(c.ruled) == 0 {
 		return r, n
 	}
-	r.Header = headers.Clone()
+	r.Header = r.Header.Clone()
 	if len(c.values) > 0 {
-		n.found = c.substitute(&r, secrets)
+		n.found += c.substitute(&r, secrets)
 	}
 	if len(c.cookies) > 0 && j.Request.Header.Get("Cookie") != "" {
 		names := slices.Sorted(maps.Keys(c.cookies))

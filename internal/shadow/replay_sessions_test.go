@@ -59,8 +59,8 @@ func TestSessionsAreFew(t *testing.T) {
 
 	c := only.lane(0)
 	for n := range valuesMost + 3 {
-		c.set(fmt.Sprint(n), "own")
-		c.set(fmt.Sprint(n), "own again")
+		c.set(fmt.Sprint(n), "own", valuesMost)
+		c.set(fmt.Sprint(n), "own again", valuesMost)
 		c.bake(&http.Cookie{Name: fmt.Sprint(n), Value: "own"})
 	}
 	require.Len(t, c.values, valuesMost)
@@ -81,7 +81,7 @@ func TestLanesKeepTheirOwn(t *testing.T) {
 	p := &replaying{Replay: &Replay{ladder: &ladder{}}}
 	j := &job{Exchange: e, session: known, replaying: p}
 	for lane, own := range []string{"candidates-1", "baselines-1"} {
-		known.lane(lane).set("recorded-1", own)
+		known.lane(lane).set("recorded-1", own, valuesMost)
 	}
 	first, _ := s.put(j, 0)
 	second, _ := s.put(j, 1)
