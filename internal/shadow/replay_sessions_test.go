@@ -77,7 +77,7 @@ func TestLanesKeepTheirOwn(t *testing.T) {
 	s := newSessions(nil)
 	known := s.of("a")
 	e := recordedGet(0, "a", "/orders")
-	e.Request.Header.Set("If-Match", "recorded-1")
+	e.Request.Header.Set("X-Order", "recorded-1")
 	p := &replaying{Replay: &Replay{ladder: &ladder{}}}
 	j := &job{Exchange: e, session: known, replaying: p}
 	for lane, own := range []string{"candidates-1", "baselines-1"} {
@@ -86,10 +86,10 @@ func TestLanesKeepTheirOwn(t *testing.T) {
 	first, _ := s.put(j, 0)
 	second, _ := s.put(j, 1)
 	third, _ := s.put(j, 2)
-	require.Equal(t, "candidates-1", first.Header.Get("If-Match"))
-	require.Equal(t, "baselines-1", second.Header.Get("If-Match"))
-	require.Equal(t, "recorded-1", third.Header.Get("If-Match"), "who gave nothing is asked as was recorded")
-	require.Equal(t, "recorded-1", e.Request.Header.Get("If-Match"))
+	require.Equal(t, "candidates-1", first.Header.Get("X-Order"))
+	require.Equal(t, "baselines-1", second.Header.Get("X-Order"))
+	require.Equal(t, "recorded-1", third.Header.Get("X-Order"), "who gave nothing is asked as was recorded")
+	require.Equal(t, "recorded-1", e.Request.Header.Get("X-Order"))
 }
 
 // TestLearnsOfAnswers alone, and does not forget who wrote.
