@@ -124,3 +124,23 @@ func TestReplayWaitsAsLongAsItSays(t *testing.T) {
 	require.Equal(t, "GET /a?token=&b&c=", shownRequest(Request{Method: "GET", Target: "/a?token=secret&b&c="}))
 	require.Equal(t, "GET /a", shownRequest(Request{Method: "GET", Target: "/a"}))
 }
+
+// TestNothingIsLateWithoutASchedule: as fast as it goes, an exchange is due when it is
+// sent; else when the recording says.
+func TestNothingIsLateWithoutASchedule(t *testing.T) {
+	for speed, most := range map[string]float64{"max": 60_000, "x1": 4e6} {
+		test := shadowTest()
+		require.NoError(t, test.Speed.UnmarshalText([]byte(speed)))
+		stream := staged{test: test}.stream()
+		p := &replaying{Replay: &Replay{test: test, stream: stream}, record: newReplayRecord(stream)}
+		l := &lane{replaying: p, arm: measure.Candidate, target: stream.Target}
+		j := &job{Exchange: recordedGet(0, "", "/"), replaying: p, due: time.Now().Add(-time.Hour)}
+		l.settle(j, &answer{Response: Response{Status: 200}, at: time.Now()}, nil)
+		windows := p.record.flush().Windows
+		require.NotEmpty(t, windows)
+		for _, w := range windows {
+			require.Less(t, w.Max, most, speed)
+			require.Equal(t, speed != "max", w.Max >= 3.6e6, speed)
+		}
+	}
+}

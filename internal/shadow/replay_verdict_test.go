@@ -137,6 +137,11 @@ func TestReplayTellsOfExpectations(t *testing.T) {
 		require.Len(t, warnings, 1)
 		require.Equal(t, "nothing met the expectation of body.never GET /items (planned): take it out if the change is done", warnings[0].Attrs["detail"])
 
+		s.test.Compare.Expect = []plan.Intended{{Field: "body.new", To: "1", Reason: "wanted"}}
+		s.candidate = counted(func(n int) string { return fmt.Sprintf(`{"ok":true,"new":%d}`, n%2) })
+		pairs = replaySummed(s.run(t, t.Context()), measure.MetricComparison)[measure.Candidate]
+		require.Equal(t, []uint64{20, 10}, []uint64{pairs.Count, pairs.Failed}, "the others are not what was wanted")
+
 		s.test.Compare.Expect = nil
 		var many strings.Builder
 		for n := range findingsTold + 5 {
