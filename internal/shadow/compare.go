@@ -108,9 +108,11 @@ type comparison struct {
 	seen     map[string]*spot // by place and kind
 	found    []Difference
 	full     bool // nothing more is listed
+	whole    bool // the bodies can only be compared as a whole
 
-	a, b *jsonTree
-	kids []int32 // room for the children of lists and objects
+	a, b   *jsonTree
+	texted [2]parted
+	kids   []int32 // room for the children of lists and objects
 }
 
 // spot is what is known of differences of a kind at a place: which rules they
@@ -127,7 +129,7 @@ const maxSpots = 4096
 
 func (r *comparison) release() {
 	clear(r.seen)
-	*r = comparison{seen: r.seen, place: r.place[:0], kids: r.kids[:0]}
+	*r = comparison{seen: r.seen, place: r.place[:0], kids: r.kids[:0], texted: r.texted}
 	if cap(r.kids) > 1<<16 {
 		r.kids = nil
 	}
@@ -159,7 +161,7 @@ func (r *comparison) differ(kind Kind, a, b []byte) {
 		return
 	}
 	r.found = append(r.found, Difference{
-		Place: string(r.place), Kind: kind, Baseline: excerpt(a), Candidate: excerpt(b), expected: expected,
+		Place: string(r.place), Kind: kind, Baseline: excerpt(a), Candidate: excerpt(b), whole: r.whole, expected: expected,
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
 )
 
 // benchBody is a list of orders, each with its own time.
@@ -50,6 +51,48 @@ func BenchmarkCompare(b *testing.B) {
 			b.ReportMetric(float64(len(x)+len(y))*float64(b.N)/comparing.Seconds()/1e6, "compared-MB/s")
 		})
 	}
+}
+
+// benchPage is a page of some 50 KB with a nonce in it.
+func benchPage(nonce int) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `<!doctype html><html><head><title>Orders</title><script nonce="n%016x">var shop={"page":1}</script></head><body><ul class="orders">`, nonce*0x9e3779b9)
+	for i := range 200 {
+		fmt.Fprintf(&b, `<li><a href="/orders/o-%06d" class="order link">Order %d</a> <span class="product">A mug for the morning, with a handle</span> <b class="price">%d.50</b> EUR <p>Leave it at the door of the house, please. It was ordered on a %d. day.</p></li>`+"\n", i, i, 100+i, i%30)
+	}
+	b.WriteString(`</ul></body></html>`)
+	return b.Bytes()
+}
+
+// BenchmarkCompareHTML compares pages of which a nonce at the beginning and a price at
+// the end differ, beside merely tokenising both. of-tokenising is the throughput as a
+// multiple of that.
+func BenchmarkCompareHTML(b *testing.B) {
+	x, y := benchPage(1), bytes.Replace(benchPage(2), []byte("299.50"), []byte("299.05"), 1)
+	c := newComparer(b, Rules{})
+	first, second := answered(200, string(x), "Content-Type: text/html"), answered(200, string(y), "Content-Type: text/html")
+	require.Len(b, c.Compare("GET /", first, second), 2)
+	var comparing, tokenising time.Duration
+	b.SetBytes(int64(len(x) + len(y)))
+	b.ReportAllocs()
+	for b.Loop() {
+		start := time.Now()
+		c.Compare("GET /", first, second)
+		between := time.Now()
+		require.Equal(b, tokenise(x), tokenise(y))
+		comparing += between.Sub(start)
+		tokenising += time.Since(between)
+	}
+	b.ReportMetric(tokenising.Seconds()/comparing.Seconds(), "of-tokenising")
+	b.ReportMetric(float64(len(x)+len(y))*float64(b.N)/comparing.Seconds()/1e6, "compared-MB/s")
+}
+
+// tokenise reads each tag with its attributes, and each text.
+func tokenise(page []byte) (n int) {
+	for z := html.NewTokenizer(bytes.NewReader(page)); z.Next() != html.ErrorToken; n++ {
+		_ = z.Token()
+	}
+	return n
 }
 
 func decodeBoth(b *testing.B, x, y []byte) {

@@ -20,6 +20,7 @@ func (r *comparison) body(a, b Response) {
 	case x.Damage != "" || y.Damage != "":
 		r.differ(Damaged, damage(x), damage(y))
 	case x.Cut || y.Cut:
+		r.whole = true
 		r.beginnings(x, y)
 	case bytes.Equal(x.Data, y.Data):
 	case len(x.Data) == 0:
@@ -126,7 +127,7 @@ func (r *comparison) contents(a, b Response) {
 			return
 		}
 	}
-	r.plain(x, y)
+	r.plain(a, b, x, y)
 }
 
 // looksJSON tells what begins like an object or a list.
@@ -136,48 +137,36 @@ func looksJSON(text []byte) bool {
 }
 
 // plain compares texts, or whatever else it is, that are not the same.
-func (r *comparison) plain(a, b []byte) {
+func (r *comparison) plain(a, b Response, x, y []byte) {
 	switch {
-	case len(r.comparer.options.Hosts) > 0 && bytes.Equal(r.comparer.withoutHosts(a), r.comparer.withoutHosts(b)):
-	case sameButCharset(a, b):
-		r.differ(Encoding, firstBytes(a, b), firstBytes(b, a))
-	case isText(a) && isText(b):
-		r.lines(a, b)
+	case len(r.comparer.options.Hosts) > 0 && bytes.Equal(r.comparer.withoutHosts(x), r.comparer.withoutHosts(y)):
+	case sameButCharset(x, y):
+		r.differ(Encoding, firstBytes(x, y), firstBytes(y, x))
+	case isText(a, x) && isText(b, y):
+		if bytes.Equal(unixLines(x), unixLines(y)) {
+			r.differ(Format, fmt.Appendf(nil, "%d bytes", len(x)), fmt.Appendf(nil, "%d bytes", len(y)))
+			return
+		}
+		r.text(a, b, x, y)
 	default:
-		x, y := Body{Data: a}, Body{Data: b}
-		r.differ(Changed, append(append(digested(x), "; "...), firstBytes(a, b)...), append(append(digested(y), "; "...), firstBytes(b, a)...))
+		r.whole = true
+		p, q := Body{Data: x}, Body{Data: y}
+		r.differ(Changed, append(append(digested(p), "; "...), firstBytes(x, y)...), append(append(digested(q), "; "...), firstBytes(y, x)...))
 	}
 }
 
-func isText(data []byte) bool { return utf8.Valid(data) && bytes.IndexByte(data, 0) < 0 }
-
-// lines tells the first lines that differ, or that only the ends of lines do.
-func (r *comparison) lines(a, b []byte) {
-	if bytes.Equal(unixLines(a), unixLines(b)) {
-		r.differ(Format, fmt.Appendf(nil, "%d bytes", len(a)), fmt.Appendf(nil, "%d bytes", len(b)))
-		return
+// isText tells texts from what is binary: they are UTF-8, or say that they are texts of
+// another charset.
+func isText(r Response, data []byte) bool {
+	if bytes.IndexByte(data, 0) >= 0 {
+		return false
 	}
-	begin := common(a, b)
-	number := 1 + bytes.Count(a[:begin], []byte("\n"))
-	r.differ(Changed, line(a, begin, number), line(b, begin, number))
+	return utf8.Valid(data) || strings.HasPrefix(mediaOf(r), "text/")
 }
 
 // unixLines ends all lines alike, and the text without an empty one.
 func unixLines(text []byte) []byte {
 	return bytes.TrimRight(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), "\n")
-}
-
-// line gives the line of a text that holds a position.
-func line(text []byte, at, number int) []byte {
-	from := bytes.LastIndexByte(text[:at], '\n') + 1
-	to := bytes.IndexByte(text[at:], '\n')
-	if to < 0 {
-		to = len(text) - at
-	}
-	if at-from > maxExcerpt/2 { // of a long line, what differs
-		from = at - maxExcerpt/4
-	}
-	return fmt.Appendf(nil, "line %d: %s", number, bytes.ToValidUTF8(text[from:at+to], nil))
 }
 
 // common is the length of what two texts begin with alike.

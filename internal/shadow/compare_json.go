@@ -187,7 +187,7 @@ func isData(name []byte) bool {
 // isPlain tells names that need no quotes in a place.
 func isPlain(name []byte) bool {
 	for _, c := range name {
-		if c <= ' ' || c >= 0x7f || bytes.IndexByte([]byte(`."[]{}*\`), c) >= 0 {
+		if c <= ' ' || c >= 0x7f || bytes.IndexByte([]byte(`."[]{}*\~`), c) >= 0 {
 			return false
 		}
 	}

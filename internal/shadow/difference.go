@@ -38,7 +38,8 @@ type Difference struct {
 	// kind at a place, these are from the first.
 	Baseline, Candidate string
 
-	expected int // the number of the expectation that it meets, from 1; 0 for none
+	whole    bool // the bodies could only be compared as a whole
+	expected int  // the number of the expectation that it meets, from 1; 0 for none
 }
 
 // Class is what is thought of the differences at a place.

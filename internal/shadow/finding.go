@@ -69,6 +69,11 @@ type Finding struct {
 	Evidence evidence.Finding
 	Alpha    float64
 
+	// Unread says that the field is all of the bodies, which could only be compared as
+	// a whole, and that most of them differ in the baseline itself: nothing that is in
+	// them was compared.
+	Unread bool
+
 	Examples []Example // at most 3, of the candidate
 
 	Expectation Expectation // that it meets, where it is expected
@@ -118,7 +123,7 @@ func (f *Findings) finding(route string, r *routeFields, key fieldKey, of *field
 	found := Finding{
 		Route: route, Place: key.place, Kind: key.kind, Class: f.class(key, of),
 		Pairs: r.pairs, Differing: of.differing, NoisePairs: r.noisePairs, NoiseDiffering: of.noise,
-		Examples: slices.Clone(of.examples),
+		Unread: of.whole && 2*of.noise > r.noisePairs, Examples: slices.Clone(of.examples),
 	}
 	if key.expected > 0 {
 		found.Expectation = f.rules.Expect[key.expected-1]

@@ -96,6 +96,7 @@ type field struct {
 	began            time.Time // the block
 	direction        int       // the way in which the first difference went, without noise to compare with
 	examples         []Example
+	whole            bool // of bodies that can only be compared as a whole
 }
 
 // thrown is that a session has thrown its coin at a field.
@@ -224,6 +225,7 @@ func (f *Findings) field(r *routeFields, key fieldKey) (of *field, at fieldKey, 
 // count counts the exchange at a field.
 func (t touched) count(o Observed) {
 	of := t.field
+	of.whole = of.whole || t.difference.whole
 	if t.noise {
 		of.noise++
 	}

@@ -277,6 +277,11 @@ func (c *comparing) tell(end time.Time) {
 		}
 		c.p.record.event(end, measure.EventDifference, f.Route, findingAttrs(f))
 	}
+	for _, f := range all {
+		if f.Unread {
+			c.p.record.warn("%s: nothing in these bodies was compared: they could only be compared as a whole, and two answers of the baseline differ in %d of %d", f.Route, f.NoiseDiffering, f.NoisePairs)
+		}
+	}
 	c.tellFailed()
 	c.p.record.tellTenants()
 	for _, e := range c.findings.Unused() {

@@ -1,0 +1,399 @@
+package shadow
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// textual compares two texts part by part.
+type textual struct {
+	r        *comparison
+	a, b     *parted
+	moved    map[int32]bool // parts of b that stand elsewhere in a
+	movedA   map[int32]bool
+	labels   map[int32]map[string]bool // of each node, as far as they are told apart
+	swapped  bool                      // a is of the candidate
+	anything bool                      // differs
+}
+
+// text compares two texts that are not the same: where they differ is told by the
+// elements that it is in, or by the word before. It makes no difference to the places
+// which of them is the baseline's.
+func (r *comparison) text(a, b Response, x, y []byte) {
+	media, media2 := mediaOf(a), mediaOf(b)
+	t := textual{r: r, a: &r.texted[0], b: &r.texted[1]}
+	if t.swapped = bytes.Compare(x, y) > 0; t.swapped {
+		x, y, media, media2 = y, x, media2, media
+	}
+	form := formOf(x, y, media, media2)
+	place := string(r.place)
+	t.a.read(x, place, media, form)
+	t.b.read(y, place, media2, form)
+	l := alignment{a: t.a.parts, b: t.b.parts}
+	l.find(span{0, int32(len(l.a)), 0, int32(len(l.b))}, byKeys)
+	t.compare(l.spans)
+	r.at(place)
+	if !t.anything {
+		r.differ(Format, fmt.Appendf(nil, "%d bytes", len(a.Body.Data)), fmt.Appendf(nil, "%d bytes", len(b.Body.Data)))
+	}
+	t.a.release()
+	t.b.release()
+}
+
+// pairOf is a part with the one that stands in its place, -1 for none.
+type pairOf struct {
+	a, b int32
+	away int32 // from the word that names it, 0 if that is not known
+	name int32 // that word, of a; -1 for none
+}
+
+func (t *textual) compare(spans []span) {
+	t.move(spans)
+	t.labels = map[int32]map[string]bool{}
+	var pairs []pairOf
+	for _, s := range spans {
+		pairs = t.pair(pairs, s)
+	}
+	if len(t.moved) > 0 {
+		pairs = t.rejoin(pairs)
+	}
+	for _, p := range pairs {
+		t.count(p)
+	}
+	for _, p := range pairs {
+		t.tell(p)
+	}
+}
+
+// move finds parts that are in both, but elsewhere. That is a matter of order.
+func (t *textual) move(spans []span) {
+	where := map[uint64][]int32{}
+	for n, s := range spans {
+		for j := s.b0; j < s.b1; j++ {
+			h := t.moving(t.b, j)
+			where[h] = append(where[h], j, int32(n))
+		}
+	}
+	t.moved, t.movedA = map[int32]bool{}, map[int32]bool{}
+	last, lastSpan := int32(-1), -1
+	for n, s := range spans {
+		if lastSpan != n {
+			last, lastSpan = -1, n
+		}
+		for i := s.a0; i < s.a1; i++ {
+			h := t.moving(t.a, i)
+			at := where[h]
+			if len(at) == 0 {
+				continue
+			}
+			j, in := at[0], at[1]
+			where[h] = at[2:]
+			t.movedA[i], t.moved[j] = true, true
+			if int(in) != n || j < last {
+				t.note(t.a.parts[i].node, "", Order, t.a.word(&t.a.parts[i]), t.b.word(&t.b.parts[j]))
+			}
+			last = max(last, j)
+		}
+	}
+}
+
+// moving is a hash of a part where it does not matter what is before it.
+func (t *textual) moving(of *parted, i int32) uint64 {
+	return mix(of.parts[i].hash, of.nodes[of.parts[i].node].hash)
+}
+
+// bucket is what parts that stand for one another have in common.
+func (t *textual) bucket(of *parted, i int32) uint64 {
+	return mix(uint64(of.parts[i].kind), of.nodes[of.parts[i].node].hash)
+}
+
+// pair takes together the parts of a span: the first with the first of the same
+// element, and so on.
+func (t *textual) pair(pairs []pairOf, s span) []pairOf {
+	name, away := t.named(s.a0)
+	same := s.a1-s.a0 == s.b1-s.b0
+	for i := s.a0; same && i < s.a1; i++ {
+		j := s.b0 + i - s.a0
+		same = t.movedA[i] == t.moved[j] && t.bucket(t.a, i) == t.bucket(t.b, j)
+	}
+	if same {
+		for i := s.a0; i < s.a1; i++ {
+			if t.a.parts[i].run != t.a.parts[s.a0].run { // another line
+				name, away = t.named(i)
+			} else if i > s.a0 {
+				away++
+			}
+			if !t.movedA[i] {
+				pairs = append(pairs, pairOf{i, s.b0 + i - s.a0, away, name})
+			}
+		}
+		return pairs
+	}
+	waiting := map[uint64][]int32{}
+	for j := s.b0; j < s.b1; j++ {
+		if !t.moved[j] {
+			h := t.bucket(t.b, j)
+			waiting[h] = append(waiting[h], j)
+		}
+	}
+	taken := map[int32]bool{}
+	for i := s.a0; i < s.a1; i++ {
+		if t.movedA[i] {
+			continue
+		}
+		at := name
+		if at >= 0 && (t.a.parts[i].run != t.a.parts[at].run || t.a.parts[i].node != t.a.parts[at].node) {
+			at = -1
+		}
+		h, j := t.bucket(t.a, i), int32(-1)
+		if some := waiting[h]; len(some) > 0 {
+			j, waiting[h] = some[0], some[1:]
+			taken[j] = true
+		}
+		pairs = append(pairs, pairOf{i, j, 0, at})
+	}
+	for j := s.b0; j < s.b1; j++ {
+		if !t.moved[j] && !taken[j] {
+			at := name
+			if at >= 0 && t.bucket(t.b, j) != t.bucket(t.a, at) {
+				at = -1
+			}
+			pairs = append(pairs, pairOf{-1, j, 0, at})
+		}
+	}
+	return pairs
+}
+
+// rejoin pairs what is left over where parts have moved: it may have moved with them.
+func (t *textual) rejoin(pairs []pairOf) []pairOf {
+	waiting := map[uint64][]int32{}
+	for _, p := range pairs {
+		if p.a < 0 {
+			h := t.bucket(t.b, p.b)
+			waiting[h] = append(waiting[h], p.b)
+		}
+	}
+	joined := map[int32]bool{}
+	for i, p := range pairs {
+		if p.b >= 0 {
+			continue
+		}
+		if h := t.bucket(t.a, p.a); len(waiting[h]) > 0 {
+			pairs[i].b, waiting[h] = waiting[h][0], waiting[h][1:]
+			joined[pairs[i].b] = true
+		}
+	}
+	return slices.DeleteFunc(pairs, func(p pairOf) bool { return p.a < 0 && joined[p.b] })
+}
+
+// maxAway is how far from its name a value may be, in words.
+const maxAway = 16
+
+// named finds the word that names what stands at a part: the nearest one before it in
+// the line or text, of those that both texts have; -1 if there is none, and then how
+// far it is from the beginning.
+func (t *textual) named(i int32) (name, away int32) {
+	if int(i) >= len(t.a.parts) {
+		return -1, 0
+	}
+	run := t.a.parts[i].run
+	for at := i - 1; at >= 0 && i-at <= maxAway; at-- {
+		p := &t.a.parts[at]
+		switch {
+		case p.run != run:
+			return -1, i - at
+		case p.label && at > 0 && t.a.parts[at-1].run == run && secretPlace.Match(t.a.word(&t.a.parts[at-1])):
+			return -1, 0 // it may be the secret
+		case p.label:
+			return at, i - at
+		}
+	}
+	if i < maxAway {
+		return -1, i + 1
+	}
+	return -1, 0
+}
+
+// maxLabels is how many words may name values of an element; where there are more, they
+// are data.
+const maxLabels = 16
+
+// count counts the words that name something.
+func (t *textual) count(p pairOf) {
+	if p.name < 0 {
+		return
+	}
+	of := &t.a.parts[p.name]
+	if t.labels[of.node] == nil {
+		t.labels[of.node] = map[string]bool{}
+	}
+	if len(t.labels[of.node]) <= maxLabels {
+		t.labels[of.node][string(t.a.word(of))] = true
+	}
+}
+
+// textMark is before the word that names a value of a text in a place. No name of
+// JSON has it there: appendName puts such a name in quotes.
+const textMark = ".~"
+
+// label gives the last part of the place of a pair: the word that names it, and how
+// far that is if it is not the next.
+func (t *textual) label(p pairOf) string {
+	var kind partKind
+	if p.a >= 0 {
+		kind = t.a.parts[p.a].kind
+	} else {
+		kind = t.b.parts[p.b].kind
+	}
+	switch {
+	case kind != partWord || t.a.table:
+		return ""
+	case p.name >= 0:
+		label := textMark + "{key}"
+		if of := &t.a.parts[p.name]; len(t.labels[of.node]) <= maxLabels {
+			label = textMark + string(bytes.ToValidUTF8(t.a.word(of), []byte("?")))
+		}
+		if p.away > 1 {
+			label += "+" + strconv.Itoa(int(p.away))
+		}
+		return label
+	case p.away > 1:
+		return textMark + "+" + strconv.Itoa(int(p.away))
+	}
+	return ""
+}
+
+// word is the text of a part.
+func (t *parted) word(p *part) []byte { return t.text[p.from:p.to] }
+
+// tell notes how the parts of a pair differ.
+func (t *textual) tell(p pairOf) {
+	switch {
+	case p.b < 0:
+		of := &t.a.parts[p.a]
+		t.note(of.node, t.label(p), Missing, t.a.shown(of), nil)
+		return
+	case p.a < 0:
+		of := &t.b.parts[p.b]
+		t.place(t.b, of.node, t.label(p))
+		t.differ(Added, nil, t.b.shown(of))
+		return
+	}
+	x, y := &t.a.parts[p.a], &t.b.parts[p.b]
+	if x.kind == partOpen {
+		t.tags(x, y)
+		return
+	}
+	t.place(t.a, x.node, t.label(p))
+	a, b := t.a.word(x), t.b.word(y)
+	switch {
+	case x.kind == partRest:
+		t.differ(Changed, firstBytes(a, b), firstBytes(b, a))
+	case !bytes.Equal(a, b):
+		t.words(a, b)
+	default: // what is between words
+		t.between(t.a.text[x.to:x.end], t.b.text[y.to:y.end])
+	}
+}
+
+// words compares two words.
+func (t *textual) words(a, b []byte) {
+	t.anything = true
+	if t.swapped {
+		a, b = b, a
+	}
+	if len(a) <= maxHidden && len(b) <= maxHidden {
+		t.r.texts(a, b, a, b)
+		return
+	}
+	t.r.texts(a, b, firstText(a, b), firstText(b, a))
+}
+
+// firstText is a long word from shortly before where it differs from another.
+func firstText(a, b []byte) []byte {
+	begin := max(0, common(a, b)-maxExcerpt/4)
+	return bytes.ToValidUTF8(a[begin:min(len(a), begin+maxExcerpt)], nil)
+}
+
+// between compares what stands between words.
+func (t *textual) between(a, b []byte) {
+	kind := Changed
+	if bytes.Equal(bytes.Join(bytes.Fields(a), nil), bytes.Join(bytes.Fields(b), nil)) {
+		kind = Format
+	}
+	t.differ(kind, strconv.AppendQuote(nil, excerpt(a)), strconv.AppendQuote(nil, excerpt(b)))
+}
+
+// tags compares the beginnings of two elements.
+func (t *textual) tags(x, y *part) {
+	name, a := tagAttributes(t.a.word(x))
+	name2, b := tagAttributes(t.b.word(y))
+	if name != name2 {
+		t.note(x.node, "", Changed, t.a.shown(x), t.b.shown(y))
+		return
+	}
+	values := map[string][]byte{}
+	for _, at := range b {
+		values[string(at.name)] = at.value
+	}
+	for _, at := range a {
+		t.place(t.a, x.node, ".@"+elementName(at.name))
+		value, both := values[string(at.name)]
+		delete(values, string(at.name))
+		switch {
+		case !both:
+			t.differ(Missing, at.value, nil)
+		case !bytes.Equal(at.value, value):
+			t.words(at.value, value)
+		}
+	}
+	for _, at := range b {
+		if _, only := values[string(at.name)]; only {
+			t.place(t.a, x.node, ".@"+elementName(at.name))
+			t.differ(Added, nil, at.value)
+		}
+	}
+}
+
+// shown is what is told of a part that is missing or added: of an element its name
+// alone, and at least one byte.
+func (t *parted) shown(p *part) []byte {
+	switch {
+	case p.kind == partOpen || p.kind == partEnd:
+		raw := bytes.TrimSuffix(t.word(p), []byte(">"))
+		if end := bytes.IndexAny(raw, " \t\r\n\f"); end >= 0 {
+			raw = raw[:end]
+		}
+		return append(bytes.Clone(raw), '>')
+	case p.from == p.to:
+		return strconv.AppendQuote(nil, excerpt(t.text[p.to:p.end]))
+	}
+	return t.word(p)
+}
+
+// place goes to the place of a node.
+func (t *textual) place(of *parted, node int32, label string) {
+	t.r.place = append(append(t.r.place[:0], of.place(node)...), label...)
+}
+
+func (t *textual) note(node int32, label string, kind Kind, a, b []byte) {
+	t.place(t.a, node, label)
+	t.differ(kind, a, b)
+}
+
+// differ notes a difference, the other way round where the texts are.
+func (t *textual) differ(kind Kind, a, b []byte) {
+	t.anything = true
+	if t.swapped {
+		a, b = b, a
+		switch kind {
+		case Missing:
+			kind = Added
+		case Added:
+			kind = Missing
+		}
+	}
+	t.r.differ(kind, a, b)
+}
