@@ -214,7 +214,7 @@ func (o *mirrorOptions) mirror(how shadowing, secured shadow.Encryption, judge *
 	return shadow.MirrorOptions{
 		Listen: o.listen, Candidate: o.candidate, Primary: o.primary, Baseline: o.baseline, Noise: o.noise, TLS: secured, OwnHost: o.ownHost,
 		MaxBody: how.maxBody, Buffer: how.buffer, Queue: o.queue, Copies: o.copies, Timeout: o.timeout, Allow: o.allow, Sample: how.sample,
-		Redact: how.redact, Route: how.route, Compare: judge.Compare,
+		Redactor: how.redactor, Route: how.route, Compare: judge.Compare,
 	}
 }
 

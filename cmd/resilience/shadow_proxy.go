@@ -45,7 +45,7 @@ func (o *shadowProxyOptions) add(cmd *cobra.Command) {
 type shadowing struct {
 	maxBody, buffer int64
 	sample          shadow.SessionSample
-	redact          func(shadow.Exchange) shadow.Exchange
+	redactor        *shadow.Redactor
 	route           func(method, target string) string
 }
 
@@ -54,7 +54,7 @@ func (o *shadowProxyOptions) read() (s shadowing, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.redact, s.route, s.maxBody = redactor.Redact, routes.RouteOf, maxBody
+	s.redactor, s.route, s.maxBody = redactor, routes.RouteOf, maxBody
 	if s.buffer, err = shadowSize("--buffer", o.buffer); err != nil {
 		return s, err
 	}

@@ -85,7 +85,7 @@ func runRecord(cmd *cobra.Command, s *streams, o recordOptions) error {
 	ctx, _, stop := shadowContext(cmd, o.lasts)
 	defer stop()
 	recorder, err := shadow.NewRecorder(ctx, files, shadow.RecorderOptions{
-		Listen: o.listen, Upstream: o.upstream, TLS: secured, MaxBody: how.maxBody, Buffer: how.buffer, Sample: how.sample, Redact: how.redact, Route: how.route,
+		Listen: o.listen, Upstream: o.upstream, TLS: secured, MaxBody: how.maxBody, Buffer: how.buffer, Sample: how.sample, Redact: how.redactor.Redact, Route: how.route,
 		Failed: func(err error) { fmt.Fprintf(s.err, "can not write any more, and go on serving: %v\n", err) },
 	})
 	if err != nil {

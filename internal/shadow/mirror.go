@@ -1,7 +1,6 @@
 package shadow
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -32,17 +31,20 @@ type MirrorOptions struct {
 	Allow     []string      // routes that may be copied though their method is not safe: "POST /search"
 	Sample    SessionSample // which users are mirrored
 
-	Redact  func(Exchange) Exchange            // hides secrets before answers are compared; nil hides nothing
-	Route   func(method, target string) string // what requests of one kind have in common
-	Compare func(Answers) (differ bool)        // called from several goroutines; must not keep bodies
+	Redactor *Redactor                          // hides secrets in all that is kept or shown; nil hides nothing
+	Route    func(method, target string) string // what requests of one kind have in common
+	Compare  func(Answers) (differ bool)        // called from several goroutines; must not keep bodies
 }
 
 // Answers are what one request was answered.
 type Answers struct {
-	Exchange            // with the answer of the primary or baseline
+	Exchange            // redacted, with the answer of the primary or baseline: it may be kept
 	Told      int       // the status that the user was answered; 0 where nobody knows, as in a sink
-	Candidate Response  // Failure where there was none
-	Noise     *Response // of the second instance; nil where none was asked, or it did not answer
+	Answer    Response  // of the primary or baseline, as it is
+	Candidate Response  // as it is; Failure where there was none
+	Noise     *Response // of the second instance, as it is; nil where none was asked, or it did not answer
+
+	Hide func(place, value string) string // takes secrets out of what is shown of the answers; nil does nothing
 }
 
 // Mirrored are the counts of a [Mirror]. Seen is the sum of all others but Differing
@@ -262,40 +264,20 @@ func (m *Mirror) mirror(c *capture) (fate *atomic.Uint64) {
 	return &m.compared
 }
 
-// redacted hides the secrets of all answers in the same way, so that they can still
-// be compared.
+// redacted hides the secrets of what may be kept, and tells how to hide those of what
+// is shown. The answers that are compared stay as they are: of what can not be redacted
+// nothing could be compared.
 func (m *Mirror) redacted(a Answers) Answers {
-	if m.options.Redact == nil {
+	a.Answer = a.Response
+	if m.options.Redactor == nil {
 		return a
 	}
-	hidden := m.options.Redact(a.Exchange)
-	of := func(r Response) Response { // with the request, whose secrets an answer may repeat
-		x := a.Exchange
-		x.Response = r
-		same := sameContents(r, a.Response)
-		if same { // most are, and need not be redacted again
-			x.Response.Body = Body{}
-		}
-		out := m.options.Redact(x).Response
-		if same {
-			out.Body = hidden.Response.Body
-		}
-		return out
-	}
-	a.Candidate = of(a.Candidate)
+	hide := &mirrorHide{r: m.options.Redactor, request: a.Request, answers: []Response{a.Answer, a.Candidate}}
 	if a.Noise != nil {
-		a.Noise = new(of(*a.Noise))
+		hide.answers = append(hide.answers, *a.Noise)
 	}
-	a.Exchange = hidden
+	a.Exchange, a.Hide = m.options.Redactor.Redact(a.Exchange), hide.hide
 	return a
-}
-
-// sameContents tells whether two bodies are the same to the byte, and hold the same
-// secrets.
-func sameContents(a, b Response) bool {
-	return a.Body.Size == b.Body.Size && !a.Body.Cut && !b.Body.Cut && a.Body.Damage == b.Body.Damage && a.Body.Encoding == b.Body.Encoding &&
-		bytes.Equal(a.Body.Data, b.Body.Data) && slices.Equal(a.Header["Content-Type"], b.Header["Content-Type"]) &&
-		slices.Equal(a.Header["Set-Cookie"], b.Header["Set-Cookie"])
 }
 
 // mirroredHost is the host that a user asked for: Envoy, and so Istio, adds -shadow to

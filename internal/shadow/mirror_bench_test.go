@@ -77,7 +77,7 @@ func benchMirror(b *testing.B, primary, candidate string, withhold bool) string 
 	require.NoError(b, err)
 	o := MirrorOptions{
 		Primary: primary, Candidate: candidate, Timeout: time.Second,
-		Redact: redactor.Redact, Route: new(Routes).RouteOf, Compare: judge.Compare,
+		Redactor: redactor, Route: new(Routes).RouteOf, Compare: judge.Compare,
 	}
 	if withhold {
 		o.Sample = SessionSample{Share: 1e-9}

@@ -45,10 +45,10 @@ func NewMirrorJudge(rules Rules, options CompareOptions, how FindingOptions, dif
 func (j *MirrorJudge) Compare(a Answers) (differ bool) {
 	o := Observed{
 		At: time.Now().UTC(), Route: a.Route, Session: a.Session, Request: a.Request, Trace: mirrorTrace(a.Request.Header),
-		Candidate: j.comparer.CompareAgain(a.Route, a.Told, a.Response, a.Candidate),
+		Candidate: j.comparer.CompareAgain(a.Route, a.Told, a.Answer, a.Candidate), Hide: a.Hide,
 	}
 	if a.Noise != nil && !uncompared(o.Candidate) {
-		o.Noise, o.Paired = j.comparer.Compare(a.Route, a.Response, *a.Noise), true
+		o.Noise, o.Paired = j.comparer.Compare(a.Route, a.Answer, *a.Noise), true
 	}
 	j.findings.Add(o)
 	for _, d := range o.Candidate {

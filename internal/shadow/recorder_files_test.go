@@ -112,8 +112,9 @@ func TestJudge(t *testing.T) {
 			Exchange:  Exchange{Route: "GET /a", Session: fmt.Sprint(i), Request: request, Response: answer(`{"price": 10, "at": 1}`)},
 			Candidate: answer(`{"price": 9, "at": 2}`), Noise: new(answer(`{"price": 10, "at": 3}`)),
 		}
+		a.Answer = a.Response
 		require.True(t, judge.Compare(a))
-		a.Candidate = a.Response
+		a.Candidate = a.Answer
 		require.False(t, judge.Compare(a))
 	}
 	findings := judge.Findings()
@@ -125,7 +126,7 @@ func TestJudge(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []uint64{200, 200}, []uint64{n, uint64(len(sink.exchanges))})
 	sink.err = io.ErrShortWrite
-	judge.Compare(Answers{Exchange: Exchange{Route: "GET /a", Response: answer(`{"price": 10}`)}, Candidate: answer(`{"price": 9}`)})
+	judge.Compare(Answers{Exchange: Exchange{Route: "GET /a"}, Answer: answer(`{"price": 10}`), Candidate: answer(`{"price": 9}`)})
 	_, err = judge.Kept()
 	require.True(t, errors.Is(err, io.ErrShortWrite))
 	_, err = NewMirrorJudge(Rules{Ignore: []Where{{Place: "nosuch"}}}, CompareOptions{}, FindingOptions{}, nil)
