@@ -17,7 +17,7 @@ type Replayed struct {
 	Test    string `json:"test"`
 	Read    uint64 `json:"read"`              // exchanges of the recording
 	Sent    uint64 `json:"sent"`              // of those, to each target
-	Other   uint64 `json:"other,omitempty"`   // not chosen: of other sessions, times, routes or tenants
+	Other   uint64 `json:"other,omitempty"`   // not chosen: of other sessions, times, routes, tenants or hosts
 	Dropped uint64 `json:"dropped,omitempty"` // could not start because too many answers were missing
 	Held    uint64 `json:"held,omitempty"`    // waited for an earlier answer of their session
 	// Values of earlier answers that were put into requests to the candidate, in

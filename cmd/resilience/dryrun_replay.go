@@ -115,6 +115,9 @@ func chosenOf(s plan.Shadow) string {
 	if len(s.Tenants) > 0 {
 		parts = append(parts, "what "+strings.Join(s.Tenants, ", ")+" asked")
 	}
+	if len(s.Hosts) > 0 {
+		parts = append(parts, "what was asked of "+strings.Join(s.Hosts, ", "))
+	}
 	if s.Limit > 0 {
 		parts = append(parts, fmt.Sprintf("%d at most", s.Limit))
 	}

@@ -105,6 +105,7 @@ or of none of these formats.`,
 	cmd.Flags().StringVarP(&i.out, "out", "o", "", "the `RECORDING` to write, a new file")
 	cmd.Flags().StringVar(&i.options.Format, "format", "", "the format of all files, one of "+strings.Join(names, ", ")+"; guessed unless given")
 	cmd.Flags().StringArrayVar(&fields, "field", nil, "`NAME=KEY`: how a log in JSON calls at, took, method, target, host, status, session, tenant or header.NAME; of an access log, took=10s says that its tenth word is seconds; repeatable")
+	cmd.Flags().StringArrayVar(&i.options.Hosts, "host", nil, "keep only what was asked of this `HOST`, such as shop.example, and of hosts that nobody knows; repeatable")
 	cmd.Flags().BoolVar(&i.strict, "strict", false, "end with 1 when anything was skipped")
 	redact.add(cmd)
 	return cmd
@@ -157,6 +158,8 @@ func (i *shadowImport) judged(counts []shadow.Imported, err error) error {
 		return err
 	case read == 0:
 		return &usageError{"nothing was imported: the files hold no record of their format"}
+	case kept == 0 && skipped == 0:
+		return fmt.Errorf("nothing was imported: the files hold no exchange of --host %s", strings.Join(i.options.Hosts, ", "))
 	case kept == 0:
 		return errors.New("nothing was imported: the files hold no exchange that can be kept")
 	case i.strict && skipped > 0:
@@ -200,11 +203,37 @@ func (i *shadowImport) tell(files []string, counts []shadow.Imported, written ui
 		for _, s := range c.Skipped {
 			fmt.Fprintf(i.streams.out, "%s: %d skipped, %s (%s)\n", files[n], s.Count, s.Reason, skipPlaces(s))
 		}
+		if c.Other > 0 {
+			fmt.Fprintf(i.streams.out, "%s: %d not chosen, of other hosts\n", files[n], c.Other)
+		}
+		if text := i.severalHosts(c); text != "" {
+			fmt.Fprintf(i.streams.out, "%s: %s\n", files[n], text)
+		}
 	}
 	if written > 0 {
 		fmt.Fprintf(i.streams.out, "%s: %d exchanges\n", i.out, written)
 	}
 }
+
+// severalHosts says of what a browser asked, which pages of others have a part in, that
+// all of it would be replayed to one target; "" where there is nothing to say.
+func (i *shadowImport) severalHosts(c shadow.Imported) string {
+	if len(c.Hosts) < 2 || len(i.options.Hosts) > 0 || c.Format != "har" && c.Format != "k6" {
+		return ""
+	}
+	var some []string
+	for _, host := range c.Hosts[:min(len(c.Hosts), hostsTold)] {
+		some = append(some, host.String())
+	}
+	if more := len(c.Hosts) - len(some); more > 0 {
+		some = append(some, fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Sprintf("%d hosts (%s), and a replay would ask all of it of one: choose by --host %s, or by hosts: in the plan",
+		len(c.Hosts), strings.Join(some, ", "), c.Host)
+}
+
+// hostsTold is how many hosts of a file are named.
+const hostsTold = 10
 
 func skipPlaces(s shadow.Skipped) string {
 	text := strings.Join(s.Places, ", ")

@@ -21,6 +21,7 @@ type replayOptions struct {
 	duration, falseAlarms      string
 	limit                      uint64
 	routes, ignore, redact     []string
+	hosts                      []string
 	gates                      []string
 	print                      bool
 	run                        runOptions
@@ -61,6 +62,7 @@ is to be said, such as what may write, or which changes are intended.`,
 	f.StringVar(&o.duration, "duration", "", "at most; default until the recording ends")
 	f.Uint64Var(&o.limit, "limit", 0, "so many exchanges at most; default all")
 	f.StringArrayVar(&o.routes, "route", nil, "only this `ROUTE`, such as GET /orders/{id}")
+	f.StringArrayVar(&o.hosts, "host", nil, "only what was asked of this `HOST`, such as shop.example, and of hosts that nobody knows")
 	f.StringArrayVar(&o.ignore, "ignore", nil, "a `FIELD` that is not compared: body.items[].price, or header x-request-id of GET /orders")
 	f.StringArrayVar(&o.redact, "redact", nil, "a `PATH` in JSON bodies whose values no report shows, beside those that the recording was made with: user.email, cards[*].number")
 	f.StringVar(&o.falseAlarms, "false-alarms", "", "how often a candidate that is as good may be said to have a regression; default 1%")
@@ -125,6 +127,7 @@ type replayShadow struct {
 	Duration  string         `yaml:"duration,omitempty"`
 	Limit     uint64         `yaml:"limit,omitempty"`
 	Routes    []string       `yaml:"routes,omitempty"`
+	Hosts     []string       `yaml:"hosts,omitempty"`
 	Compare   *replayCompare `yaml:"compare,omitempty"`
 	Redact    []string       `yaml:"redact,omitempty"`
 }
@@ -141,7 +144,7 @@ func (o replayOptions) plan(recording string) (string, error) {
 	}
 	targets := map[string]replayTarget{newVersion: {o.candidate}}
 	test := replayShadow{
-		Recording: recording, Noise: o.noise, Speed: o.speed, Rate: o.rate, Sample: o.sample, Duration: o.duration, Limit: o.limit, Routes: o.routes, Redact: o.redact,
+		Recording: recording, Noise: o.noise, Speed: o.speed, Rate: o.rate, Sample: o.sample, Duration: o.duration, Limit: o.limit, Routes: o.routes, Hosts: o.hosts, Redact: o.redact,
 	}
 	phase := replayPhase{Name: replayed, Candidate: newVersion, Gates: o.gates}
 	if o.baseline == "" {

@@ -48,7 +48,7 @@ func shadowChoice(c *checker, _ *Phase, s *Shadow) {
 	if s.From != nil && s.To != nil && c.clean("from") && !time.Time(*s.From).Before(time.Time(*s.To)) {
 		c.wrong("to", "", "to must be later than from")
 	}
-	for key, names := range map[string]Names{"routes": s.Routes, "tenants": s.Tenants} {
+	for key, names := range map[string]Names{"routes": s.Routes, "tenants": s.Tenants, "hosts": s.Hosts} {
 		if c.given(key) && (len(names) == 0 || slices.Contains(names, "")) {
 			c.wrong(key, "leave it out for all", "%s is empty", key)
 		}

@@ -25,6 +25,7 @@ type Shadow struct {
 	To        *Instant   `yaml:"to,omitempty"`                    // of the recording, what was asked before
 	Routes    Names      `yaml:"routes,omitempty"`                // only these, such as GET /orders/{id}; default all
 	Tenants   Names      `yaml:"tenants,omitempty"`               // only what these asked; default all
+	Hosts     Names      `yaml:"hosts,omitempty"`                 // only what was asked of these, such as shop.example, and of hosts that nobody knows; default all
 	Baseline  string     `yaml:"baseline,omitempty"`              // recorded: the candidate is compared with what was answered when it was recorded; default with the baseline of the phase
 	Noise     string     `yaml:"noise"`                           // what tells what differs anyway: twice (the baseline is asked twice), a target (the same version once more), recorded (the recorded answers) or none; default twice, with recorded answers none
 	Writes    *Writes    `yaml:"writes,omitempty"`                // what may change data; default nothing does: only GET, HEAD and OPTIONS are sent

@@ -3,6 +3,7 @@ package shadow
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -49,17 +50,21 @@ type ImportOptions struct {
 	Fields   map[string]string // of logs: what is the name of which key
 	MaxBody  int64             // as in [Options]
 	Redactor *Redactor
-	Routes   *Routes // nil knows no templates
+	Routes   *Routes  // nil knows no templates
+	Hosts    []string // only what was asked of these is kept, and what was asked of nobody knows whom; none are all
 }
 
-// Imported counts what became of the records of a file: Read is always Kept and
+// Imported counts what became of the records of a file: Read is always Kept, Other and
 // all that was Skipped.
 type Imported struct {
 	Format  string
 	Read    uint64
 	Kept    uint64
+	Other   uint64 // of hosts that were not chosen
 	Joined  uint64 // records of answers that belong to a record of a request, and are not in Read
 	Skipped []Skipped
+	Hosts   []HostCount // of those that were kept, at most 1,000; those that were asked most first
+	Host    string      // that was asked first: in an archive of a browser, that of the page
 }
 
 // Skipped counts records that could not be imported for one reason.
@@ -107,6 +112,7 @@ type importing struct {
 	most   int64 // of a body, in bytes
 	sink   Sink
 	counts Imported
+	hosts  hostCounts
 }
 
 // Import reads a file of any format, which may be packed with gzip or zstd, and
@@ -138,6 +144,7 @@ func Import(r io.Reader, o ImportOptions, sink Sink) (Imported, error) {
 	}
 	i.counts.Format = format.name
 	err = format.read(i, plain)
+	i.counts.Hosts = i.hosts.sorted()
 	return i.counts, err
 }
 
@@ -224,6 +231,10 @@ func (i *importing) begin() { i.counts.Read++ }
 
 // keep hands on an exchange. Its error is that of the sink.
 func (i *importing) keep(x Exchange, place string) error {
+	if !ofHosts(i.o.Hosts, x.Request.Host) {
+		i.counts.Other++
+		return nil
+	}
 	x = i.o.Redactor.Redact(x)
 	x.Route = i.o.Routes.RouteOf(x.Request.Method, x.Request.Target) // of what has no secrets any more
 	err := i.sink.Write(x)
@@ -234,6 +245,8 @@ func (i *importing) keep(x Exchange, place string) error {
 	}
 	if err == nil {
 		i.counts.Kept++
+		i.hosts.add(x.Request.Host)
+		i.counts.Host = cmp.Or(i.counts.Host, x.Request.Host)
 	}
 	return err
 }

@@ -189,6 +189,8 @@ func chosen(s plan.Shadow, e Exchange) bool {
 		return false
 	case len(s.Tenants) > 0 && !slices.Contains(s.Tenants, e.Tenant):
 		return false
+	case !ofHosts(s.Hosts, e.Request.Host):
+		return false
 	case len(s.Routes) > 0 && !slices.ContainsFunc(s.Routes, func(route string) bool { return isReplayRoute(routeName(e), route) }):
 		return false
 	}
