@@ -104,7 +104,7 @@ or of none of these formats.`,
 	}
 	cmd.Flags().StringVarP(&i.out, "out", "o", "", "the `RECORDING` to write, a new file")
 	cmd.Flags().StringVar(&i.options.Format, "format", "", "the format of all files, one of "+strings.Join(names, ", ")+"; guessed unless given")
-	cmd.Flags().StringArrayVar(&fields, "field", nil, "`NAME=KEY`: how a log in JSON calls at, took, method, target, host, status, session, tenant or header.NAME; of an access log, took=10s says that its tenth word is seconds; repeatable")
+	cmd.Flags().StringArrayVar(&fields, "field", nil, "`NAME=KEY`: how a log in JSON calls at, took, method, target, host, status, session, tenant or header.NAME; of an access log, took=10s says that its tenth word is seconds, session=13 that its thirteenth tells users apart; repeatable")
 	cmd.Flags().StringArrayVar(&i.options.Hosts, "host", nil, "keep only what was asked of this `HOST`, such as shop.example, and of hosts that nobody knows; repeatable")
 	cmd.Flags().BoolVar(&i.strict, "strict", false, "end with 1 when anything was skipped")
 	redact.add(cmd)
@@ -206,8 +206,10 @@ func (i *shadowImport) tell(files []string, counts []shadow.Imported, written ui
 		if c.Other > 0 {
 			fmt.Fprintf(i.streams.out, "%s: %d not chosen, of other hosts\n", files[n], c.Other)
 		}
-		if text := i.severalHosts(c); text != "" {
-			fmt.Fprintf(i.streams.out, "%s: %s\n", files[n], text)
+		for _, text := range []string{i.severalHosts(c), crowdedText(c)} {
+			if text != "" {
+				fmt.Fprintf(i.streams.out, "%s: %s\n", files[n], text)
+			}
 		}
 	}
 	if written > 0 {
@@ -230,6 +232,22 @@ func (i *shadowImport) severalHosts(c shadow.Imported) string {
 	}
 	return fmt.Sprintf("%d hosts (%s), and a replay would ask all of it of one: choose by --host %s, or by hosts: in the plan",
 		len(c.Hosts), strings.Join(some, ", "), c.Host)
+}
+
+// crowdedText warns of a session that is no user; "" where none is.
+func crowdedText(c shadow.Imported) string {
+	if !c.Crowded() {
+		return ""
+	}
+	how := "--session header:NAME or cookie:NAME says what tells users apart"
+	switch c.Format {
+	case "accesslog":
+		how = "--field session=13 says that the thirteenth word of a line tells users apart (what it was forwarded for, or a cookie)"
+	case "envoy":
+		how = "--field session=KEY says which key tells users apart (what it was forwarded for, or a cookie)"
+	}
+	return fmt.Sprintf("one session has %d of %d exchanges (%.0f%%): if it is many users, as behind a load balancer, they are replayed one after the other, and late; %s",
+		c.Busiest, c.Kept, 100*float64(c.Busiest)/float64(c.Kept), how)
 }
 
 // hostsTold is how many hosts of a file are named.

@@ -227,3 +227,14 @@ func TestMirrorReportHidesSecrets(t *testing.T) {
 	require.Equal(t, "(redacted)", r.Findings[0].Examples[0].Baseline)
 	require.Equal(t, 1, strings.Count(r.text(), "111-22-4444"), "what has another name is shown")
 }
+
+// TestImportSaysWhatToDoAboutCrowds in the way that the format has.
+func TestImportSaysWhatToDoAboutCrowds(t *testing.T) {
+	for format, want := range map[string]string{
+		"accesslog": "one session has 900 of 1000 exchanges (90%): if it is many users, as behind a load balancer, they are replayed one after the other, and late; --field session=13",
+		"envoy":     "--field session=KEY", "har": "--session header:NAME",
+	} {
+		require.Contains(t, crowdedText(shadow.Imported{Format: format, Kept: 1000, Busiest: 900}), want)
+	}
+	require.Empty(t, crowdedText(shadow.Imported{Format: "har", Kept: 1000, Busiest: 200}))
+}

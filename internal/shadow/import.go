@@ -64,6 +64,7 @@ type Imported struct {
 	Joined  uint64 // records of answers that belong to a record of a request, and are not in Read
 	Skipped []Skipped
 	Hosts   []HostCount // of those that were kept, at most 1,000; those that were asked most first
+	Busiest uint64      // exchanges of the session that has most
 	Host    string      // that was asked first: in an archive of a browser, that of the page
 }
 
@@ -113,6 +114,7 @@ type importing struct {
 	sink   Sink
 	counts Imported
 	hosts  hostCounts
+	asked  map[string]uint64 // by sessions, the first ones
 }
 
 // Import reads a file of any format, which may be packed with gzip or zstd, and
@@ -246,9 +248,38 @@ func (i *importing) keep(x Exchange, place string) error {
 	if err == nil {
 		i.counts.Kept++
 		i.hosts.add(x.Request.Host)
+		i.session(x.Session)
 		i.counts.Host = cmp.Or(i.counts.Host, x.Request.Host)
 	}
 	return err
+}
+
+// sessionsCounted are how many sessions of a file are told apart when they are counted.
+// One that has a good part of a file is among the first.
+const sessionsCounted = 100_000
+
+// session counts what one asked.
+func (i *importing) session(name string) {
+	if i.asked == nil {
+		i.asked = map[string]uint64{}
+	}
+	if n, known := i.asked[name]; name != "" && (known || len(i.asked) < sessionsCounted) {
+		i.asked[name] = n + 1
+		i.counts.Busiest = max(i.counts.Busiest, n+1)
+	}
+}
+
+// busyFew and busyShare are from when on one session is too many for it to be one user:
+// what one asks is replayed one after the other.
+const (
+	busyFew   = 1000
+	busyShare = 0.2
+)
+
+// Crowded reports whether one session has so many of the exchanges that it can hardly be
+// one user: all come from a load balancer, say.
+func (i Imported) Crowded() bool {
+	return i.Kept >= busyFew && float64(i.Busiest) > busyShare*float64(i.Kept)
 }
 
 // skip counts a record that can not be kept. Reasons are few: they hold nothing of

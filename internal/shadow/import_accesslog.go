@@ -3,6 +3,7 @@ package shadow
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -42,6 +43,7 @@ func isAccessLog(start []byte) bool {
 type accessLog struct {
 	i      *importing
 	took   tookField
+	who    int // the word that tells who asks; 0 for what lines have by themselves
 	second []logged
 }
 
@@ -56,7 +58,7 @@ const mostInSecond = 20_000
 func readAccessLog(i *importing, r *bufio.Reader) error {
 	log := &accessLog{i: i}
 	var err error
-	if log.took, err = readTook(i.o.Fields); err != nil {
+	if log.took, log.who, err = logFields(i.o.Fields); err != nil {
 		return i.failed("", err)
 	}
 	err = i.eachLine(r, log.line)
@@ -73,6 +75,7 @@ func (l *accessLog) line(line []byte, place string) error {
 		return nil
 	}
 	entry.x.Took = l.took.of(entry.words)
+	entry.asker(l.who)
 	if len(l.second) > 0 && (!l.second[0].At.Equal(entry.x.At) || len(l.second) == mostInSecond) {
 		if err := l.spread(); err != nil {
 			return err
@@ -101,6 +104,8 @@ type logEntry struct {
 	x     Exchange
 	line  string   // of the request
 	words []string // all of them
+
+	forwarded string // addresses that it was forwarded for
 }
 
 // parseLog reads "address identity user [time] "request" status bytes", and what
@@ -165,8 +170,24 @@ func (e *logEntry) what(words []string, kinds []byte) {
 			e.x.Request.Header.Set(name, words[n+1])
 		}
 	}
-	if agent := e.x.Request.Header.Get("User-Agent"); isAddress(e.x.Session) {
-		e.x.Session += " " + agent // an address may stand for a whole office
+	if len(words) > 3 && kinds[3] == '"' { // nginx's own format ends so
+		e.forwarded = words[3]
+	}
+}
+
+// asker says whose session it is: that of a word of the line, where one is named, or of
+// the address that asked. Behind a load balancer that is one for all, so what it was
+// forwarded for goes before it, where the line has that.
+func (e *logEntry) asker(word int) {
+	if word > 0 {
+		if word <= len(e.words) && e.words[word-1] != "-" && e.words[word-1] != "" {
+			e.x.Session = e.words[word-1]
+		}
+	} else if first, _, _ := strings.Cut(e.forwarded, ","); isAddress(e.x.Session) && isAddress(strings.TrimSpace(first)) {
+		e.x.Session = strings.TrimSpace(first)
+	}
+	if isAddress(e.x.Session) {
+		e.x.Session += " " + e.x.Request.Header.Get("User-Agent") // an address may stand for a whole office
 	}
 }
 
@@ -256,18 +277,33 @@ type tookField struct {
 	unit time.Duration
 }
 
-// readTook reads the field took, such as 10s: the tenth word, in seconds.
-func readTook(fields map[string]string) (f tookField, err error) {
+// logFields reads the fields that can be given of an access log: took=10s is the tenth
+// word, in seconds, and session=13 the thirteenth.
+func logFields(fields map[string]string) (took tookField, session int, err error) {
 	for name, value := range fields {
-		if name != "took" {
-			return f, errors.New("access logs have one field that can be given: took=10s, the tenth word, in seconds; or ms, us")
+		switch name {
+		case "took":
+			took, err = readTook(value)
+		case "session":
+			if session, err = strconv.Atoi(value); err != nil || session < 1 || session > mostFields {
+				err = fmt.Errorf("the field session=%s wants the number of a word, from 1 to %d", value, mostFields)
+			}
+		default:
+			err = errors.New("access logs have two fields that can be given: took=10s, the tenth word, in seconds (or ms, us), and session=13, the thirteenth word")
 		}
-		digits := strings.TrimRight(value, "smu")
-		f.word, err = strconv.Atoi(digits)
-		f.unit = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond}[value[len(digits):]]
-		if err != nil || f.unit == 0 || f.word < 1 {
-			return f, errors.New("the field took=" + value + " wants the number of a word and a unit: 10s, 10ms or 10us")
+		if err != nil {
+			return took, session, err
 		}
+	}
+	return took, session, nil
+}
+
+func readTook(value string) (f tookField, err error) {
+	digits := strings.TrimRight(value, "smu")
+	f.word, err = strconv.Atoi(digits)
+	f.unit = map[string]time.Duration{"s": time.Second, "ms": time.Millisecond, "us": time.Microsecond}[value[len(digits):]]
+	if err != nil || f.unit == 0 || f.word < 1 {
+		return f, errors.New("the field took=" + value + " wants the number of a word and a unit: 10s, 10ms or 10us")
 	}
 	return f, nil
 }
