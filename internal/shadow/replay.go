@@ -135,14 +135,17 @@ type replaying struct {
 	cut     context.CancelFunc
 	cutAt   atomic.Int64
 
-	tally replayTally
-	seq   uint64
+	tally   replayTally
+	waited  lanesWaiting // of all exchanges
+	busiest busiest
+	seq     uint64
 }
 
 // replayTally counts what became of the exchanges of a recording.
 type replayTally struct {
 	read, sent, other, held, dropped atomic.Uint64
 	apart                            atomic.Uint64 // exchanges that were not compared for their conditions
+	nobodys                          atomic.Uint64 // of those that were dropped, the failure of no arm
 	damages                          int           // parts of the recording that were passed over
 	broken                           string        // why it could not be read to its end
 }
@@ -307,6 +310,7 @@ func (p *replaying) tell(end time.Time) {
 		p.record.event(end, measure.EventWithheld, w.route, map[string]string{"count": strconv.FormatUint(w.count, 10), "reason": w.reason})
 	}
 	p.tellConditions()
+	p.tellDropped()
 	for i, rule := range p.test.Carry {
 		if p.tally.sent.Load() > 0 && p.sessions.used[i].Load() == 0 {
 			p.record.warn("carry %d put nothing into any request: no answer had %s before a request of its session had %s", i+1, rule.From, rule.To)

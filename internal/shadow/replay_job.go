@@ -7,8 +7,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"resilience/internal/measure"
 )
 
 // job is one exchange on its way to all lanes.
@@ -56,6 +54,7 @@ func newJob(p *replaying, e Exchange, rung rung, due time.Time) *job {
 		j.session = p.sessions.of(e.Session)
 		j.session.comesFrom(parent)
 	}
+	p.busiest.see(j.session)
 	return j
 }
 
@@ -160,21 +159,12 @@ func (p *replaying) waitedFor() (slow []*lane) {
 // drop counts an exchange that could not be sent.
 func (p *replaying) drop(j *job) {
 	p.tally.dropped.Add(1)
-	blamed := j.blamed
-	if blamed == nil {
-		blamed = p.waitedFor()
-	}
-	why := "too many exchanges waited already, as each does for the answers of its session"
 	switch {
 	case j.waits > 0:
-		why = "an answer of its session did not come in time"
+		p.dropBySession(j, "an answer of its session did not come in time")
 	case j.delayed:
-		why = "as many exchanges as may be (max_vus) were waiting for their answers"
-	}
-	for _, l := range blamed {
-		p.record.add(measure.MetricIteration, l.arm, "", "", "", j.due, 0, measure.Dropped)
-		p.record.example(measure.Example{
-			At: j.due.UnixNano(), Arm: l.arm, Kind: "dropped", Message: "could not start: " + why,
-		}, func() string { return shownRequest(j.Request) })
+		p.failDropped(j, j.blamed, "as many exchanges as may be (max_vus) were waiting for their answers")
+	default:
+		p.dropBySession(j, "too many exchanges waited already, as each does for the answers of its session")
 	}
 }

@@ -84,6 +84,7 @@ func (l *lane) do(j *job, within *patience) {
 	}
 	a := &j.answers[l.number]
 	a.at = time.Now()
+	l.asks(j, a.at)
 	if l.number == 0 && !j.delayed && !l.test.Speed.Max() { // which has no moment to be late for
 		l.record.late(j.due, a.at.Sub(j.from()))
 	}
@@ -95,6 +96,7 @@ func (l *lane) do(j *job, within *patience) {
 		a.err = l.word(err)
 		a.Failure = a.err
 	}
+	l.has(j, a.at)
 	l.underway.Add(-1)
 	j.answered()
 }

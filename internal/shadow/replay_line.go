@@ -48,6 +48,7 @@ func (l *replayLine) enter(j *job) int {
 	size := j.size()
 	if l.closed || l.held+len(l.ready) >= lineJobs || l.bytes+size > lineBytes && l.bytes > 0 {
 		j.delayed = len(l.ready) > l.held // it is for want of workers
+		j.blamed = l.keptFrom()
 		return lineFull
 	}
 	if j.Session != "" {
@@ -152,6 +153,15 @@ func (l *replayLine) tell() {
 	}
 }
 
+// keptFrom are the lanes that keep workers from the first exchange that waits for one;
+// nil where none does. The line is locked.
+func (l *replayLine) keptFrom() []*lane {
+	if len(l.ready) == 0 {
+		return nil
+	}
+	return l.ready[0].blamed
+}
+
 // free waits until a worker is free; false when the context ended before.
 func (l *replayLine) free(ctx context.Context) bool {
 	for {
@@ -193,6 +203,7 @@ func (l *replayLine) abandon() {
 	for _, session := range l.sessions {
 		for _, j := range session {
 			if j.waits > 0 {
+				j.blamed = l.keptFrom()
 				j.replaying.drop(j)
 			}
 		}

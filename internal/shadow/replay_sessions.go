@@ -37,6 +37,9 @@ type session struct {
 	number uint64 // later ones have higher ones
 	place  *list.Element
 
+	asked  uint64 // exchanges; only reading uses it
+	waited lanesWaiting
+
 	mu      sync.Mutex
 	parent  *session  // that it goes on, until it is asked for; see origins
 	lanes   []carried // what stands for recorded values, by lane
