@@ -111,7 +111,7 @@ func (r *Redactor) Redact(x Exchange) Exchange {
 	x.Response.Failure, x.Route = w.url(x.Response.Failure), w.url(x.Route)
 	x.Request.Body = w.body(x.Request.Body, x.Request.Header.Get("Content-Type"))
 	x.Response.Body = w.body(x.Response.Body, x.Response.Header.Get("Content-Type"))
-	w.webTokens(&x)
+	w.shaped(&x)
 	w.echoes(&x)
 	return x
 }
@@ -123,6 +123,12 @@ func (r *Redactor) Pseudonym(secret string) string {
 		return ""
 	}
 	return pseudonymMark + hex.EncodeToString(r.mac(secret))[:32]
+}
+
+// isPseudonym reports whether a text is one already.
+func isPseudonym(text string) bool {
+	digits, is := strings.CutPrefix(text, pseudonymMark)
+	return is && len(digits) == 32 && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
 func (r *Redactor) mac(secret string) []byte {
@@ -138,6 +144,7 @@ func (r *Redactor) mac(secret string) []byte {
 type redaction struct {
 	r       *Redactor
 	secrets []string
+	grant   bool // what is called code is one: it asks for a token (RFC 6749, section 4.1)
 }
 
 // hide gives the pseudonym of a secret.

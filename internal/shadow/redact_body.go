@@ -8,7 +8,6 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -38,7 +37,10 @@ func (w *redaction) body(b Body, contentType string) Body {
 		if b.Cut {
 			return w.leftOut(b)
 		}
-		if clean, err = w.json(withoutBOM(b.Data)); err != nil {
+		w.grant = bytes.Contains(b.Data, []byte(`"grant_type"`))
+		clean, err = w.json(withoutBOM(b.Data))
+		w.grant = false
+		if err != nil {
 			if !w.r.strict && bytes.IndexByte(b.Data, '"') < 0 { // some services call "ok" JSON
 				return b
 			}
@@ -47,7 +49,11 @@ func (w *redaction) body(b Body, contentType string) Body {
 	case isForm(media, b.Data):
 		clean = w.form(b.Data)
 	default:
-		return b
+		kind, is := textKindOf(media, b.Data)
+		if !is {
+			return b
+		}
+		clean = w.text(b.Data, kind)
 	}
 	return changed(b, clean)
 }
@@ -111,8 +117,9 @@ func isForm(media string, data []byte) bool {
 
 func (w *redaction) form(data []byte) []byte {
 	pairs := strings.Split(string(data), "&")
+	code := hasCode(string(data))
 	for i, pair := range pairs {
-		pairs[i] = w.parameter(pair)
+		pairs[i] = w.parameter(pair, code)
 	}
 	return []byte(strings.Join(pairs, "&"))
 }
@@ -137,40 +144,6 @@ func (w *redaction) secretParts(b Body, boundary string) bool {
 		}
 	}
 }
-
-// webTokens replaces JSON Web Tokens, wherever they are: they tell by what they are
-// like that they are secret.
-func (w *redaction) webTokens(x *Exchange) {
-	for _, text := range []*string{&x.Request.Target, &x.Response.Failure, &x.Route} {
-		*text = w.webTokensOf(*text)
-	}
-	for _, h := range []map[string][]string{x.Request.Header, x.Response.Header} {
-		for _, values := range h { // a copy already
-			for i, v := range values {
-				values[i] = w.webTokensOf(v)
-			}
-		}
-	}
-	for _, b := range []*Body{&x.Request.Body, &x.Response.Body} {
-		if bytes.Contains(b.Data, []byte(webTokenBegin)) {
-			*b = changed(*b, []byte(w.webTokensOf(string(b.Data))))
-		}
-	}
-}
-
-func (w *redaction) webTokensOf(text string) string {
-	if !strings.Contains(text, webTokenBegin) {
-		return text
-	}
-	return webToken.ReplaceAllStringFunc(text, w.hide)
-}
-
-// webTokenBegin is what an object of JSON begins with in base64.
-const webTokenBegin = "eyJ"
-
-// webToken is a signed token (RFC 7519): a header, claims and a signature. One that is
-// cut off is as good as whole.
-var webToken = regexp.MustCompile(`eyJ[\w-]{8,}\.eyJ[\w-]+(\.[\w-]*)?`)
 
 // echoes replaces the secrets of an exchange where it repeats them.
 func (w *redaction) echoes(x *Exchange) {

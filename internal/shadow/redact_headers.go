@@ -23,6 +23,8 @@ func (w *redaction) headerValue(name, value string) string {
 		return w.cookies(value)
 	case "set-cookie", "set-cookie2":
 		return w.setCookie(value)
+	case "sec-websocket-protocol":
+		return w.protocols(value)
 	}
 	if w.r.secretHeader(name) {
 		return w.credentials(value)
@@ -31,6 +33,30 @@ func (w *redaction) headerValue(name, value string) string {
 		return w.url(value)
 	}
 	return value
+}
+
+// protocols redacts what browsers, which can set no other header of a websocket, send
+// as protocols: "bearer.TOKEN", or "access_token, TOKEN".
+func (w *redaction) protocols(value string) string {
+	parts := strings.Split(value, ",")
+	before := ""
+	for i, part := range parts {
+		name := strings.TrimSpace(part)
+		begin := len(name)
+		if at := strings.LastIndex(strings.ToLower(name), "bearer"); at >= 0 {
+			begin = at + len("bearer")
+			if after, is := strings.CutPrefix(name[begin:], ".authorization.k8s.io"); is {
+				begin = len(name) - len(after)
+			}
+			begin = min(begin+1, len(name)) // what stands between them
+		} else if before != "" && isSecretName(before) {
+			begin = 0
+		}
+		if before = name; begin < len(name) {
+			parts[i] = part[:strings.Index(part, name)] + name[:begin] + w.hide(name[begin:])
+		}
+	}
+	return strings.Join(parts, ",")
 }
 
 // credentials keeps the scheme: "Bearer pn-...".

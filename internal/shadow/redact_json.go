@@ -74,16 +74,24 @@ type jsonRedaction struct {
 
 	whole int // where the last value ends that was read
 
-	listed  bool          // the list that comes next has the name of a secret
 	numbers numberSecrecy // of the number, or the list of some, that comes next
 }
+
+// hiding says how much of a value is hidden.
+type hiding byte
+
+const (
+	hideNothing hiding = iota
+	hideTexts          // the name of it, or of what it is in, is that of a secret
+	hideAll            // its path was declared
+)
 
 // json redacts a text of one or more JSON values. What is not JSON is an error.
 func (w *redaction) json(text []byte) ([]byte, error) {
 	j := &jsonRedaction{w: w, in: text}
 	j.space()
 	for j.at < len(j.in) {
-		if err := j.value([]*pathNode{w.r.paths}, false, 0); err != nil {
+		if err := j.value([]*pathNode{w.r.paths}, hideNothing, 0); err != nil {
 			return nil, err
 		}
 		j.space()
@@ -108,9 +116,8 @@ func (j *jsonRedaction) next() byte {
 	return 0
 }
 
-// value reads a value that is at some nodes of the tree; it is hidden when the
-// name of it, or of something that it is in, is that of a secret.
-func (j *jsonRedaction) value(nodes []*pathNode, hidden bool, depth int) error {
+// value reads a value that is at some nodes of the tree.
+func (j *jsonRedaction) value(nodes []*pathNode, hidden hiding, depth int) error {
 	err := j.oneValue(nodes, hidden, depth)
 	if err == nil {
 		j.whole = j.at
@@ -118,12 +125,14 @@ func (j *jsonRedaction) value(nodes []*pathNode, hidden bool, depth int) error {
 	return err
 }
 
-func (j *jsonRedaction) oneValue(nodes []*pathNode, hidden bool, depth int) error {
+func (j *jsonRedaction) oneValue(nodes []*pathNode, hidden hiding, depth int) error {
 	if depth > maxJSONDepth {
 		return fmt.Errorf("it is nested more than %d deep", maxJSONDepth)
 	}
 	for _, n := range nodes {
-		hidden = hidden || n.end
+		if n.end {
+			hidden = hideAll
+		}
 	}
 	numbers := j.numbers
 	j.numbers = plainNumber
@@ -135,7 +144,7 @@ func (j *jsonRedaction) oneValue(nodes []*pathNode, hidden bool, depth int) erro
 	case c == '"':
 		start := j.at
 		text, err := j.text()
-		if err == nil && hidden && text != "" {
+		if err == nil && hidden != hideNothing && text != "" {
 			j.replace(start, text)
 		} else if err == nil {
 			j.inner(start, text)
@@ -154,7 +163,7 @@ func (j *jsonRedaction) oneValue(nodes []*pathNode, hidden bool, depth int) erro
 	}
 	switch {
 	case word[0] == 'n': // null hides nothing
-	case hidden:
+	case hidden == hideAll:
 		j.replace(start, string(word))
 	case numbers != plainNumber && (isDigit(word[0]) || word[0] == '-') && numbers.takes(string(word)):
 		j.out = append(append(j.out, j.in[j.kept:start]...), j.w.hideNumber(string(word))...)
@@ -170,13 +179,20 @@ func (j *jsonRedaction) replace(start int, text string) {
 	j.kept = j.at
 }
 
-// inner redacts JSON within a string, as the messages of queues are.
+// inner redacts what is in a string: JSON, as the messages of queues are, or a text, as
+// the queries of GraphQL are.
 func (j *jsonRedaction) inner(start int, text string) {
-	if !mayBeJSON([]byte(text)) {
-		return
+	if strings.IndexByte(text, ':') < 0 && strings.IndexByte(text, '=') < 0 && strings.IndexByte(text, '>') < 0 && !strings.HasPrefix(text, "[") {
+		return // most strings
 	}
-	clean, err := j.w.json([]byte(text))
-	if err != nil || string(clean) == text {
+	clean, err := []byte(nil), errJSON
+	if mayBeJSON([]byte(text)) {
+		clean, err = j.w.json([]byte(text))
+	}
+	if err != nil {
+		clean = j.w.text([]byte(text), textKind{})
+	}
+	if string(clean) == text {
 		return
 	}
 	quoted, _ := json.Marshal(string(clean)) // a string can always be written
@@ -184,7 +200,7 @@ func (j *jsonRedaction) inner(start int, text string) {
 	j.kept = j.at
 }
 
-func (j *jsonRedaction) object(nodes []*pathNode, hidden bool, depth int) error {
+func (j *jsonRedaction) object(nodes []*pathNode, hidden hiding, depth int) error {
 	j.at++
 	if j.next() == '}' {
 		j.at++
@@ -202,9 +218,8 @@ func (j *jsonRedaction) object(nodes []*pathNode, hidden bool, depth int) error 
 			return errJSON
 		}
 		j.at++
-		secret := hidden || j.next() != 0 && j.hides(name)
 		j.names(name)
-		if err := j.value(membersOf(nodes, name), secret, depth+1); err != nil {
+		if err := j.value(membersOf(nodes, name), j.hides(name, hidden), depth+1); err != nil {
 			return err
 		}
 		switch j.next() {
@@ -219,21 +234,30 @@ func (j *jsonRedaction) object(nodes []*pathNode, hidden bool, depth int) error 
 	}
 }
 
-// names prepares for the value after a name, which may be a secret by that name: a
-// number, or a list of numbers or texts.
+// names prepares for the number, or the list of some, after a name, which may be a
+// secret by that name.
 func (j *jsonRedaction) names(name string) {
 	switch c := j.next(); {
 	case c == '[':
-		j.listed, j.numbers = j.w.r.names.isSecret(name), j.w.r.names.numbers(name, true)
+		j.numbers = j.w.r.names.numbers(name, true)
 	case isDigit(c) || c == '-':
 		j.numbers = j.w.r.names.numbers(name, false)
 	}
 }
 
-// hides reports whether the value after a name is a text that is a secret by that
-// name. Objects are only when their path was declared.
-func (j *jsonRedaction) hides(name string) bool {
-	return j.in[j.at] == '"' && j.w.r.names.isSecret(name)
+// hides tells how much is hidden of the value after a name, in an object of which as
+// much is hidden.
+func (j *jsonRedaction) hides(name string, within hiding) hiding {
+	if c := j.next(); within == hideAll || c != '"' && c != '{' && c != '[' {
+		return within
+	}
+	switch known := j.w.r.names.of(name); {
+	case known.text || j.w.grant && name == "code":
+		return hideTexts
+	case known.within:
+		return hideNothing
+	}
+	return within
 }
 
 func membersOf(nodes []*pathNode, name string) []*pathNode {
@@ -255,10 +279,8 @@ func membersOf(nodes []*pathNode, name string) []*pathNode {
 	return found
 }
 
-func (j *jsonRedaction) array(nodes []*pathNode, hidden bool, numbers numberSecrecy, depth int) error {
+func (j *jsonRedaction) array(nodes []*pathNode, hidden hiding, numbers numberSecrecy, depth int) error {
 	inside := elementsOf(nodes)
-	listed := j.listed // of the elements themselves, and not of what is in them
-	j.listed = false
 	j.at++
 	if j.next() == ']' {
 		j.at++
@@ -268,7 +290,7 @@ func (j *jsonRedaction) array(nodes []*pathNode, hidden bool, numbers numberSecr
 		if c := j.next(); isDigit(c) || c == '-' {
 			j.numbers = numbers
 		}
-		if err := j.value(inside, hidden || listed && j.next() == '"', depth+1); err != nil {
+		if err := j.value(inside, hidden, depth+1); err != nil {
 			return err
 		}
 		switch j.next() {

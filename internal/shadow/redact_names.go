@@ -9,23 +9,38 @@ import (
 
 // secretWords are words that make a name, of a header, a parameter, a field or a
 // cookie, that of a secret: X-Auth-Key, user_pwd.
-var secretWords = []string{"auth", "authorization", "jwt", "session", "sid", "sig", "pwd", "pass", "passwd", "password", "passcode", "otp", "totp", "pin", "pins", "cvv", "cvv2", "cvc", "cvc2", "ssn", "iban", "oidc", "bearer"}
+var secretWords = []string{"auth", "authorization", "jwt", "session", "sid", "sig", "pwd", "pw", "pass", "passwd", "password", "passcode", "otp", "totp", "pin", "pins", "cvv", "cvv2", "cvc", "cvc2", "ssn", "iban", "oidc", "bearer", "assertion"}
 
 // secretParts do so wherever they are in a name, however it is written: apiKey,
 // PHPSESSID, x-amz-security-token.
 var secretParts = []string{
 	"apikey", "accesskey", "secret", "privatekey", "subscriptionkey", "functionskey", "token", "passw", "passphrase", "credential", "authoriz",
 	"sessionid", "sessid", "sessionkey", "signature", "csrf", "xsrf", "clientcert", "authkey", "xauth", "cardnumber", "ccnumber", "creditcard", "debitcard", "securitycode", "verificationcode", "onetimecode",
+	"samlresponse", "samlrequest", "codeverifier", "devicecode", "authcode", "recoverykey", "recoverycode", "backupcode",
 }
 
 // secretNames are those of secrets when there is nothing else in them: a card, but not
 // a card_type.
-var secretNames = []string{"card", "pan", "cookie", "cookies"}
+var secretNames = []string{"ticket", "card", "pan", "cookie", "cookies"}
 
 // plainNames look like those of secrets and are not.
 var plainNames = []string{
 	"pagetoken", "nextpagetoken", "nexttoken", "continuationtoken", "synctoken", "tokentype", "tokens", "maxtokens", "totaltokens", "prompttokens", "completiontokens",
 	"wwwauthenticate", "proxyauthenticate", "accesscontrolallowcredentials", "sessionid64", "author", "authority",
+}
+
+// plainWithin are names that tell no secret within an object that has the name of one:
+// {"token": {"type": "bearer", "value": "..."}}; nor do plainEnds, as last words.
+var (
+	plainWithin = []string{"name", "kind", "state", "scheme", "scope", "scopes", "alg", "algorithm", "brand", "currency", "country", "method", "provider", "format", "label", "title", "description", "expires", "expiry"}
+	plainEnds   = []string{"type", "status", "at", "date", "time", "until", "url"}
+)
+
+// isPlainWithin reports whether what has this name is no secret though the object that
+// it is in has the name of one.
+func isPlainWithin(name string) bool {
+	words := wordsOf(name)
+	return slices.Contains(plainWithin, joinedName(name)) || len(words) > 0 && slices.Contains(plainEnds, words[len(words)-1])
 }
 
 // isSecretName reports whether what has this name is a secret.
@@ -95,17 +110,30 @@ type nameCache struct {
 // nameSecrecy says what is secret under a name.
 type nameSecrecy struct {
 	text           bool
+	within         bool // not even in an object that has the name of a secret
 	number, listed numberSecrecy
 }
 
 func secrecyOf(name string) nameSecrecy {
-	return nameSecrecy{isSecretName(name), secretNumbers(name, false), secretNumbers(name, true)}
+	return nameSecrecy{isSecretName(name), isPlainWithin(name), secretNumbers(name, false), secretNumbers(name, true)}
 }
 
 // mostNames are remembered.
 const mostNames = 4096
 
 func (c *nameCache) isSecret(name string) bool { return c.of(name).text }
+
+// isSecretText is isSecret of a name within a text, which is not copied where it is
+// known.
+func (c *nameCache) isSecretText(name []byte) bool {
+	c.mutex.RLock()
+	secret, known := c.known[string(name)]
+	c.mutex.RUnlock()
+	if known {
+		return secret.text
+	}
+	return c.isSecret(string(name))
+}
 
 // numbers tells which numbers with a name are secrets.
 func (c *nameCache) numbers(name string, listed bool) numberSecrecy {

@@ -26,7 +26,7 @@ var numberNouns = map[string]numberSecrecy{
 	"pin": secretNumber, "otp": secretNumber, "totp": secretNumber, "cvv": secretNumber, "cvv2": secretNumber, "cvc": secretNumber, "cvc2": secretNumber,
 	"ssn": secretNumber, "passcode": secretNumber, "password": secretNumber, "passwd": secretNumber, "pwd": secretNumber, "passphrase": secretNumber,
 	"cardnumber": secretNumber, "ccnumber": secretNumber, "creditcard": secretNumber, "debitcard": secretNumber,
-	"securitycode": secretNumber, "verificationcode": secretNumber, "authcode": secretNumber, "onetimecode": secretNumber,
+	"securitycode": secretNumber, "verificationcode": secretNumber, "authcode": secretNumber, "onetimecode": secretNumber, "recoverycode": secretNumber, "backupcode": secretNumber,
 	"pan": longNumber, "secret": longNumber, "token": longNumber, "csrf": longNumber, "xsrf": longNumber, "apikey": longNumber, "accesskey": longNumber,
 	"secretkey": longNumber, "privatekey": longNumber, "authkey": longNumber, "sessionkey": longNumber, "sessionid": longNumber, "sessid": longNumber,
 }

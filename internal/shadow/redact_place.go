@@ -97,7 +97,7 @@ func (w *redaction) begun(text string, nodes []*pathNode) string {
 		return text
 	}
 	end, more := len(text), ""
-	if err := j.value(nodes, false, 0); err != nil {
+	if err := j.value(nodes, hideNothing, 0); err != nil {
 		end, more = j.whole, "…"
 	}
 	return string(append(j.out, j.in[j.kept:max(j.kept, end)]...)) + more

@@ -210,8 +210,8 @@ func TestRedactionKeepsTheRest(t *testing.T) {
 	r := redactor(t, RedactionRules{Paths: []string{"a[*].b", "x.*.y"}})
 	pn := r.Pseudonym
 	for in, want := range map[string]string{
-		`{"tokens":["a"],"auth":[{"n":"a"},["a"],1,"b"],"n":["a"]}`: `{"tokens":["a"],"auth":[{"n":"a"},["a"],1,"` + pn("b") + `"],"n":["a"]}`,
-		`{"auth":[["a"],"b"]}`:                                      `{"auth":[["a"],"` + pn("b") + `"]}`,
+		`{"tokens":["a"],"auth":[{"n":"a"},["a"],1,"b"],"n":["a"]}`: `{"tokens":["a"],"auth":[{"n":"` + pn("a") + `"},["` + pn("a") + `"],1,"` + pn("b") + `"],"n":["a"]}`,
+		`{"auth":[["a"],"b"]}`:                                      `{"auth":[["` + pn("a") + `"],"` + pn("b") + `"]}`,
 		`{"a":[{"b":1.50,"c":1.50},{"b":null}]}`:                    `{"a":[{"b":"` + pn("1.50") + `","c":1.50},{"b":null}]}`,
 		` { "A" : [ {"B":"v"} ] , "e" : 1e5 } `:                     ` { "A" : [ {"B":"` + pn("v") + `"} ] , "e" : 1e5 } `,
 		`{"x":{"1":{"y":[true,{"z":"v"}]},"2":{"z":1}}}`:            `{"x":{"1":{"y":["` + pn("true") + `",{"z":"` + pn("v") + `"}]},"2":{"z":1}}}`,

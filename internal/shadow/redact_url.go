@@ -13,6 +13,7 @@ func (w *redaction) url(text string) string {
 		return text
 	}
 	var b strings.Builder
+	code := hasCode(text)
 	for len(text) > 0 {
 		start := strings.IndexAny(text, "?#;&")
 		if start < 0 {
@@ -21,17 +22,24 @@ func (w *redaction) url(text string) string {
 		b.WriteString(text[:start+1])
 		text = text[start+1:]
 		end := before(text, "?#;& \t<>\"")
-		b.WriteString(w.parameter(text[:end]))
+		b.WriteString(w.parameter(text[:end], code))
 		text = text[end:]
 	}
 	b.WriteString(text)
 	return b.String()
 }
 
-// parameter redacts one of a query, a fragment, a form or a path: "name=value".
-func (w *redaction) parameter(pair string) string {
+// hasCode reports whether a query or a form has parameters of OAuth beside which code is
+// a secret (RFC 6749, section 4.1).
+func hasCode(text string) bool {
+	return strings.Contains(text, "code=") && (strings.Contains(text, "state=") || strings.Contains(text, "grant_type="))
+}
+
+// parameter redacts one of a query, a fragment, a form or a path: "name=value". One
+// that is called code may be a secret.
+func (w *redaction) parameter(pair string, code bool) string {
 	name, value, found := strings.Cut(pair, "=")
-	if !found || value == "" || !w.r.secretQuery(unescaped(name)) {
+	if !found || value == "" || !w.r.secretQuery(unescaped(name)) && !(code && name == "code") {
 		if clean, is := w.jsonValue(value); is {
 			return name + "=" + clean
 		}
@@ -50,14 +58,20 @@ func (w *redaction) parameter(pair string) string {
 	return name + "=" + w.hide(unescaped(value)) + slash
 }
 
-// jsonValue redacts JSON that is the value of a parameter, as the variables of GraphQL
-// are; false where it is none, or has no secret.
+// jsonValue redacts JSON or a query of GraphQL that is the value of a parameter; false
+// where it is none, or has no secret.
 func (w *redaction) jsonValue(value string) (clean string, is bool) {
 	inner := unescaped(value)
-	if !mayBeJSON([]byte(inner)) {
+	var out []byte
+	var err error
+	switch {
+	case mayBeJSON([]byte(inner)):
+		out, err = w.json([]byte(inner))
+	case strings.Contains(inner, "{"): // a query of GraphQL
+		out = w.text([]byte(inner), textKind{})
+	default:
 		return "", false
 	}
-	out, err := w.json([]byte(inner))
 	if err != nil || string(out) == inner {
 		return "", false
 	}
