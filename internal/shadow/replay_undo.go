@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,12 +15,14 @@ import (
 const (
 	undoTime        = time.Minute
 	undoInterrupted = 4 * time.Second
-	undoSide        = 16 // requests at a time
+	undoSide        = 16 // sessions at a time
 	undoTold        = 5  // failures that are told of one by one
 )
 
-// undo takes back what writes have made, the last first, and sees that it is gone.
-// It does so however the replay ended, and what it could not undo is a warning.
+// undo takes back what writes have made and sees that it is gone: of a session, on each
+// lane, strictly the last first, so that what was made in something goes before it;
+// different sessions side by side. It does so however the replay ended, and what it
+// could not undo is a warning.
 func (p *replaying) undo(ctx context.Context) {
 	p.ladder.mu.Lock()
 	all, unknown := p.ladder.made, p.ladder.failed
@@ -42,12 +45,14 @@ func (p *replaying) undo(ctx context.Context) {
 	}
 	slots := make(chan struct{}, undoSide)
 	var working sync.WaitGroup
-	for i := len(all) - 1; i >= 0; i-- {
+	for _, chain := range undoChains(all) {
 		slots <- struct{}{}
 		working.Go(func() {
 			defer func() { <-slots }()
-			if err := p.lanes[all[i].lane].undo(within, all[i].undo); err != nil {
-				fail(all[i], err)
+			for _, m := range chain {
+				if err := p.lanes[m.lane].undo(within, m.undo); err != nil {
+					fail(m, err)
+				}
 			}
 		})
 	}
@@ -58,6 +63,27 @@ func (p *replaying) undo(ctx context.Context) {
 	if unknown > 0 {
 		p.record.warn("%d writes may have made something that can not be undone: their answers do not say what", unknown)
 	}
+}
+
+// undoChains orders what was made: each chain is of one session and lane, the last
+// first, and so are the chains. What has no session is a chain each: nothing in it is
+// carried from another, so that none was made in another.
+func undoChains(all []made) (chains [][]made) {
+	type owner struct {
+		lane    int
+		session string
+	}
+	known := map[owner]int{}
+	for _, m := range slices.Backward(all) {
+		of := owner{m.lane, m.session}
+		at, is := known[of]
+		if !is || m.session == "" {
+			at = len(chains)
+			known[of], chains = at, append(chains, nil)
+		}
+		chains[at] = append(chains[at], m)
+	}
+	return chains
 }
 
 // title names a lane for people.

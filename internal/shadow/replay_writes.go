@@ -33,7 +33,8 @@ type ladder struct {
 	mu     sync.Mutex
 	held   map[withheldKey]uint64
 	made   []made
-	failed int // writes that can not be undone because nobody knows what they made
+	first  map[string]string // of a session that goes on another, the one that began it
+	failed int               // writes that can not be undone because nobody knows what they made
 }
 
 type withheldKey struct{ route, reason string }
@@ -46,9 +47,10 @@ type withheldCount struct {
 
 // made is what a write made on one lane.
 type made struct {
-	lane  int
-	route string // that made it
-	undo  string // method and path
+	lane    int
+	session string // that made it, or that it goes on; "" where nobody knows
+	route   string // that made it
+	undo    string // method and path
 }
 
 // maxWithheld bounds how many routes are told of.
@@ -184,15 +186,30 @@ func (l *ladder) keep(j *job) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	session := l.begins(j)
 	for lane := range j.answers {
 		a := &j.answers[lane]
 		switch request, ok := undoOf(undo, a.Response); {
 		case ok:
-			l.made = append(l.made, made{lane, j.Route, request})
+			l.made = append(l.made, made{lane, session, j.Route, request})
 		case a.err != "" || a.Status < 400: // something may have been made
 			l.failed++
 		}
 	}
+}
+
+// begins gives the session that began what the session of a job goes on, which a login
+// changes; the lock is held.
+func (l *ladder) begins(j *job) string {
+	if j.origin == "" {
+		return cmp.Or(l.first[j.Session], j.Session)
+	}
+	if l.first == nil {
+		l.first = map[string]string{}
+	}
+	first := cmp.Or(l.first[j.origin], j.origin)
+	l.first[j.Session] = first
+	return first
 }
 
 // undoOf fills in the request that undoes what an answer tells of: {NAME} is the

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -243,6 +244,47 @@ func TestUndoesTheLastFirst(t *testing.T) {
 		require.NotContains(t, deleted[:undoSide], "/orders/1")
 		require.Contains(t, deleted[:undoSide], fmt.Sprint("/orders/", 2*undoSide))
 	})
+}
+
+// TestUndoesASessionInOrder wants each session to be undone strictly the last first, one
+// request after the other, also where a login gave it another name, and different ones
+// side by side.
+func TestUndoesASessionInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var exchanges []Exchange
+		for i := range 20 {
+			exchanges = append(exchanges, recordedWrite(time.Duration(i)*time.Second, fmt.Sprint("s", i%2), "POST", "/orders", "{}", `{"id":17}`))
+		}
+		candidate := newOrders(0)
+		candidate.slowly = 100 * time.Millisecond
+		s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: candidate, baseline: newOrders(0), tenant: canaryTenant()}
+		s.test.Writes = tenantWrites()
+		s.run(t, t.Context())
+		require.Empty(t, candidate.there)
+		deleted := map[int][]int{}
+		var all []int
+		for _, r := range candidate.seen {
+			if number, is := strings.CutPrefix(r.target, "/orders/"); is && r.method == "DELETE" {
+				n, err := strconv.Atoi(number)
+				require.NoError(t, err)
+				deleted[n%2], all = append(deleted[n%2], n), append(all, n)
+			}
+		}
+		for _, list := range deleted {
+			require.Len(t, list, 10)
+			require.True(t, slices.IsSortedFunc(list, func(a, b int) int { return b - a }), "%v", list)
+		}
+		require.NotEqual(t, all[0]%2, all[1]%2, "side by side")
+	})
+}
+
+func TestUndoChains(t *testing.T) {
+	l := &ladder{}
+	for _, j := range []*job{{Exchange: Exchange{Session: "a"}}, {Exchange: Exchange{Session: "b"}, origin: "a"}, {Exchange: Exchange{Session: "b"}}, {Exchange: Exchange{Session: "c"}, origin: "b"}} {
+		require.Equal(t, "a", l.begins(j))
+	}
+	require.Equal(t, [][]made{{{0, "a", "", "3"}, {0, "a", "", "1"}}, {{1, "a", "", "2"}}, {{0, "", "", "y"}}, {{0, "", "", "x"}}},
+		undoChains([]made{{0, "", "", "x"}, {0, "", "", "y"}, {0, "a", "", "1"}, {1, "a", "", "2"}, {0, "a", "", "3"}}))
 }
 
 // TestUndoesNothingThatIsGone wants what a target has removed by itself to be no
