@@ -14,7 +14,8 @@ import (
 // test is over or the context ends, hands what it measured to emit, and
 // returns once nothing of it is left: no process, no connection. Emit may be
 // called from several goroutines. A generator that could not do its work says
-// so in events; an error means that it broke.
+// so in events; an error means that it broke, unless it has a method Ended that says
+// that the test came to its end, and only what it leaves behind is wrong.
 type Traffic interface {
 	Run(ctx context.Context, emit func(measure.Batch) error) error
 }

@@ -132,11 +132,12 @@ func (c *Conductor) conduct(ctx context.Context, b *bound, undo *undoing) (err e
 	if right, err := c.identify(ctx, b, "before"); err != nil || !right {
 		return err // the verdict says that it would be about another version
 	}
-	if err := c.traffic(ctx, b); err != nil {
-		return err
+	left := c.traffic(ctx, b)
+	if !ended(left) {
+		return left
 	}
 	_, err = c.identify(ctx, b, "after")
-	return err
+	return errors.Join(left, err)
 }
 
 // ended records how a phase ended.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,8 +78,8 @@ func (c *Conductor) traffic(ctx context.Context, b *bound) error {
 	err = c.send(together, stop, streams, engines, clock, emit)
 	calm()
 	faults.Wait()
-	if err == nil && together.Err() == nil {
-		err = c.extend(together, stop, b, streams, clock, emit)
+	if ended(err) && together.Err() == nil {
+		err = errors.Join(err, c.extend(together, stop, b, streams, clock, emit))
 	}
 	stop(nil)
 	watching.Wait()
@@ -95,8 +96,22 @@ func broke(ctx context.Context) error {
 	return cause
 }
 
-// send runs all streams side by side until each has ended. The first error
-// stops the others.
+// ended reports whether all traffic came to its end, also where something is wrong
+// with what it left behind: an error of an engine whose test has ended says so by a
+// method Ended.
+func ended(err error) bool {
+	if err == nil {
+		return true
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return !slices.ContainsFunc(joined.Unwrap(), func(one error) bool { return !ended(one) })
+	}
+	var end interface{ Ended() bool }
+	return errors.As(err, &end) && end.Ended()
+}
+
+// send runs all streams side by side until each has ended. The first error of one
+// that has not come to its end stops the others.
 func (c *Conductor) send(ctx context.Context, stop context.CancelCauseFunc, streams []plan.Stream, engines []Traffic, clock *clock, emit func(measure.Batch) error) error {
 	errs := make([]error, len(streams))
 	var all sync.WaitGroup
@@ -111,8 +126,9 @@ func (c *Conductor) send(ctx context.Context, stop context.CancelCauseFunc, stre
 			if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) {
 				return // an engine that was stopped is not what went wrong
 			}
-			errs[i] = err
-			stop(nil)
+			if errs[i] = err; !ended(err) {
+				stop(nil)
+			}
 		})
 	}
 	all.Wait()

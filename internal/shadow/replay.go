@@ -100,12 +100,14 @@ func (r *Replay) prepare() (err error) {
 // Run replays until the recording, the test or the context ends, and hands what
 // it measured to emit about once a second and at the end. What writes have made
 // is undone before it returns. An error means that the test could not begin or
-// that emit failed.
+// that emit failed; or it is a [LeftError], and the test came to its end.
 func (r *Replay) Run(ctx context.Context, emit func(measure.Batch) error) error {
 	p, err := newReplaying(ctx, r)
 	if err == nil {
 		defer p.close()
-		err = p.run(ctx, emit)
+		if err = p.run(ctx, emit); err == nil && p.left != nil {
+			err = p.left
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("test %s: %w", r.stream.Test.Name, err)
@@ -134,6 +136,7 @@ type replaying struct {
 	flight  context.Context // ends when what is under way is given up
 	cut     context.CancelFunc
 	cutAt   atomic.Int64
+	left    *LeftError // nil where all was undone
 
 	tally   replayTally
 	waited  lanesWaiting // of all exchanges

@@ -19,10 +19,23 @@ const (
 	undoTold        = 5  // failures that are told of one by one
 )
 
+// LeftError says that what writes of a test made may still be there.
+type LeftError struct {
+	Writes int      // that may not be undone
+	Why    []string // the warnings of the test, of which there are only a few
+}
+
+func (e *LeftError) Error() string {
+	return fmt.Sprintf("%d writes may still be there: take back what they made\n  %s", e.Writes, strings.Join(e.Why, "\n  "))
+}
+
+// Ended tells that the test came to its end all the same: what it measured is whole.
+func (*LeftError) Ended() bool { return true }
+
 // undo takes back what writes have made and sees that it is gone: of a session, on each
 // lane, strictly the last first, so that what was made in something goes before it;
 // different sessions side by side. It does so however the replay ended, and what it
-// could not undo is a warning.
+// could not undo is a warning, and an error of the test.
 func (p *replaying) undo(ctx context.Context) {
 	p.ladder.mu.Lock()
 	all, unknown := p.ladder.made, p.ladder.failed
@@ -36,11 +49,16 @@ func (p *replaying) undo(ctx context.Context) {
 	defer cancel()
 	var mu sync.Mutex
 	failures := 0
+	var why []string
+	warn := func(format string, args ...any) {
+		why = append(why, fmt.Sprintf(format, args...))
+		p.record.warn(format, args...)
+	}
 	fail := func(m made, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if failures++; failures <= undoTold {
-			p.record.warn("what %s made on the %s may still be there: %s: %v", m.route, p.lanes[m.lane].title(), m.undo, err)
+			warn("what %s made on the %s may still be there: %s: %v", m.route, p.lanes[m.lane].title(), m.undo, err)
 		}
 	}
 	slots := make(chan struct{}, undoSide)
@@ -58,10 +76,13 @@ func (p *replaying) undo(ctx context.Context) {
 	}
 	working.Wait()
 	if failures > undoTold {
-		p.record.warn("%d of %d writes could not be undone", failures, len(all))
+		warn("%d of %d writes could not be undone", failures, len(all))
 	}
 	if unknown > 0 {
-		p.record.warn("%d writes may have made something that can not be undone: their answers do not say what", unknown)
+		warn("%d writes may have made something that can not be undone: their answers do not say what", unknown)
+	}
+	if len(why) > 0 {
+		p.left = &LeftError{Writes: failures + unknown, Why: why}
 	}
 }
 

@@ -333,10 +333,15 @@ func TestWarnsOfWhatStays(t *testing.T) {
 				s := staged{test: shadowTest(), tape: tape{exchanges: shopping()[:1]}, candidate: candidate, baseline: newOrders(5), tenant: canaryTenant()}
 				s.test.Writes = tenantWrites()
 				c.writes(s.test.Writes)
-				all := s.run(t, t.Context())
+				all, err := s.ran(t, t.Context())
 				warnings := happened(all, measure.EventWarning)
 				require.Len(t, warnings, 1)
 				require.Equal(t, c.want, warnings[0].Attrs["detail"])
+				left := new(LeftError)
+				require.ErrorAs(t, err, &left)
+				require.Positive(t, left.Writes)
+				require.ErrorContains(t, err, c.want)
+				require.Len(t, happened(all, measure.EventTestEnd), 2, "the test came to its end, on both arms")
 			})
 		})
 	}
