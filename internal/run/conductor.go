@@ -140,7 +140,7 @@ func (c *Conductor) conduct(ctx context.Context, b *bound, undo *undoing) (err e
 	return errors.Join(left, err)
 }
 
-// ended records how a phase ended.
+// ended records how a phase ended, and why where that was early.
 func (c *Conductor) ended(ctx context.Context, phase plan.Phase, lifting *lifting, cause error) error {
 	attrs := map[string]string{}
 	if ctx.Err() != nil {
@@ -148,7 +148,7 @@ func (c *Conductor) ended(ctx context.Context, phase plan.Phase, lifting *liftin
 			return err
 		}
 		attrs["reason"] = "interrupted"
-	} else if cause != nil {
+	} else if !ended(cause) {
 		attrs["reason"] = cause.Error()
 	}
 	return c.event(measure.Event{Kind: measure.EventPhaseEnd, Phase: phase.Name, Name: phase.Name, Attrs: attrs})
