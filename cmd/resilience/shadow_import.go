@@ -215,6 +215,9 @@ func (i *shadowImport) tell(files []string, counts []shadow.Imported, written ui
 	if written > 0 {
 		fmt.Fprintf(i.streams.out, "%s: %d exchanges\n", i.out, written)
 	}
+	if text := i.options.Redactor.Unsought().String(); text != "" {
+		fmt.Fprintln(i.streams.out, text)
+	}
 }
 
 // severalHosts says of what a browser asked, which pages of others have a part in, that

@@ -105,6 +105,9 @@ func runRecord(cmd *cobra.Command, s *streams, o recordOptions) error {
 		failed = err
 	}
 	fmt.Fprintln(s.out, recordedText(recorder.Counts(), files.Paths()))
+	if text := how.redactor.Unsought().String(); text != "" {
+		fmt.Fprintln(s.out, text)
+	}
 	if failed != nil {
 		fmt.Fprintf(s.err, "the recording is not whole: %v\n", failed)
 		return &exitError{gates.ExitError}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // pseudonymMark begins what stands in the place of a secret. It is followed by 32
@@ -51,6 +52,33 @@ type Redactor struct {
 	session source
 	tenant  source
 	names   nameCache
+
+	short, many atomic.Uint64 // see Unsought
+}
+
+// Unsought are secrets that were replaced where they were found, but not looked for in
+// the rest of their exchange, which may repeat them.
+type Unsought struct {
+	Short uint64 // of fewer than 8 bytes: they could be part of anything
+	Many  uint64 // beyond the first 64 of an exchange
+}
+
+// Unsought counts those up to now, each place where one was found.
+func (r *Redactor) Unsought() Unsought { return Unsought{Short: r.short.Load(), Many: r.many.Load()} }
+
+// String says how many there are and why; "" for none.
+func (u Unsought) String() string {
+	var why []string
+	if u.Short > 0 {
+		why = append(why, fmt.Sprintf("%d are shorter than %d bytes", u.Short, shortestEcho))
+	}
+	if u.Many > 0 {
+		why = append(why, fmt.Sprintf("%d are beyond the first %d of an exchange", u.Many, mostEchoes))
+	}
+	if len(why) == 0 {
+		return ""
+	}
+	return "secrets that were replaced, but not looked for in the rest of their exchange: " + strings.Join(why, ", ")
 }
 
 // source is where the name of a session or a tenant is.
@@ -171,13 +199,20 @@ func (w *redaction) echoed(secret string) string {
 }
 
 func (w *redaction) remember(secret string) {
-	if len(secret) >= shortestEcho && len(w.secrets) < mostEchoes && !slices.Contains(w.secrets, secret) {
+	switch {
+	case secret == "":
+	case len(secret) < shortestEcho:
+		w.r.short.Add(1)
+	case slices.Contains(w.secrets, secret):
+	case len(w.secrets) >= mostEchoes:
+		w.r.many.Add(1)
+	default:
 		w.secrets = append(w.secrets, secret)
 	}
 }
 
 // A secret that is shorter could be part of anything, and is not looked for; nor
-// are more of them than an exchange has that was not made to be slow.
+// are more of them than an exchange has that was not made to be slow. Both are counted.
 const (
 	shortestEcho = 8
 	mostEchoes   = 64

@@ -166,3 +166,16 @@ func TestNamesAreForgotten(t *testing.T) {
 		require.LessOrEqual(t, len(c.known), mostNames)
 	}
 }
+
+// TestUnsought wants secrets counted that are not looked for in the rest of an exchange.
+func TestUnsought(t *testing.T) {
+	r := redactor(t, RedactionRules{})
+	require.Empty(t, r.Unsought().String())
+	list := make([]string, mostEchoes+3)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"longer-than-eight-%d"`, i)
+	}
+	r.Redact(jsonOfType("application/json", `{"token":[`+strings.Join(list, ",")+`],"pin":"1234","password":""}`))
+	require.Equal(t, Unsought{Short: 1, Many: 3}, r.Unsought())
+	require.Equal(t, "secrets that were replaced, but not looked for in the rest of their exchange: 1 are shorter than 8 bytes, 3 are beyond the first 64 of an exchange", r.Unsought().String())
+}
