@@ -139,7 +139,7 @@ func TestRealHARs(t *testing.T) {
 				path, _, _ := strings.Cut(x.Request.Target, "?") // the query has secrets
 				require.True(t, x.Request.Method == "CONNECT" || strings.Contains(w.Request.URL, path), "%s: %s", w.Request.URL, x.Request.Target)
 				require.Equal(t, w.Response.Status, x.Response.Status)
-				if text := w.Response.Content.Text; w.Response.Content.Encoding == "" && !strings.Contains(text, "oken") && !strings.Contains(text, `"Cookie"`) && !strings.Contains(text, "s3cr3t") {
+				if text := w.Response.Content.Text; w.Response.Content.Encoding == "" && !strings.Contains(text, "oken") && !strings.Contains(strings.ToLower(text), `"cookie`) && !strings.Contains(text, "AUTH_HEADER") && !strings.Contains(text, "s3cr3t") {
 					require.Equal(t, text, string(x.Response.Body.Data))
 				}
 				values := 0
@@ -460,7 +460,7 @@ func TestRealGoReplay(t *testing.T) {
 		require.EqualValues(t, began-at+latency, x.Took)
 		require.Equal(t, answer[9:12], strconv.Itoa(x.Response.Status))
 		require.Empty(t, x.Response.Body.Damage)
-		if head, body, _ := strings.Cut(answer, "\r\n\r\n"); strings.Contains(head, "Content-Length") && x.Request.Method != "HEAD" {
+		if head, body, _ := strings.Cut(answer, "\r\n\r\n"); strings.Contains(head, "Content-Length") && x.Request.Method != "HEAD" && !strings.Contains(body, "s3cr3t") {
 			require.Equal(t, body, string(x.Response.Body.Data))
 		}
 	}

@@ -38,7 +38,7 @@ func (h *mirrorHide) hide(place, value string) string {
 	default:
 		value = h.secrets.inner(h.secrets.begun(value, nodes))
 	}
-	return Shown(place, h.secrets.conceal(h.secrets.webTokensOf(value)))
+	return Shown(place, h.secrets.conceal(h.secrets.shapedText(value)))
 }
 
 // search finds the secrets of all that was sent and answered.

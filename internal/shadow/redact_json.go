@@ -195,7 +195,7 @@ func (j *jsonRedaction) inner(start int, text string) {
 	if string(clean) == text {
 		return
 	}
-	quoted, _ := json.Marshal(string(clean)) // a string can always be written
+	quoted := k6JSON(string(clean))
 	j.out = append(append(j.out, j.in[j.kept:start]...), quoted...)
 	j.kept = j.at
 }

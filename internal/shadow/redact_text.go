@@ -185,12 +185,15 @@ func (t *textRedaction) equals(at int) int {
 	if quote != "" && isNaming(name) {
 		return t.named(value+len(quote), quote)
 	}
+	inURL := start > 0 && (t.in[start-1] == '?' || t.in[start-1] == '&')
 	switch {
 	case !t.secret(name):
 		return 0
+	case inURL && quote != "": // the end of the text that has it: '?sid=' + id
+		return 0
 	case quote != "":
 		return t.quoted(value, quote, t.kind.markup)
-	case start > 0 && (t.in[start-1] == '?' || t.in[start-1] == '&' || t.in[start-1] == ';'):
+	case inURL || start > 0 && t.in[start-1] == ';':
 		return t.parameter(value)
 	case t.beginsLine(start):
 		return t.line(value, true)
@@ -325,7 +328,7 @@ func (t *textRedaction) element(at int) int {
 // hide replaces what stands between two places, and gives the place after it.
 func (t *textRedaction) hide(from, to int) int {
 	value := t.in[from:to]
-	if from < t.kept || isNoSecret(value) || t.kind.pages && isLabel(value) {
+	if from < t.kept || isNoSecret(value) || t.kind.pages && isSecretLabel(value) {
 		return to
 	}
 	text := t.plain(string(value))
@@ -361,9 +364,9 @@ func isNoSecret(value []byte) bool {
 	return len(value) <= 9 && slices.Contains(noSecrets, string(bytes.ToLower(bytes.TrimRight(value, "!;,"))))
 }
 
-// isLabel tells names of secrets, and what people read of them, from secrets: "Your
+// isSecretLabel tells names of secrets, and what people read of them, from secrets: "Your
 // password", "csrf-token". Pages have many in the place of values.
-func isLabel(value []byte) bool {
+func isSecretLabel(value []byte) bool {
 	return !bytes.ContainsAny(value, "0123456789") && isSecretName(string(value))
 }
 

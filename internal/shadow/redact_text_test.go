@@ -114,7 +114,7 @@ func TestInnocentTexts(t *testing.T) {
 		"CSS": {"text/css", `.password:hover, [name="token"] { content: "secret"; --token: "x17"; } input[type=password]{width:1px}`},
 		"JavaScript": {"text/javascript", `const labels={password:"Your password",token:"Token",auth:"please log in"};if(password=="a1"||token===b){session=next()}
 var passwordField=document.getElementById("password1");token=getToken();form.password.type="password";x.headers["csrf-token"]=token;export{session as default};const isAuth=(token)=>token.length>0;
-fetch("/login",{credentials:"same-origin",headers:{authorization:"Bearer ".concat(t)}})`},
+fetch("/login",{credentials:"same-origin",headers:{authorization:"Bearer ".concat(t)}});load('/snippet?sid=' + l.URL.split('/').slice(-1) + '&token=' + t + '&a=')`},
 		"prose": {"text/plain", "Your password: choose a long one.\nPassword: at least 8 characters, and none that you use elsewhere.\nThe token is sent by mail; a session = what a log ends.\nNote: password rules (secret: keep it)."},
 		"JSON":  {"application/json", `{"tokens":17,"token_count":3,"max_tokens":4096,"password_length":12,"sessions":[{"id":"a1"}],"password":true,"help":"Your password: choose a long one","hint":"no password=","when":"2026-01-02T03:04:05Z","url":"https://a/b?page=2"}`},
 		"XML":   {"text/xml", `<a><name>token</name><password/><token></token><author>anna</author><session><b>1</b></session></a>`},
