@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/hex"
+	"html"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -53,7 +54,11 @@ func (w *redaction) body(b Body, contentType string) Body {
 		if !is {
 			return b
 		}
-		clean = w.text(b.Data, kind)
+		clean = b.Data
+		if strings.Contains(media, "html") {
+			clean = w.html(clean)
+		}
+		clean = w.text(clean, kind)
 	}
 	return changed(b, clean)
 }
@@ -75,6 +80,24 @@ func (w *redaction) leftOut(b Body) Body {
 		text = b.Digest
 	}
 	return Body{Size: b.Size, Cut: true, Digest: keyedDigest + hex.EncodeToString(w.r.mac(text)), Encoding: b.Encoding, Damage: b.Damage}
+}
+
+// html gives HTML without the values of hidden fields, and of meta elements, whose names
+// tell of a secret: by these a form is sent.
+func (w *redaction) html(data []byte) []byte {
+	var clean []byte
+	copied := 0
+	namedValues(data, func(v namedValue) bool {
+		if w.r.secretQuery(html.UnescapeString(v.name)) && !isSecretLabel(data[v.from:v.to]) {
+			clean = append(append(clean, data[copied:v.from]...), w.hide(html.UnescapeString(string(data[v.from:v.to])))...)
+			copied = v.to
+		}
+		return true
+	})
+	if copied == 0 {
+		return data
+	}
+	return append(clean, data[copied:]...)
 }
 
 // isJSON tells JSON by its type, or by how it begins: not all services say what

@@ -179,25 +179,32 @@ func (j *jsonRedaction) replace(start int, text string) {
 	j.kept = j.at
 }
 
-// inner redacts what is in a string: JSON, as the messages of queues are, or a text, as
-// the queries of GraphQL are.
+// inner redacts what is in a string: JSON, as the messages of queues are, the query of a
+// URL, which names secrets as that of a request does, or a text, as the queries of
+// GraphQL are.
 func (j *jsonRedaction) inner(start int, text string) {
 	if strings.IndexByte(text, ':') < 0 && strings.IndexByte(text, '=') < 0 && strings.IndexByte(text, '>') < 0 && !strings.HasPrefix(text, "[") {
 		return // most strings
 	}
-	clean, err := []byte(nil), errJSON
-	if mayBeJSON([]byte(text)) {
-		clean, err = j.w.json([]byte(text))
-	}
-	if err != nil {
-		clean = j.w.text([]byte(text), textKind{})
-	}
-	if string(clean) == text {
+	clean := j.cleanText(text)
+	if clean == text {
 		return
 	}
-	quoted := k6JSON(string(clean))
+	quoted := k6JSON(clean)
 	j.out = append(append(j.out, j.in[j.kept:start]...), quoted...)
 	j.kept = j.at
+}
+
+func (j *jsonRedaction) cleanText(text string) string {
+	if mayBeJSON([]byte(text)) {
+		if clean, err := j.w.json([]byte(text)); err == nil {
+			return string(clean)
+		}
+	}
+	if queryOf(text) != nil {
+		return j.w.url(text)
+	}
+	return string(j.w.text([]byte(text), textKind{}))
 }
 
 func (j *jsonRedaction) object(nodes []*pathNode, hidden hiding, depth int) error {

@@ -26,6 +26,14 @@ func redactor(t testing.TB, rules RedactionRules) *Redactor {
 
 // TestNoLeak plants secrets in every place where something declares them, and looks
 // for them in all bytes of the recording, packed and unpacked.
+func TestRedactURLsInJSON(t *testing.T) {
+	r, err := NewRedactor(RedactionRules{})
+	require.NoError(t, err)
+	e := recordedGet(0, "", "/")
+	e.Response.Body = jsonBody(`{"next":"/items?page=2&access_token=s3cr3t","text":"what? a token"}`)
+	require.JSONEq(t, `{"next":"/items?page=2&access_token=`+r.Pseudonym("s3cr3t")+`","text":"what? a token"}`, string(r.Redact(e).Response.Body.Data))
+}
+
 func TestNoLeak(t *testing.T) {
 	var planted []string
 	secret := func(place string) string {

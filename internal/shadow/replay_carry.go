@@ -34,7 +34,7 @@ type pairing struct {
 
 	// What was found, by the text in the recorded and in the other answer; a number
 	// with its field.
-	before, after map[string]string
+	before, after map[string][]string
 	text          []byte // of what is looked for there
 }
 
@@ -57,7 +57,12 @@ func paired(r Request, recorded, own Response, was *jsonTree) map[string]string 
 			p.note(scopeIfNumber(before, p.collection), before, after)
 		}
 	}
-	if was == nil || bytes.Equal(recorded.Body.Data, own.Body.Data) {
+	p.headerURLs(recorded, own)
+	if bytes.Equal(recorded.Body.Data, own.Body.Data) {
+		return p.found
+	}
+	if was == nil {
+		p.htmlPairs(recorded.Body, own.Body)
 		return p.found
 	}
 	var mine bool
@@ -73,7 +78,7 @@ func paired(r Request, recorded, own Response, was *jsonTree) map[string]string 
 }
 
 // leaveOut forgets what was found of the names that an answer holds.
-func (p *pairing) leaveOut(t *jsonTree, names map[string]string) {
+func (p *pairing) leaveOut(t *jsonTree, names map[string][]string) {
 	if len(names) == 0 {
 		return
 	}
@@ -81,7 +86,7 @@ func (p *pairing) leaveOut(t *jsonTree, names map[string]string) {
 		if kind := t.nodes[n].kind; kind != jsonString && kind != jsonNumber {
 			continue
 		}
-		if key, both := names[string(p.nameIn(t, n))]; both {
+		for _, key := range names[string(p.nameIn(t, n))] {
 			delete(p.found, key)
 		}
 	}
@@ -98,13 +103,19 @@ func (p *pairing) nameIn(t *jsonTree, n int32) []byte {
 
 // finds notes what stands for the name in a node of the recorded answer.
 func (p *pairing) finds(was, is int32, scope, before, after string) {
-	if p.before == nil {
-		p.before, p.after = map[string]string{}, map[string]string{}
-	}
 	p.note(scope, before, after)
-	key := carryKey(scope, before)
-	p.before[string(p.nameIn(p.was, was))] = key
-	p.after[string(p.nameIn(p.is, is))] = key
+	p.stands(was, is, carryKey(scope, before))
+}
+
+// stands remembers by which texts something was found.
+func (p *pairing) stands(was, is int32, key string) {
+	if p.before == nil {
+		p.before, p.after = map[string][]string{}, map[string][]string{}
+	}
+	text := string(p.nameIn(p.was, was)) // before the next one, which takes its room
+	p.before[text] = append(p.before[text], key)
+	text = string(p.nameIn(p.is, is))
+	p.after[text] = append(p.after[text], key)
 }
 
 // treeOf gives the tree of a body, if it is JSON, whole and not too long; nil
@@ -181,6 +192,10 @@ func (p *pairing) scalar(was, is int32, field string) {
 	before, after := string(unescapedJSON(a)), string(unescapedJSON(b))
 	if namesSomething(field, before) && after != "" {
 		p.finds(was, is, scopeIfNumber(before, scope), before, after)
+		return
+	}
+	for _, key := range p.urls(before, after) {
+		p.stands(was, is, key)
 	}
 }
 

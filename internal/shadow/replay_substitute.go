@@ -34,7 +34,11 @@ func (c *carried) substitute(r *Request, secrets http.Header) (n int) {
 			}
 		}
 	}
-	if own, more := c.body(r.Body); more > 0 {
+	own, more := c.body(r.Body)
+	if more == 0 {
+		own, more = c.form(*r)
+	}
+	if more > 0 {
 		r.Body.Data, r.Body.Size = own, int64(len(own))
 		n += more
 	}
