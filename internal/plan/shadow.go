@@ -49,7 +49,7 @@ type Writes struct {
 // Carry has a value of an answer put into later requests of the same session, on
 // each target that target's own.
 type Carry struct {
-	From string `yaml:"from" jsonschema:"required"` // where it is: body.id of POST /orders, or header ETag of GET /cart
+	From string `yaml:"from" jsonschema:"required"` // where it is: body.id of POST /orders, header ETag of GET /cart, or body.next?cursor of GET /items for a parameter of the URL there
 	To   string `yaml:"to" jsonschema:"required"`   // where it goes: path 2 of GET /orders/{id}, query NAME, header NAME or body.order of a route, or of * for all routes
 	As   string `yaml:"as"`                         // what is written there, with the value in place of {}; default {}
 }

@@ -3,7 +3,9 @@ package shadow
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,8 +54,26 @@ func ruledBy(rules []carryRule, route string, a Response) map[int]string {
 	return out
 }
 
-// read gives the value at a place of an answer.
+// read gives the value at a place of an answer, or that of a parameter of the URL there.
 func (p carryPlace) read(a Response) (string, bool) {
+	value, ok := p.readAll(a)
+	if !ok || p.Query == "" {
+		return value, ok
+	}
+	if links := linkURLs([]string{value}); strings.HasPrefix(value, "<") {
+		for _, rel := range append([]string{"next"}, slices.Sorted(maps.Keys(links))...) {
+			if value = queryOf(links[rel]).Get(p.Query); value != "" {
+				break
+			}
+		}
+		return value, value != ""
+	}
+	value = queryOf(value).Get(p.Query)
+	return value, value != ""
+}
+
+// readAll gives all that stands at a place of an answer.
+func (p carryPlace) readAll(a Response) (string, bool) {
 	if p.Kind == "header" {
 		value := a.Header.Get(p.Name)
 		return value, value != ""

@@ -140,6 +140,15 @@ func TestCarryByRule(t *testing.T) {
 		"into a query": {plan.Carry{From: "body.auth.0.jwt of /login", To: "query how of /pay/last/{x}", As: "{}-1"}, func(t *testing.T, got asked) {
 			require.Equal(t, "/pay/last/x?how=live+one-1", got.target)
 		}},
+		"out of a URL": {plan.Carry{From: "body.next?how of POST /login", To: "query how of *", As: "{}"}, func(t *testing.T, got asked) {
+			require.Equal(t, "/pay/last/x?how=by+wire", got.target)
+		}},
+		"out of a link": {plan.Carry{From: "header Link?how of POST /login", To: "query how of *", As: "{}"}, func(t *testing.T, got asked) {
+			require.Equal(t, "/pay/last/x?how=cash", got.target)
+		}},
+		"out of no URL": {plan.Carry{From: "body.auth.0.jwt?how of POST /login", To: "query how of *", As: "{}"}, func(t *testing.T, got asked) {
+			require.Equal(t, "/pay/last/x?how=card", got.target)
+		}},
 		"into a body": {plan.Carry{From: "body.number of POST /login", To: "body.lines.0.no of *", As: "{}"}, func(t *testing.T, got asked) {
 			require.JSONEq(t, `{"lines":[{"no":5}]}`, got.body)
 		}},
@@ -166,7 +175,7 @@ func TestCarryByRule(t *testing.T) {
 			n := 0
 			candidate := &standIn{answer: func(asked) (int, map[string]string, string, time.Duration) {
 				n++
-				return 200, map[string]string{"X-Where": "here/now"}, `{"auth":[{"jwt":"live one"}],"number":5}`, 0
+				return 200, map[string]string{"X-Where": "here/now", "Link": `</a?how=wrong>; rel=prev, </b?how=cash>; rel="next"`}, `{"auth":[{"jwt":"live one"}],"number":5,"next":"/x?how=by%20wire"}`, 0
 			}}
 			s := staged{test: shadowTest(), tape: tape{exchanges: []Exchange{first, second}}, candidate: candidate, baseline: answering("{}", 0)}
 			s.test.Speed = 1000
@@ -241,6 +250,7 @@ func TestCarryRefuses(t *testing.T) {
 	for from, message := range map[string]string{
 		"body.id":                   "wants the route of the place as well",
 		"cookie sid of GET /":       "wants a place such as body.id of POST /orders or header ETag of GET /cart",
+		"body.next? of GET /":       "does not say which parameter of the URL",
 		"header of GET /":           "does not say which header",
 		"path 2 of GET /orders/{x}": "wants a place such as",
 	} {
