@@ -460,8 +460,9 @@ func TestRealGoReplay(t *testing.T) {
 		require.EqualValues(t, began-at+latency, x.Took)
 		require.Equal(t, answer[9:12], strconv.Itoa(x.Response.Status))
 		require.Empty(t, x.Response.Body.Damage)
-		if head, body, _ := strings.Cut(answer, "\r\n\r\n"); strings.Contains(head, "Content-Length") && x.Request.Method != "HEAD" && !strings.Contains(body, "s3cr3t") {
-			require.Equal(t, body, string(x.Response.Body.Data))
+		if head, body, _ := strings.Cut(answer, "\r\n\r\n"); strings.Contains(head, "Content-Length") && x.Request.Method != "HEAD" {
+			hidden := regexp.MustCompile("pn-[0-9a-f]{32}|s3cr3t-[a-z]+") // the pages have some in them
+			require.Equal(t, hidden.ReplaceAllString(body, ""), hidden.ReplaceAllString(string(x.Response.Body.Data), ""))
 		}
 	}
 	require.EqualValues(t, answered, counts.Joined)

@@ -373,5 +373,8 @@ func isSecretLabel(value []byte) bool {
 // isWord tells words and pieces of code from secrets, which are made of more than
 // letters.
 func isWord(value []byte) bool {
+	if _, secret, ok := splitScheme(string(value)); ok { // Bearer TOKEN
+		value = []byte(secret)
+	}
 	return bytes.ContainsAny(value, " {}()<>") || !bytes.ContainsAny(value, "0123456789")
 }

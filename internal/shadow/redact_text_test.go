@@ -32,6 +32,7 @@ func TestSecretsInTexts(t *testing.T) {
 		"JSON in an attribute":          {"text/html", `<div data-x="{&quot;token&quot;:&quot;` + short + `&quot;}">`, `&quot;token&quot;:&quot;` + pn + `&quot;`},
 		"JSONP":                         {"application/javascript", `cb({"name":"anna","token":"` + short + `"})`, `"token":"` + pn + `"})`},
 		"an assignment":                 {"text/javascript", `var token = "` + short + `";`, `var token = "` + pn + `";`},
+		"a header in JavaScript":        {"text/javascript", `{Authorization:'Bearer ` + short + `'}`, `{Authorization:'Bearer ` + pn + `'}`},
 		"server-sent events":            {"text/event-stream", "event: a\ndata: {\"token\":\"" + short + "\"}\n\n", `{"token":"` + pn + `"}`},
 		"YAML":                          {"application/yaml", "user: anna\n  password: " + short + " # old\n", "\n  password: " + pn + " # old\n"},
 		"YAML with spaces":              {"application/yaml", "password: a " + short + "\n", "password: " + r.Pseudonym("a "+short) + "\n"},
