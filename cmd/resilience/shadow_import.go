@@ -27,6 +27,7 @@ func (f *redactFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.rules.Paths, "redact", nil, "redact a `PATH` of JSON bodies, such as user.email or cards[*].number, or a field of forms; repeatable")
 	flags.StringArrayVar(&f.rules.Headers, "redact-header", nil, "redact a header by its `NAME`, beside those that always are; repeatable")
 	flags.StringArrayVar(&f.rules.Query, "redact-query", nil, "redact a query parameter by its `NAME`, beside those that always are; repeatable")
+	flags.StringArrayVar(&f.rules.KeepCookies, "keep-cookie", nil, "keep the value of the cookie of this `NAME`, which is no secret, such as lang; a replay sends it; repeatable")
 	flags.StringVar(&f.rules.Session, "session", "", "what tells who asks: header:`NAME` or cookie:NAME; unless given, session cookies and Authorization")
 	flags.StringVar(&f.rules.Tenant, "tenant", "", "what names the customer: header:`NAME` or cookie:NAME")
 	flags.StringArrayVar(&f.routes, "route", nil, "a `TEMPLATE` of paths that are counted together, such as \"GET /users/{name}\"; repeatable")

@@ -94,6 +94,9 @@ func (v *shadowShow) summary(sum shadow.Summary, declared shadow.Declared) {
 	if !sum.Complete {
 		fmt.Fprintln(v.out, "! it has no end: its writer still writes, or was killed")
 	}
+	if len(declared.KeptCookies) > 0 {
+		fmt.Fprintf(v.out, "cookies that are kept as they were: %s\n", printableText(strings.Join(declared.KeptCookies, ", ")))
+	}
 	if text := declared.String(); text != "" {
 		fmt.Fprintf(v.out, "redacted beside what always is: %s\n", printableText(text))
 	}

@@ -13,16 +13,18 @@ type Declared struct {
 	Paths   []string `json:"paths,omitempty"`
 	Headers []string `json:"headers,omitempty"`
 	Query   []string `json:"query,omitempty"`
+	// KeptCookies are those whose values the recording has as they were.
+	KeptCookies []string `json:"kept_cookies,omitempty"`
 	// Unknown says that the part of a recording is damaged that would tell.
 	Unknown bool `json:"-"`
 }
 
 // Declared is what the rules name.
 func (r RedactionRules) Declared() Declared {
-	return Declared{Paths: r.Paths, Headers: r.Headers, Query: r.Query}
+	return Declared{Paths: r.Paths, Headers: r.Headers, Query: r.Query, KeptCookies: r.KeepCookies}
 }
 
-// String lists all of it.
+// String lists all of what is redacted.
 func (d Declared) String() string {
 	if d.Unknown {
 		return "nobody knows what, because the beginning of the file is damaged"
@@ -39,7 +41,9 @@ func (d Declared) String() string {
 	return text
 }
 
-func (d Declared) none() bool { return len(d.Paths)+len(d.Headers)+len(d.Query) == 0 }
+func (d Declared) none() bool {
+	return len(d.Paths)+len(d.Headers)+len(d.Query)+len(d.KeptCookies) == 0
+}
 
 // kindDeclared is the kind of the block that says it, beside those of exchanges and of
 // the index.

@@ -30,6 +30,9 @@ type RedactionRules struct {
 	Paths   []string
 	Headers []string // names of further headers
 	Query   []string // names of further query parameters and fields of forms
+	// KeepCookies are the names of cookies that hold no secret, such as the language:
+	// their values are kept. One whose name tells of a secret is refused.
+	KeepCookies []string
 	// Session says what tells who asks: "cookie:NAME" or "header:NAME". Unless given,
 	// a cookie whose name tells of a session, or else Authorization.
 	Session string
@@ -48,7 +51,8 @@ type Redactor struct {
 	headers map[string]bool
 	query   map[string]bool
 	paths   *pathNode
-	strict  bool // paths are declared
+	kept    []string // names of cookies
+	strict  bool     // paths are declared
 	session source
 	tenant  source
 	names   nameCache
@@ -86,7 +90,7 @@ type source struct{ kind, name string }
 
 // NewRedactor checks the rules.
 func NewRedactor(rules RedactionRules) (*Redactor, error) {
-	r := &Redactor{headers: nameSet(rules.Headers), query: nameSet(rules.Query), strict: len(rules.Paths) > 0}
+	r := &Redactor{headers: nameSet(rules.Headers), query: nameSet(rules.Query), kept: rules.KeepCookies, strict: len(rules.Paths) > 0}
 	key := slices.Clone(rules.Key)
 	if len(key) == 0 {
 		key = make([]byte, sha256.Size)
@@ -96,6 +100,11 @@ func NewRedactor(rules RedactionRules) (*Redactor, error) {
 		return nil, fmt.Errorf("a key for pseudonyms has at least 16 bytes; this one has %d", len(key))
 	}
 	r.macs.New = func() any { return hmac.New(sha256.New, key) }
+	for _, name := range rules.KeepCookies {
+		if name == "" || isSessionName(name) || isSecretName(name) {
+			return nil, fmt.Errorf("the cookie %q can not be kept: its name is that of a secret; keep only what is none, such as lang", name)
+		}
+	}
 	var err, errSession, errTenant error
 	r.paths, err = readPaths(rules.Paths)
 	for _, p := range rules.Paths {

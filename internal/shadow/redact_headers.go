@@ -98,6 +98,9 @@ func (w *redaction) cookie(pair string) string {
 	if !found {
 		return w.hide(pair)
 	}
+	if slices.Contains(w.r.kept, name) {
+		return pair
+	}
 	return name + "=" + w.hide(cookieText(value))
 }
 

@@ -141,6 +141,7 @@ type replaying struct {
 	tally   replayTally
 	waited  lanesWaiting // of all exchanges
 	busiest busiest
+	kept    []string // names of cookies that are sent as they were
 	seq     uint64
 }
 
@@ -172,6 +173,7 @@ func newReplaying(ctx context.Context, r *Replay) (p *replaying, err error) {
 	if chooser, ok := p.source.(interface{ Select(Selection) }); ok {
 		chooser.Select(selectionOf(r.test))
 	}
+	p.kept = p.keptCookies()
 	if err = p.openLanes(ctx); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -29,6 +30,7 @@ type job struct {
 	secrets http.Header // that can be sent with other values only
 
 	conditions conditions
+	kept       []string // cookies that are sent as they were
 
 	left    countdown
 	answers []answer // by lane
@@ -64,6 +66,9 @@ func (j *job) header() (headers, secrets http.Header) {
 	j.once.Do(func() {
 		j.headers, j.secrets = sendable(j.Request.Header, j.replaying.ladder.writes.Idempotency)
 		maps.Copy(j.headers, j.replaying.marks)
+		if j.kept = keptOf(j.replaying.kept, j.Request.Header); len(j.kept) > 0 {
+			j.headers["Cookie"] = []string{strings.Join(j.kept, "; ")}
+		}
 		j.conditions.recorded = takeConditions(j.headers)
 	})
 	return j.headers, j.secrets

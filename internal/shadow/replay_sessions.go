@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -231,12 +230,9 @@ func (s *sessions) put(j *job, lane int) (r Request, n carriedCounts) {
 		n.found += c.substitute(&r, secrets)
 	}
 	if len(c.cookies) > 0 && j.Request.Header.Get("Cookie") != "" {
-		names := slices.Sorted(maps.Keys(c.cookies))
-		for i, name := range names {
-			names[i] = name + "=" + c.cookies[name]
-		}
-		r.Header.Set("Cookie", strings.Join(names, "; "))
-		n.cookies = len(names)
+		own := c.ownCookies(j.kept)
+		r.Header.Set("Cookie", strings.Join(append(own, j.kept...), "; "))
+		n.cookies = len(own)
 	}
 	n.ruled = s.rule(&r, j.Route, c)
 	return r, n
