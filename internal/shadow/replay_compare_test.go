@@ -266,7 +266,7 @@ func TestReplayPassesNothingUndecidable(t *testing.T) {
 func TestReplayDecidesNoErrorsAlike(t *testing.T) {
 	const begin = "20 exchanges are undecided, so that no gate passes that they could break: both versions failed ("
 	const told, again, ignore = "), and the recording does not say that users were answered so; ", "see why they failed, and replay again", "; where they are meant to answer so, say ignore: [status of ROUTE]"
-	const auth = "a recording has no credentials: give the targets auth:"
+	const auth = "a recording has no credentials: give the targets auth:, or carry: the token or cookie that an answer gave and that was not carried"
 	for name, c := range map[string]struct {
 		recorded, baseline, candidate int
 		ignore                        string

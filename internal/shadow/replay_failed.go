@@ -83,7 +83,7 @@ func failedHints(failed map[failedPair]uint64) (hints []string) {
 		given bool
 		text  string
 	}{
-		{refused, "a recording has no credentials: give the targets auth:"},
+		{refused, "a recording has no credentials: give the targets auth:, or carry: the token or cookie that an answer gave and that was not carried"},
 		{away, "see where they lead: to a login (give the targets auth:) or from http to https"},
 		{gone, "replay against the data that was there when it was recorded"},
 		{down, "see why they failed, and replay again"},
