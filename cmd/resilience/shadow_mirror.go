@@ -202,7 +202,7 @@ func runMirror(cmd *cobra.Command, s *streams, o mirrorOptions) error {
 	mirror.Close(closing)
 	proof.noise = judge.KnowsNoise()
 	report := newMirrorReport(mirror.Counts(), judge.Findings(), proof)
-	report.Interrupted = interrupted()
+	report.Interrupted, report.Warnings = interrupted(), judge.Warnings()
 	if files != nil {
 		report.Differing = keptIn(files, judge)
 	}

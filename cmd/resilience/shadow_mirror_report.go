@@ -54,6 +54,7 @@ type mirrorReport struct {
 	Interrupted bool            `json:"interrupted,omitempty"`
 	Counts      shadow.Mirrored `json:"counts"`
 	Findings    []mirrorFinding `json:"findings"`
+	Warnings    []string        `json:"warnings,omitempty"`
 	Differing   *keptDiffering  `json:"differing,omitempty"` // the recording of what differs
 
 	code int
@@ -214,6 +215,12 @@ func (r *mirrorReport) text() string {
 		for _, e := range f.Examples {
 			fmt.Fprintf(&b, "    %s: %s -> %s\n", e.Request, orNothing(e.Baseline), orNothing(e.Candidate))
 		}
+	}
+	if len(r.Warnings) > 0 {
+		b.WriteByte('\n')
+	}
+	for _, w := range r.Warnings {
+		fmt.Fprintf(&b, "! %s\n", w)
 	}
 	if d := r.Differing; d != nil {
 		fmt.Fprintf(&b, "\n%s that differ in %s\n", shadowCount(d.Exchanges, "exchange"), d.Recording)

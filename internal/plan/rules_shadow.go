@@ -225,13 +225,18 @@ func shadowCompare(c *checker, _ *Phase, s *Shadow) {
 // field wants a place in an answer, with or without a route.
 func (c *checker) field(key, field string) {
 	place, route, confined := strings.Cut(field, " of ")
-	begin, _, _ := strings.Cut(place, " ")
-	begin, _, _ = strings.Cut(begin, ".")
-	begin, _, _ = strings.Cut(begin, "[")
-	if !slices.Contains([]string{"status", "header", "body"}, begin) && !strings.HasPrefix(place, "*") || confined && strings.TrimSpace(route) == "" {
+	if !IsPlace(strings.TrimSpace(place)) && !strings.HasPrefix(place, "of ") || confined && strings.TrimSpace(route) == "" {
 		c.wrong(key, "", "a field is written as status, header NAME or body.NAME[].NAME, with of ROUTE where it is one route's; got %q", shorten(field))
 	}
 }
+
+// placeShape is how places in answers are written, and patterns of them.
+var placeShape = regexp.MustCompile(`^(?:\*.*|status\**|header(?:\.?\*+| [^\s:]+)?|body(?:\.(?:"(?:[^"\\]|\\.)*"|[^.\[\]"\s]+)|\[\*?\]|\*+)*)$`)
+
+// IsPlace reports whether a text can be a place in an answer, or a pattern of some:
+// status, header NAME, body and body.NAME[].NAME, with * for anything within a name and
+// ** for anything.
+func IsPlace(text string) bool { return placeShape.MatchString(text) }
 
 // wrongTolerance says why nobody knows what is tolerated, "" when it is known.
 func wrongTolerance(amount string) string {

@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,8 +41,26 @@ func NewComparer(rules Rules, options CompareOptions) (*Comparer, error) {
 		options.MaxDifferences = maxDifferences
 	}
 	c := &Comparer{rules: rules, options: options, headers: newHeaderTable(rules.Headers)}
-	c.routes.rules = rules
+	c.routes.rules, c.routes.met = rules, newMetRules(rules)
 	return c, nil
+}
+
+// Unmet tells the rules that ignore, tolerate or name keys and that no difference or
+// list met, as plans write them: "ignore: body.at of GET /orders".
+func (c *Comparer) Unmet() []string { return c.routes.unmet() }
+
+// unmetRules warns of rules that nothing met, where anything was compared.
+func unmetRules(c *Comparer, f *Findings) (warnings []string) {
+	for _, e := range f.Unused() {
+		warnings = append(warnings, fmt.Sprintf("nothing met the expectation of %s %s (%s): take it out if the change is done", e.Place, e.Route, e.Why))
+	}
+	if !f.any() {
+		return warnings
+	}
+	for _, rule := range c.Unmet() {
+		warnings = append(warnings, fmt.Sprintf("nothing met %s: take it out if nothing differs there any more, or see how the field is called", rule))
+	}
+	return warnings
 }
 
 // comparisons keeps the memory of comparisons.

@@ -39,7 +39,8 @@ func (c *Comparer) bothFail(route string, told, baseline, candidate int) bool {
 	if !unlikeTold(told, baseline) || !unlikeTold(told, candidate) {
 		return false
 	}
-	return baseline == 0 || candidate == 0 || !c.routes.of(route).spot(statusPlace, Undecidable).ignored
+	ignored := c.routes.of(route).spot(statusPlace, Undecidable).ignored
+	return baseline == 0 || candidate == 0 || !ignored
 }
 
 // unlikeTold reports whether a status is a failure, or leads elsewhere, and what a

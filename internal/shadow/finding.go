@@ -170,6 +170,13 @@ func (f *Findings) Unused() []Expectation {
 	return unused
 }
 
+// any reports whether anything was compared.
+func (f *Findings) any() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.routes) > 0
+}
+
 // Expected tells whether the difference meets an expectation.
 func (d Difference) Expected() bool { return d.expected > 0 }
 

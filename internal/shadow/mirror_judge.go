@@ -98,6 +98,9 @@ func (j *MirrorJudge) KnowsNoise() bool {
 // Findings are those so far, the gravest first.
 func (j *MirrorJudge) Findings() []Finding { return j.findings.List() }
 
+// Warnings tell the rules that nothing met.
+func (j *MirrorJudge) Warnings() []string { return unmetRules(j.comparer, j.findings) }
+
 // mirrorTrace takes the trace id out of a traceparent header (W3C Trace Context,
 // section 3.2), "" where there is none.
 func mirrorTrace(h http.Header) string {

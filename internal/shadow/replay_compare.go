@@ -284,8 +284,8 @@ func (c *comparing) tell(end time.Time) {
 	}
 	c.tellFailed()
 	c.p.record.tellTenants()
-	for _, e := range c.findings.Unused() {
-		c.p.record.warn("nothing met the expectation of %s %s (%s): take it out if the change is done", e.Place, e.Route, e.Why)
+	for _, warning := range unmetRules(c.comparer, c.findings) {
+		c.p.record.warn("%s", warning)
 	}
 }
 

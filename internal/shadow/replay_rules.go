@@ -2,6 +2,8 @@ package shadow
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,16 +22,16 @@ func rulesOf(c plan.Comparison) (Rules, error) {
 		where.Kind = Kind(e.Kind)
 		r.Expect = append(r.Expect, Expectation{Where: where, From: e.From, To: e.To, By: e.By, Why: e.Reason})
 	}
-	for field, amount := range c.Tolerate {
-		t, err := toleranceOf(amount)
+	for _, field := range slices.Sorted(maps.Keys(c.Tolerate)) {
+		t, err := toleranceOf(c.Tolerate[field])
 		if err != nil {
 			return r, fmt.Errorf("tolerate %q: %w", field, err)
 		}
 		t.Where = whereOf(field)
 		r.Tolerate = append(r.Tolerate, t)
 	}
-	for field, names := range c.Keys {
-		where := whereOf(field)
+	for _, field := range slices.Sorted(maps.Keys(c.Keys)) {
+		where, names := whereOf(field), c.Keys[field]
 		r.Keys = append(r.Keys, ListKey{Route: where.Route, Place: where.Place, Fields: strings.Fields(strings.ReplaceAll(names, ",", " "))})
 	}
 	return r, nil

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"resilience/internal/plan"
 )
 
 // Rules say which differences count. The zero value lets all count.
@@ -89,6 +91,9 @@ func (r Rules) check() error {
 		}
 	}
 	for i, k := range r.Keys {
+		if err := (Where{Place: k.Place}).check(); err != nil {
+			return fmt.Errorf("keys %d: %w", i+1, err)
+		}
 		if k.Place == "" || len(k.Fields) == 0 || slices.Contains(k.Fields, "") {
 			return fmt.Errorf("keys %d: a list needs a place, such as body.items, and the names of its items' fields", i+1)
 		}
@@ -105,23 +110,21 @@ func (w Where) check() error {
 	if w.Kind != "" && !slices.Contains(kinds, w.Kind) {
 		return fmt.Errorf("there is no kind %q of differences; there are %v", w.Kind, kinds)
 	}
-	if p := w.Place; p != "" && !knownPlace(p) {
+	if p := w.Place; p != "" && !plan.IsPlace(p) {
 		return fmt.Errorf("there is no place %q: places are status, header NAME, body, and body.NAME[].NAME", p)
 	}
 	return nil
 }
 
-// knownPlace tells patterns that can match a place from those that never do.
-func knownPlace(p string) bool {
-	if strings.HasPrefix(p, "*") {
-		return true
+// String writes it as plans do: PLACE of ROUTE.
+func (w Where) String() string {
+	switch {
+	case w.Route == "":
+		return w.Place
+	case w.Place == "":
+		return "of " + w.Route
 	}
-	for _, begin := range []string{"status", "header", "body"} {
-		if rest, ok := strings.CutPrefix(p, begin); ok && (rest == "" || strings.ContainsAny(rest[:1], ".[ *")) {
-			return true
-		}
-	}
-	return false
+	return w.Place + " of " + w.Route
 }
 
 func (t Tolerance) check() error {

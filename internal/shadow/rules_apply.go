@@ -6,13 +6,42 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // routeRules finds the rules for each route, once.
 type routeRules struct {
 	rules Rules
+	met   metRules
 	mu    sync.Mutex
 	sets  map[string]*ruleSet
+}
+
+// metRules are those that a difference met, or a list.
+type metRules struct{ ignore, tolerate, keys []atomic.Bool }
+
+func newMetRules(r Rules) metRules {
+	return metRules{make([]atomic.Bool, len(r.Ignore)), make([]atomic.Bool, len(r.Tolerate)), make([]atomic.Bool, len(r.Keys))}
+}
+
+// unmet tells the rules that nothing met, as plans write them.
+func (r *routeRules) unmet() (all []string) {
+	for i, w := range r.rules.Ignore {
+		if !r.met.ignore[i].Load() {
+			all = append(all, "ignore: "+w.String())
+		}
+	}
+	for i, t := range r.rules.Tolerate {
+		if !r.met.tolerate[i].Load() {
+			all = append(all, "tolerate: "+t.Where.String())
+		}
+	}
+	for i, k := range r.rules.Keys {
+		if !r.met.keys[i].Load() {
+			all = append(all, "keys: "+Where{Place: k.Place, Route: k.Route}.String())
+		}
+	}
+	return all
 }
 
 // maxRouteSets bounds the memory for rules of routes.
@@ -29,6 +58,7 @@ func (r *routeRules) of(route string) *ruleSet {
 		r.sets = map[string]*ruleSet{}
 	}
 	s := newRuleSet(r.rules, route)
+	s.met = r.met
 	r.sets[route] = s
 	return s
 }
@@ -40,6 +70,7 @@ type ruleSet struct {
 	expect   []placeRule
 	keys     []placeRule
 	rules    Rules
+	met      metRules
 }
 
 // placeRule is the part of a rule that chooses places and kinds, and its number.
@@ -83,12 +114,16 @@ func (s *ruleSet) spot(place string, kind Kind) *spot {
 	for _, p := range s.ignore {
 		if p.matches(place, kind) {
 			found.ignored = true
-			return found
+			s.met.ignore[p.index].Store(true)
 		}
+	}
+	if found.ignored {
+		return found
 	}
 	for _, p := range s.tolerate {
 		if p.matches(place, kind) {
 			found.tolerate = append(found.tolerate, &s.rules.Tolerate[p.index])
+			s.met.tolerate[p.index].Store(true)
 		}
 	}
 	for _, p := range s.expect {
@@ -103,6 +138,7 @@ func (s *ruleSet) spot(place string, kind Kind) *spot {
 func (s *ruleSet) keysOf(place []byte) []string {
 	for _, p := range s.keys {
 		if p.place.Match(place) {
+			s.met.keys[p.index].Store(true)
 			return s.rules.Keys[p.index].Fields
 		}
 	}

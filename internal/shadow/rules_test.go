@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"resilience/internal/plan"
 )
 
 func TestRules(t *testing.T) {
@@ -122,5 +124,36 @@ func TestRulesThatAreWrong(t *testing.T) {
 	} {
 		_, err := NewComparer(r, CompareOptions{})
 		require.ErrorContains(t, err, says)
+	}
+}
+
+// TestRulesThatNothingMet wants rules to be told that no difference met, where anything
+// was compared.
+func TestRulesThatNothingMet(t *testing.T) {
+	rules, err := RulesOf(plan.Comparison{
+		Ignore: plan.Names{"body.at", "header x-gone of GET /a", "of GET /gone"}, Tolerate: map[string]string{"body.price": "1%", "body.rating": "0.1"},
+		Keys: map[string]string{"body.items": "sku", "body.parts of /b": "sku"},
+	})
+	require.NoError(t, err)
+	judge, err := NewMirrorJudge(rules, CompareOptions{}, FindingOptions{}, nil)
+	require.NoError(t, err)
+	require.Empty(t, judge.Warnings(), "nothing was compared")
+	judge.Compare(Answers{
+		Exchange:  Exchange{Route: "GET /a", Response: answered(200, `{"at":1,"price":10,"items":[{"sku":"a","n":1},{"sku":"b"}]}`)},
+		Candidate: answered(200, `{"at":2,"price":11,"items":[{"sku":"b"},{"sku":"a","n":2}]}`),
+	})
+	const hint = ": take it out if nothing differs there any more, or see how the field is called"
+	require.Equal(t, []string{
+		"nothing met ignore: header x-gone of GET /a" + hint, "nothing met ignore: of GET /gone" + hint,
+		"nothing met tolerate: body.rating" + hint, "nothing met keys: body.parts of /b" + hint,
+	}, judge.Warnings())
+}
+
+func TestIsPlace(t *testing.T) {
+	for _, place := range []string{"status", "header", "header x-*", "header etag", "body", "body.a", "body[].a", "body.items[].price", "body.items[*].price", `body."e mail"[]`, "body.{key}.x", "body.**", "**.price", "*"} {
+		require.True(t, plan.IsPlace(place), place)
+	}
+	for _, place := range []string{"", "body.[bad", "body.", "body..a", "body.a[", "body.a]", "body.a[0]", "bodyx", "statuses", "header ", "header a b", `body."a`, "price"} {
+		require.False(t, plan.IsPlace(place), place)
 	}
 }
