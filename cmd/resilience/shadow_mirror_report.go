@@ -166,7 +166,7 @@ func undecided(findings []shadow.Finding) (open, unknown uint64) {
 
 func writtenFinding(f shadow.Finding) mirrorFinding {
 	out := mirrorFinding{
-		Class: f.Class, Route: f.Route, Field: f.Place, Kind: f.Kind, Pairs: f.Pairs, Differing: f.Differing,
+		Class: f.Class, Route: f.Route, Field: shadow.ShownPlace(f.Place), Kind: f.Kind, Pairs: f.Pairs, Differing: f.Differing,
 		NoisePairs: f.NoisePairs, NoiseDiffering: f.NoiseDiffering, Examples: []mirrorExample{},
 	}
 	for _, e := range f.Examples {

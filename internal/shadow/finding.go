@@ -81,7 +81,7 @@ type Finding struct {
 
 // String tells the finding in one line.
 func (f Finding) String() string {
-	text := fmt.Sprintf("%s: %s %s %s in %d of %d", f.Class, f.Route, f.Place, f.Kind, f.Differing, f.Pairs)
+	text := fmt.Sprintf("%s: %s %s %s in %d of %d", f.Class, f.Route, ShownPlace(f.Place), f.Kind, f.Differing, f.Pairs)
 	if f.NoisePairs > 0 {
 		text += fmt.Sprintf(", noise in %d of %d", f.NoiseDiffering, f.NoisePairs)
 	}

@@ -26,6 +26,18 @@ func Shown(place, value string) string {
 	return value
 }
 
+// shownPlaceEnd is how much of a long place is shown of its beginning, and of its end.
+const shownPlaceEnd = 70
+
+// ShownPlace is a place as reports may show it: of one that is very long, as in JSON that
+// is nested deeply, the middle is left out.
+func ShownPlace(place string) string {
+	if len(place) <= 2*shownPlaceEnd+len("…") {
+		return place
+	}
+	return strings.ToValidUTF8(place[:shownPlaceEnd], "") + "…" + strings.ToValidUTF8(place[len(place)-shownPlaceEnd:], "")
+}
+
 // hides tells whether all of what stands at a place of an answer was declared to be
 // redacted, and otherwise the nodes of the tree of paths that the place is at.
 func (r *Redactor) hides(place string) (nodes []*pathNode, all bool) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -182,4 +183,16 @@ func TestReplayShowsALostSecure(t *testing.T) {
 	}}})
 	require.Equal(t, "sid; path=/; secure", attrs["baseline"])
 	require.Equal(t, "sid; path=/", attrs["candidate"])
+}
+
+// TestLongPlacesAreShortened wants the beginning and the end of a place that is nested
+// deeply, where it is shown.
+func TestLongPlacesAreShortened(t *testing.T) {
+	long := "body" + strings.Repeat(".ä", 600) + ".price"
+	shown := findingAttrs(Finding{Place: long})["place"]
+	require.LessOrEqual(t, len(shown), 2*shownPlaceEnd+len("…"))
+	require.True(t, utf8.ValidString(shown))
+	require.True(t, strings.HasPrefix(shown, "body.ä.ä") && strings.HasSuffix(shown, ".ä.price") && strings.Contains(shown, "…"), shown)
+	require.Contains(t, Finding{Place: long}.String(), shown)
+	require.Equal(t, "body.items[].price", ShownPlace("body.items[].price"))
 }

@@ -293,7 +293,7 @@ func (c *comparing) tell(end time.Time) {
 func findingAttrs(f Finding) map[string]string {
 	number := func(n uint64) string { return strconv.FormatUint(n, 10) }
 	attrs := map[string]string{
-		"route": f.Route, "place": f.Place, "kind": string(f.Kind), "class": string(f.Class),
+		"route": f.Route, "place": ShownPlace(f.Place), "kind": string(f.Kind), "class": string(f.Class),
 		"pairs": number(f.Pairs), "differing": number(f.Differing), "noise pairs": number(f.NoisePairs), "noise differing": number(f.NoiseDiffering),
 	}
 	if len(f.Examples) > 0 {
