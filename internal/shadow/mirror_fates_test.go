@@ -41,6 +41,8 @@ func TestMirrorFates(t *testing.T) {
 		"half a baseline":        {MirrorOptions{Baseline: short, Candidate: web.URL}, plainRequest, Mirrored{Seen: 1, Unanswered: 1}},
 		"an upgrade, mirrored":   {MirrorOptions{Baseline: web.URL, Candidate: web.URL}, requestsOf()["switch"], Mirrored{Seen: 1, Streams: 1}},
 		"gRPC, mirrored":         {MirrorOptions{Baseline: web.URL, Candidate: web.URL}, strings.Replace(plainRequest, "Host:", "Content-Type: application/grpc\r\nHost:", 1), Mirrored{Seen: 1, Streams: 1}},
+		"gRPC-Web, mirrored":     {MirrorOptions{Baseline: web.URL, Candidate: web.URL}, strings.Replace(plainRequest, "Host:", "Content-Type: application/grpc-web+proto\r\nHost:", 1), Mirrored{Seen: 1, Compared: 1}},
+		"gRPC-Web by a proxy":    {MirrorOptions{Primary: web.URL, Candidate: web.URL}, strings.Replace(plainRequest, "Host:", "Content-Type: application/grpc-web+proto\r\nHost:", 1), Mirrored{Seen: 1, Compared: 1}},
 		"a request without room": {
 			MirrorOptions{Baseline: web.URL, Candidate: web.URL, Buffer: 8 << 10, Allow: []string{"POST /echo"}},
 			"POST /echo HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 20000\r\nConnection: close\r\n\r\n" + strings.Repeat("x", 20_000),

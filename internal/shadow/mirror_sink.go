@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"strings"
 )
 
 // mirrorSink takes the requests that a proxy elsewhere mirrors. That proxy throws the
@@ -39,7 +38,7 @@ func (s *mirrorSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer m.proxy.fates.leave()
 	m.proxy.fates.seen.Add(1)
 	switch {
-	case r.Header["Upgrade"] != nil || strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
+	case r.Header["Upgrade"] != nil || isGRPC(r.Header):
 		m.proxy.fates.streams.Add(1)
 	case m.wanted(r):
 		s.take(r)

@@ -63,7 +63,7 @@ func (x *passage) begin() {
 	f := &x.proxy.fates
 	f.seen.Add(1)
 	switch r := x.request; {
-	case r.Header["Upgrade"] != nil || strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
+	case r.Header["Upgrade"] != nil || isGRPC(r.Header):
 		f.streams.Add(1)
 	case x.proxy.wanted(r):
 		if x.copying = newCapture(x.proxy, r); x.copying == nil {

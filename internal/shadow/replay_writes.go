@@ -103,7 +103,16 @@ func isStream(e Exchange) bool {
 	asked, answered := e.Request.Header, e.Response.Header
 	return e.Response.Status == http.StatusSwitchingProtocols || asked.Get("Upgrade") != "" || asked.Get("Sec-Websocket-Key") != "" ||
 		strings.HasPrefix(asked.Get("Accept"), eventStream) || strings.HasPrefix(answered.Get("Content-Type"), eventStream) ||
-		strings.HasPrefix(asked.Get("Content-Type"), "application/grpc")
+		isGRPC(asked)
+}
+
+// isGRPC reports whether a request is a call of gRPC, in which both sides may go on for
+// ever. One of gRPC-Web is a request like any other: it is whole before it is answered,
+// and its answer is taken once it ended
+// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md).
+func isGRPC(h http.Header) bool {
+	kind := strings.ToLower(h.Get("Content-Type"))
+	return strings.HasPrefix(kind, "application/grpc") && !strings.HasPrefix(kind, "application/grpc-web")
 }
 
 func (l *ladder) full() bool {

@@ -461,6 +461,10 @@ func TestStreamsAreWithheld(t *testing.T) {
 	}
 	call := exchange(http.Header{"Content-Type": {"application/grpc+proto"}}, nil)
 	call.Request.Method, call.Route = "POST", "POST /call"
+	web := exchange(http.Header{"Content-Type": {"application/grpc-web+proto"}}, nil)
+	web.Request.Method, web.Route = "POST", "POST /call"
+	_, ok := l.allows(web)
+	require.True(t, ok, "which has an end")
 	switched := exchange(nil, nil)
 	switched.Response.Status = 101
 	star := exchange(nil, nil)
@@ -478,7 +482,7 @@ func TestStreamsAreWithheld(t *testing.T) {
 		}
 		require.Contains(t, l.withheld(), withheldCount{withheldKey{all[0].Route, want}, 1})
 	}
-	_, ok := l.allows(exchange(http.Header{"Accept": {"text/html"}, "Upgrade-Insecure-Requests": {"1"}}, nil))
+	_, ok = l.allows(exchange(http.Header{"Accept": {"text/html"}, "Upgrade-Insecure-Requests": {"1"}}, nil))
 	require.True(t, ok)
 }
 
