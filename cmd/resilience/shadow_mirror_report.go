@@ -77,6 +77,7 @@ type mirrorFinding struct {
 	Differing      uint64          `json:"differing"`
 	NoisePairs     uint64          `json:"noise_pairs"`
 	NoiseDiffering uint64          `json:"noise_differing"`
+	Unread         bool            `json:"unread,omitempty"` // nothing in these bodies was compared: they differ as a whole anyway
 	Examples       []mirrorExample `json:"examples"`
 }
 
@@ -167,7 +168,7 @@ func undecided(findings []shadow.Finding) (open, unknown uint64) {
 func writtenFinding(f shadow.Finding) mirrorFinding {
 	out := mirrorFinding{
 		Class: f.Class, Route: f.Route, Field: shadow.ShownPlace(f.Place), Kind: f.Kind, Pairs: f.Pairs, Differing: f.Differing,
-		NoisePairs: f.NoisePairs, NoiseDiffering: f.NoiseDiffering, Examples: []mirrorExample{},
+		NoisePairs: f.NoisePairs, NoiseDiffering: f.NoiseDiffering, Unread: f.Unread, Examples: []mirrorExample{},
 	}
 	for _, e := range f.Examples {
 		out.Examples = append(out.Examples, mirrorExample{
@@ -212,6 +213,9 @@ func (r *mirrorReport) text() string {
 			fmt.Fprintf(&b, ", noise %d of %d", f.NoiseDiffering, f.NoisePairs)
 		}
 		b.WriteByte('\n')
+		if f.Unread {
+			b.WriteString("    nothing in these bodies was compared: they can only be compared as a whole, which mostly differs anyway\n")
+		}
 		for _, e := range f.Examples {
 			fmt.Fprintf(&b, "    %s: %s -> %s\n", e.Request, orNothing(e.Baseline), orNothing(e.Candidate))
 		}

@@ -257,6 +257,12 @@ func shadowLimits(c *checker, _ *Phase, s *Shadow) {
 	if c.given("max_vus") && (s.MaxVUs < 1 || s.MaxVUs > maxShadowVUs) {
 		c.wrong("max_vus", "", "max_vus is 1 to %d; got %d", maxShadowVUs, s.MaxVUs)
 	}
+	switch most := maxShadowBodies / Size(max(s.MaxVUs, 1)); {
+	case c.given("max_body") && (s.MaxBody < 1 || s.MaxBody > maxShadowBody):
+		c.wrong("max_body", "", "max_body is 1B to %s; got %s", maxShadowBody, s.MaxBody)
+	case c.given("max_body") && s.MaxBody > max(most, defaultShadowBody):
+		c.wrong("max_body", fmt.Sprintf("set max_vus to %d", maxShadowBodies/s.MaxBody), "max_body of %s for max_vus of %d is more than %s", s.MaxBody, s.MaxVUs, maxShadowBodies)
+	}
 	if c.given("timeout") && s.Timeout == 0 {
 		c.wrong("timeout", "", "timeout must be more than 0s")
 	}

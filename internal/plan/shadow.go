@@ -33,6 +33,7 @@ type Shadow struct {
 	Compare   Comparison `yaml:"compare,omitempty"`               // how answers are compared
 	Redact    Names      `yaml:"redact,omitempty"`                // fields of JSON bodies whose values no report shows, such as user.email or cards[*].number, beside those that the recording was made with
 	MaxVUs    int        `yaml:"max_vus"`                         // how many exchanges may be under way at a time, 1 to 10,000; default 200
+	MaxBody   Size       `yaml:"max_body"`                        // how much of each answer's body is kept, to be compared by field, up to 16MiB; of more of it only the digest is; max_vus of them are 1GiB at most where it is more than the default 1MiB
 	Grace     Duration   `yaml:"grace"`                           // how long what is under way may take at the end; default 30s
 	Timeout   Duration   `yaml:"timeout"`                         // of one request; default 30s
 }
@@ -83,6 +84,9 @@ const (
 	defaultCarried     = "{}"
 	defaultAlarms      = Percent(0.01)
 	maxShadowVUs       = 10_000
+	defaultShadowBody  = Size(1 << 20)
+	maxShadowBody      = Size(16 << 20)
+	maxShadowBodies    = Size(1 << 30) // of max_vus answers together
 )
 
 // Words of a shadow test.
@@ -161,6 +165,7 @@ func (d *decoder) fillShadow(s *Shadow, path string) {
 	}
 	fill(d, path+".noise", &s.Noise, noise)
 	fill(d, path+".max_vus", &s.MaxVUs, defaultShadowVUs)
+	fill(d, path+".max_body", &s.MaxBody, defaultShadowBody)
 	fill(d, path+".grace", &s.Grace, defaultGrace)
 	fill(d, path+".timeout", &s.Timeout, defaultTimeout)
 	fill(d, path+".compare.false_alarms", &s.Compare.FalseAlarms, defaultAlarms)

@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -8,26 +9,30 @@ import (
 	"strings"
 )
 
-// replayKept is how many bytes of a body are kept; of the rest only the digest is.
+// replayKept is how many bytes of a body are kept unless the test says otherwise; of
+// the rest only the digest is.
 const replayKept = 1 << 20
 
 // eventStream is the type of answers that are sent as things happen, and do not end.
 const eventStream = "text/event-stream"
 
-// readReplayed reads the body of an answer, decoded. The error is one of the
+// keeps is how many bytes of a body are kept.
+func (p *replaying) keeps() int64 { return cmp.Or(int64(p.test.MaxBody), replayKept) }
+
+// readReplayed reads the body of an answer, decoded, of which so much is kept. The error is one of the
 // connection; what is wrong with the body itself is its damage.
-func readReplayed(method string, resp *http.Response) (Body, error) {
+func readReplayed(method string, resp *http.Response, kept int64) (Body, error) {
 	if method == http.MethodHead || resp.StatusCode == http.StatusNotModified { // its length is that of another answer
 		return Body{}, nil
 	}
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), eventStream) { // it has no end
 		return Body{}, nil
 	}
-	if n := resp.ContentLength; n >= 0 && n <= replayKept && resp.Header.Get("Content-Encoding") == "" {
+	if n := resp.ContentLength; n >= 0 && n <= min(kept, replayKept) && resp.Header.Get("Content-Encoding") == "" {
 		return readPlain(resp.Body, n)
 	}
 	raw := &rawBody{r: resp.Body}
-	b := ReadBody(raw, resp.Header, replayKept)
+	b := ReadBody(raw, resp.Header, kept)
 	if b.Damage != "" && raw.err == nil {
 		_, _ = io.CopyN(io.Discard, raw, replayKept) // so that the connection can be used again
 	}

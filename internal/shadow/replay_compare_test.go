@@ -92,6 +92,34 @@ func TestReplayAgainstRecorded(t *testing.T) {
 	})
 }
 
+// TestReplayComparesLongBodies by field, as far as the test keeps them, and else says
+// that they differ as a whole, and that nothing in them was compared where they do anyway.
+func TestReplayComparesLongBodies(t *testing.T) {
+	list := func(last string) string { return "[" + strings.Repeat(`{"name":"a mug"},`, 100_000) + last + "]" }
+	for name, c := range map[string]struct {
+		keep        plan.Size
+		place, warn string
+	}{
+		"by field":   {3 << 20, "body[].at", ""},
+		"as a whole": {0, "body", "GET /items: nothing in these bodies was compared: they could only be compared as a whole, and two answers of the baseline differ in 5 of 5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(5, 10*time.Millisecond)}}
+				s.test.MaxBody, s.test.Noise = c.keep, plan.NoiseTwice
+				s.baseline = counted(func(n int) string { return list(fmt.Sprintf(`{"at":%d}`, n)) })
+				s.again = counted(func(n int) string { return list(fmt.Sprintf(`{"at":%d}`, n+100)) })
+				s.candidate = counted(func(n int) string { return list(fmt.Sprintf(`{"at":%d}`, n+1000)) })
+				all := s.run(t, t.Context())
+				require.Equal(t, c.place, happened(all, measure.EventDifference)[0].Attrs["place"])
+				warned := fmt.Sprint(happened(all, measure.EventWarning))
+				require.Equal(t, c.warn != "", strings.Contains(warned, "nothing in these bodies"), warned)
+				require.Contains(t, warned, c.warn)
+			})
+		})
+	}
+}
+
 // TestReplayWarmsUp wants what differs while both warm up not to be compared.
 func TestReplayWarmsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -137,7 +137,7 @@ func (l *lane) exchange(j *job, a *answer, within *patience) error {
 		a.sent.Header = resp.Request.Header
 	}
 	a.trace = replayTrace(resp.Header, req.Header)
-	if a.Body, err = readReplayed(req.Method, resp); err != nil {
+	if a.Body, err = readReplayed(req.Method, resp, l.keeps()); err != nil {
 		a.Body.Damage = "the answer ended early: " + err.Error()
 		return replayCause(ctx, err)
 	}
