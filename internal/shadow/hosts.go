@@ -49,6 +49,7 @@ type HostCount struct {
 	Count uint64
 }
 
+// String tells both.
 func (c HostCount) String() string { return fmt.Sprintf("%s %d", c.Host, c.Count) }
 
 // sorted gives the hosts, those that were asked most first.
