@@ -138,8 +138,9 @@ func looksJSON(text []byte) bool {
 
 // plain compares texts, or whatever else it is, that are not the same.
 func (r *comparison) plain(a, b Response, x, y []byte) {
+	x, y = r.comparer.withoutHosts(x), r.comparer.withoutHosts(y)
 	switch {
-	case len(r.comparer.options.Hosts) > 0 && bytes.Equal(r.comparer.withoutHosts(x), r.comparer.withoutHosts(y)):
+	case bytes.Equal(x, y):
 	case sameButCharset(x, y):
 		r.differ(Encoding, firstBytes(x, y), firstBytes(y, x))
 	case isText(a, x) && isText(b, y):

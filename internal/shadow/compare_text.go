@@ -11,6 +11,7 @@ import (
 type textual struct {
 	r        *comparison
 	a, b     *parted
+	differs  []bool         // parts of a that b has not there
 	moved    map[int32]bool // parts of b that stand elsewhere in a
 	movedA   map[int32]bool
 	labels   map[int32]map[string]bool // of each node, as far as they are told apart
@@ -50,6 +51,12 @@ type pairOf struct {
 }
 
 func (t *textual) compare(spans []span) {
+	t.differs = make([]bool, len(t.a.parts))
+	for _, s := range spans {
+		for i := s.a0; i < s.a1; i++ {
+			t.differs[i] = true
+		}
+	}
 	t.move(spans)
 	t.labels = map[int32]map[string]bool{}
 	var pairs []pairOf
@@ -109,28 +116,13 @@ func (t *textual) bucket(of *parted, i int32) uint64 {
 	return mix(uint64(of.parts[i].kind), of.nodes[of.parts[i].node].hash)
 }
 
-// pair takes together the parts of a span: the first with the first of the same
-// element, and so on.
+// pair takes together the parts of a span: one by one if they are of the same elements,
+// else the first with the first of the same element, and so on.
 func (t *textual) pair(pairs []pairOf, s span) []pairOf {
-	name, away := t.named(s.a0)
-	same := s.a1-s.a0 == s.b1-s.b0
-	for i := s.a0; same && i < s.a1; i++ {
-		j := s.b0 + i - s.a0
-		same = t.movedA[i] == t.moved[j] && t.bucket(t.a, i) == t.bucket(t.b, j)
+	if t.alike(s) {
+		return t.pairAlike(pairs, s)
 	}
-	if same {
-		for i := s.a0; i < s.a1; i++ {
-			if t.a.parts[i].run != t.a.parts[s.a0].run { // another line
-				name, away = t.named(i)
-			} else if i > s.a0 {
-				away++
-			}
-			if !t.movedA[i] {
-				pairs = append(pairs, pairOf{i, s.b0 + i - s.a0, away, name})
-			}
-		}
-		return pairs
-	}
+	name, _ := t.named(s.a0)
 	waiting := map[uint64][]int32{}
 	for j := s.b0; j < s.b1; j++ {
 		if !t.moved[j] {
@@ -143,27 +135,57 @@ func (t *textual) pair(pairs []pairOf, s span) []pairOf {
 		if t.movedA[i] {
 			continue
 		}
-		at := name
-		if at >= 0 && (t.a.parts[i].run != t.a.parts[at].run || t.a.parts[i].node != t.a.parts[at].node) {
-			at = -1
-		}
 		h, j := t.bucket(t.a, i), int32(-1)
 		if some := waiting[h]; len(some) > 0 {
 			j, waiting[h] = some[0], some[1:]
 			taken[j] = true
 		}
-		pairs = append(pairs, pairOf{i, j, 0, at})
+		pairs = append(pairs, pairOf{i, j, 0, t.nameFor(name, t.a, i)})
 	}
 	for j := s.b0; j < s.b1; j++ {
 		if !t.moved[j] && !taken[j] {
-			at := name
-			if at >= 0 && t.bucket(t.b, j) != t.bucket(t.a, at) {
-				at = -1
-			}
-			pairs = append(pairs, pairOf{-1, j, 0, at})
+			pairs = append(pairs, pairOf{-1, j, 0, t.nameFor(name, t.b, j)})
 		}
 	}
 	return pairs
+}
+
+// alike tells spans whose parts are of the same elements, one by one.
+func (t *textual) alike(s span) bool {
+	if s.a1-s.a0 != s.b1-s.b0 {
+		return false
+	}
+	for i, j := s.a0, s.b0; i < s.a1; i, j = i+1, j+1 {
+		if t.movedA[i] != t.moved[j] || t.bucket(t.a, i) != t.bucket(t.b, j) {
+			return false
+		}
+	}
+	return true
+}
+
+// pairAlike takes together the first with the first. Each is as far from its name as
+// the other.
+func (t *textual) pairAlike(pairs []pairOf, s span) []pairOf {
+	name, away := t.named(s.a0)
+	for i := s.a0; i < s.a1; i++ {
+		if i > s.a0 && t.a.parts[i].run != t.a.parts[i-1].run { // another line
+			name, away = -1, 1
+		} else if i > s.a0 {
+			away++
+		}
+		if !t.movedA[i] {
+			pairs = append(pairs, pairOf{i, s.b0 + i - s.a0, away, name})
+		}
+	}
+	return pairs
+}
+
+// nameFor gives the word that names the parts of a span, if it names this one of them.
+func (t *textual) nameFor(name int32, of *parted, i int32) int32 {
+	if name >= 0 && t.bucket(of, i) == t.bucket(t.a, name) && (of == t.b || of.parts[i].run == t.a.parts[name].run) {
+		return name
+	}
+	return -1
 }
 
 // rejoin pairs what is left over where parts have moved: it may have moved with them.
@@ -204,6 +226,8 @@ func (t *textual) named(i int32) (name, away int32) {
 		switch {
 		case p.run != run:
 			return -1, i - at
+		case t.differs[at]: // the other text has another word there
+			return -1, 0
 		case p.label && at > 0 && t.a.parts[at-1].run == run && isSecretName(string(t.a.word(&t.a.parts[at-1]))):
 			return -1, 0 // it may be the secret
 		case p.label:

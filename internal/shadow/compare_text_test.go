@@ -34,6 +34,7 @@ func TestCompareTexts(t *testing.T) {
 		"metrics":                {"text/plain", "up 1\nrequests_total{code=\"200\"} 17\nerrors 4\n", "up 1\nrequests_total{code=\"200\"} 18\nerrors 5\n", []string{"changed body.~code+2: 17 -> 18", "changed body.~errors: 4 -> 5"}},
 		"settings":               {"text/plain", "color=red\nsize=10\n", "color=blue\nsize=10\n", []string{"changed body.~color: red -> blue"}},
 		"renamed":                {"text/plain", "colour: red, size: 10", "color: red, size: 10", []string{"changed body: colour -> color"}},
+		"names differ":           {"text/plain", "Anna 5 10", "Bob 5 12", []string{"changed body: Anna -> Bob", "changed body: 10 -> 12"}[:1]},
 		"line gone":              {"text/plain", "a x\nb y\nc z\nd\n", "a x\nc z\nd\n", []string{"missing body: b -> "}},
 		"between words":          {"text/plain", "let a = b; c(d)", "let a = b, c(d)", []string{`changed body.~let+2: "; " -> ", "`}},
 		"spaces":                 {"text/plain", "a  b\n\tc\n", "a b\nc", []string{"format body: 8 bytes -> 5 bytes"}},

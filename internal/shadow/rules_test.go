@@ -139,7 +139,7 @@ func TestRulesThatNothingMet(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, judge.Warnings(), "nothing was compared")
 	judge.Compare(Answers{
-		Exchange:  Exchange{Route: "GET /a", Response: answered(200, `{"at":1,"price":10,"items":[{"sku":"a","n":1},{"sku":"b"}]}`)},
+		Exchange: Exchange{Route: "GET /a"}, Answer: answered(200, `{"at":1,"price":10,"items":[{"sku":"a","n":1},{"sku":"b"}]}`),
 		Candidate: answered(200, `{"at":2,"price":11,"items":[{"sku":"b"},{"sku":"a","n":2}]}`),
 	})
 	const hint = ": take it out if nothing differs there any more, or see how the field is called"
