@@ -204,7 +204,8 @@ func (j *jsonRedaction) cleanText(text string) string {
 	if queryOf(text) != nil {
 		return j.w.url(text)
 	}
-	return string(j.w.text([]byte(text), textKind{}))
+	page := strings.Contains(text, "</")
+	return string(j.w.text([]byte(text), textKind{pages: page, markup: page}))
 }
 
 func (j *jsonRedaction) object(nodes []*pathNode, hidden hiding, depth int) error {

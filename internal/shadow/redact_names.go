@@ -21,7 +21,7 @@ var secretParts = []string{
 
 // secretNames are those of secrets when there is nothing else in them: a card, but not
 // a card_type.
-var secretNames = []string{"ticket", "card", "pan", "cookie", "cookies"}
+var secretNames = []string{"ticket", "card", "pan"}
 
 // plainNames look like those of secrets and are not.
 var plainNames = []string{

@@ -16,7 +16,10 @@ const redactedText = "(redacted)"
 // is shown.
 func Shown(place, value string) string {
 	names := strings.FieldsFunc(strings.TrimPrefix(place, "header "), func(r rune) bool { return strings.ContainsRune(".[]{}", r) })
-	if value != "" && slices.ContainsFunc(names, isSecretName) {
+	secret := func(name string) bool { // a service may tell which cookies it got
+		return isSecretName(name) || strings.HasPrefix(strings.ToLower(name), "cookie")
+	}
+	if value != "" && slices.ContainsFunc(names, secret) {
 		return redactedText
 	}
 	if u, err := url.Parse(strings.Trim(value, `"`)); err == nil && u.Host != "" && (u.User != nil || u.RawQuery != "") {

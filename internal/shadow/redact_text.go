@@ -180,20 +180,23 @@ func (t *textRedaction) equals(at int) int {
 		}
 		name, start = t.nameBefore(end)
 	}
+	if start > 0 && (t.in[start-1] == '?' || t.in[start-1] == '&') { // of a URL, which a quote ends
+		if t.secret(name) {
+			return t.parameter(at + 1)
+		}
+		return 0
+	}
 	value := t.spaces(at + 1)
 	quote := quoteAfter(t.in[value:])
 	if quote != "" && isNaming(name) {
 		return t.named(value+len(quote), quote)
 	}
-	inURL := start > 0 && (t.in[start-1] == '?' || t.in[start-1] == '&')
 	switch {
 	case !t.secret(name):
 		return 0
-	case inURL && quote != "": // the end of the text that has it: '?sid=' + id
-		return 0
 	case quote != "":
 		return t.quoted(value, quote, t.kind.markup)
-	case inURL || start > 0 && t.in[start-1] == ';':
+	case start > 0 && t.in[start-1] == ';' && value == at+1: // of a URL whose & is &amp; or of a path
 		return t.parameter(value)
 	case t.beginsLine(start):
 		return t.line(value, true)

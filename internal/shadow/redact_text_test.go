@@ -39,6 +39,7 @@ func TestSecretsInTexts(t *testing.T) {
 		"properties":                    {"text/plain", "spring.datasource.password=" + short + "\nx=1", "password=" + pn + "\nx=1"},
 		"a line":                        {"text/plain", "Password: " + short + "\r\nUser: anna", "Password: " + pn + "\r\nUser: anna"},
 		"the environment":               {"text/plain", "export API_KEY='" + short + "'", "API_KEY='" + pn + "'"},
+		"HTML in JSON":                  {"application/json", `{"html":"<i name=\"csrf\" value=\"` + short + `\"></i>"}`, `{"html":"<i name=\"csrf\" value=\"` + pn + `\"></i>"}`},
 		"a log":                         {"text/plain", "level=info token=" + short + " user=anna", "level=info token=" + pn + " user=anna"},
 		"a header":                      {"text/plain", "GET / HTTP/1.1\nAuthorization: Bearer " + short + "\n", "Authorization: Bearer " + pn + "\n"},
 		"a declared name":               {"text/xml", "<nickname>" + short + "</nickname>", "<nickname>" + pn + "</nickname>"},
@@ -117,7 +118,7 @@ func TestInnocentTexts(t *testing.T) {
 var passwordField=document.getElementById("password1");token=getToken();form.password.type="password";x.headers["csrf-token"]=token;export{session as default};const isAuth=(token)=>token.length>0;
 fetch("/login",{credentials:"same-origin",headers:{authorization:"Bearer ".concat(t)}});load('/snippet?sid=' + l.URL.split('/').slice(-1) + '&token=' + t + '&a=')`},
 		"prose": {"text/plain", "Your password: choose a long one.\nPassword: at least 8 characters, and none that you use elsewhere.\nThe token is sent by mail; a session = what a log ends.\nNote: password rules (secret: keep it)."},
-		"JSON":  {"application/json", `{"tokens":17,"token_count":3,"max_tokens":4096,"password_length":12,"sessions":[{"id":"a1"}],"password":true,"help":"Your password: choose a long one","hint":"no password=","when":"2026-01-02T03:04:05Z","url":"https://a/b?page=2"}`},
+		"JSON":  {"application/json", `{"tokens":17,"token_count":3,"max_tokens":4096,"password_length":12,"sessions":[{"id":"a1"}],"password":true,"help":"Your password: choose a long one","hint":"no password=","when":"2026-01-02T03:04:05Z","html":"<p id=\"a\">AUTH_HEADER:'Checkout otherStuffz', '?sid=' + x.split('/')</p>","url":"https://a/b?page=2"}`},
 		"XML":   {"text/xml", `<a><name>token</name><password/><token></token><author>anna</author><session><b>1</b></session></a>`},
 		"SDL":   {"application/graphql", "mutation Login(\n  $password: String!\n  $token: String\n) {\n  login(\n    password: $password\n    token: $token\n  ) { id }\n}"},
 		"bytes": {"application/octet-stream", "\x00\x01password: \"s3cr3t1\""},
