@@ -272,6 +272,8 @@ func (t *textual) label(p pairOf) string {
 		kind = t.b.parts[p.b].kind
 	}
 	switch {
+	case kind == partRest:
+		return ".(rest)"
 	case kind != partWord || t.a.table:
 		return ""
 	case p.name >= 0:

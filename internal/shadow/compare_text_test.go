@@ -154,6 +154,40 @@ func TestManyWordsAreData(t *testing.T) {
 	require.Equal(t, []string{"changed body.~{key}: 0 -> 100"}, told(newComparer(t, Rules{}).Compare("GET /", list(0), list(100))))
 }
 
+// TestTextsRecorded: what a recording has a pseudonym for is no difference in a text.
+func TestTextsRecorded(t *testing.T) {
+	c, err := NewComparer(Rules{}, CompareOptions{Recorded: true})
+	require.NoError(t, err)
+	page := func(token string, price int) Response {
+		return answered(200, fmt.Sprintf(`<p>Your token: %s, price: %d</p><input value="%s">`, token, price, token), "Content-Type: text/html")
+	}
+	recorded := page(pseudonymMark+strings.Repeat("0a", 16), 10)
+	require.Empty(t, c.Compare("GET /", recorded, page("s3cret/token+", 10)))
+	require.Equal(t, []string{"changed body.p.~price: 10 -> 12"}, told(c.Compare("GET /", recorded, page("s3cret/token+", 12))))
+}
+
+// TestLongTexts are compared in parts up to a limit, and as a whole after that.
+func TestLongTexts(t *testing.T) {
+	page := func(first, last int) Response {
+		return answered(200, fmt.Sprintf("price %d\n%slast %d", first, strings.Repeat("a b\n", maxParts/2), last), "Content-Type: text/plain")
+	}
+	got := newComparer(t, Rules{}).Compare("GET /", page(10, 1), page(12, 2))
+	require.Equal(t, []string{"body.~price", "body.(rest)"}, []string{got[0].Place, got[1].Place})
+}
+
+// TestTextRules: rules choose places in texts as they do in JSON.
+func TestTextRules(t *testing.T) {
+	a, b := `<p class="price">10.00 EUR, at 12:01</p><i nonce="x1">a</i>`, `<p class="price">10.01 EUR, at 12:02</p><i nonce="x2">b</i>`
+	c := newComparer(t, Rules{
+		Ignore:   []Where{{Place: "body.**.@nonce"}, {Place: "body.p(price).~at"}},
+		Tolerate: []Tolerance{{Where: Where{Place: "body.p(price)"}, Absolute: 0.01}},
+		Expect:   []Expectation{{Where: Where{Place: "body.i"}, From: "a", To: "b", Why: "renamed"}},
+	})
+	got := c.Compare("GET /", answered(200, a, "Content-Type: text/html"), answered(200, b, "Content-Type: text/html"))
+	require.Len(t, got, 1, "%v", told(got))
+	require.True(t, got[0].Expected())
+}
+
 // TestHostileTexts: what is meant to cost much takes no more time than its size
 // warrants, and the same text is the same.
 func TestHostileTexts(t *testing.T) {
