@@ -92,6 +92,29 @@ func TestReplayAgainstRecorded(t *testing.T) {
 	})
 }
 
+// TestReplayComparesPages part by part: a nonce in each page is noise, and the wrong
+// price beside it a mismatch.
+func TestReplayComparesPages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		page := func(price, from int) *standIn {
+			return counted(func(n int) string {
+				return fmt.Sprintf(`<html><head><script nonce="n%d">go()</script></head><body><b>%d EUR</b></body></html>`, (n+from)*7919, price)
+			})
+		}
+		s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(1000, 10*time.Millisecond)}, candidate: page(99, 0), baseline: page(10, 5), again: page(10, 9)}
+		s.test.Noise = plan.NoiseTwice
+		all := s.run(t, t.Context())
+		found := []string{}
+		for _, e := range happened(all, measure.EventDifference) {
+			found = append(found, fmt.Sprint(e.Attrs["place"], " ", e.Attrs["class"], ": ", e.Attrs["baseline"], " -> ", e.Attrs["candidate"]))
+		}
+		require.Len(t, found, 2)
+		require.Equal(t, "body.html.body.b regression: 10 -> 99", found[0])
+		require.Contains(t, found[1], "body.html.head.script.@nonce noise: ")
+		require.EqualValues(t, 1000, replaySummed(all, measure.MetricComparison)[measure.Candidate].Failed)
+	})
+}
+
 // TestReplayComparesLongBodies by field, as far as the test keeps them, and else says
 // that they differ as a whole, and that nothing in them was compared where they do anyway.
 func TestReplayComparesLongBodies(t *testing.T) {
