@@ -116,7 +116,8 @@ func (t *parted) nextWord(from, at, to int) (begin, end int, label bool) {
 	for end > at && t.text[end-1] == '.' { // of the sentence
 		end--
 	}
-	return at, end, !value && !t.json && isLabel(t.text[at:end])
+	short := end == at+1 && end < to && (t.text[end] == '=' || t.text[end] == ':') && isLetter(t.text[at])
+	return at, end, !value && !t.json && (short || isLabel(t.text[at:end]))
 }
 
 // gap passes what is between two words: it ends where the next one begins. The hash

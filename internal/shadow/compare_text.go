@@ -226,7 +226,7 @@ func (t *textual) named(i int32) (name, away int32) {
 		switch {
 		case p.run != run:
 			return -1, i - at
-		case t.differs[at]: // the other text has another word there
+		case p.label && t.differs[at]: // the other text has another word there
 			return -1, 0
 		case p.label && at > 0 && t.a.parts[at-1].run == run && isSecretName(string(t.a.word(&t.a.parts[at-1]))):
 			return -1, 0 // it may be the secret

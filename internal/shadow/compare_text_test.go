@@ -32,6 +32,7 @@ func TestCompareTexts(t *testing.T) {
 		"time":                   {"text/html", `<time>2026-01-02T15:04:05Z</time>`, `<time>2026-01-02T15:04:06Z</time>`, []string{"time body.time: 2026-01-02T15:04:05Z -> 2026-01-02T15:04:06Z"}},
 		"id":                     {"text/html", `<p id="6ba7b810-9dad-11d1-80b4-00c04fd430c8">`, `<p id="6ba7b811-9dad-11d1-80b4-00c04fd430c8">`, []string{"id body.p.@id: 6ba7b810-9dad-11d1-80b4-00c04fd430c8 -> 6ba7b811-9dad-11d1-80b4-00c04fd430c8"}},
 		"metrics":                {"text/plain", "up 1\nrequests_total{code=\"200\"} 17\nerrors 4\n", "up 1\nrequests_total{code=\"200\"} 18\nerrors 5\n", []string{"changed body.~code+2: 17 -> 18", "changed body.~errors: 4 -> 5"}},
+		"short names":            {"text/javascript", `(function(){var e="ab+/==";x.price(10);y(12.5,"q")})()`, `(function(){var e="xy+/==";x.price(12);y(13.5,"q")})()`, []string{"changed body.~e: ab+/== -> xy+/==", "changed body.~x.price: 10 -> 12", "changed body.~x.price+3: 12.5 -> 13.5"}},
 		"settings":               {"text/plain", "color=red\nsize=10\n", "color=blue\nsize=10\n", []string{"changed body.~color: red -> blue"}},
 		"renamed":                {"text/plain", "colour: red, size: 10", "color: red, size: 10", []string{"changed body: colour -> color"}},
 		"names differ":           {"text/plain", "Anna 5 10", "Bob 5 12", []string{"changed body: Anna -> Bob", "changed body: 10 -> 12"}[:1]},
