@@ -181,6 +181,29 @@ func TestReplayOfWritesThatDependOnAnAnswer(t *testing.T) {
 	}
 }
 
+// TestConditionsAreOfOneAnswer: versions that count have the same ETags for other things.
+func TestConditionsAreOfOneAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tags := map[string]string{"/a": `"2"`, "/b": `"3"`}
+		candidate := &standIn{answer: func(r asked) (int, map[string]string, string, time.Duration) {
+			return 200, map[string]string{"Etag": tags[r.target]}, `{"ok":true}`, 0
+		}}
+		s := staged{test: shadowTest(), candidate: candidate}
+		for i, target := range []string{"/a", "/b", "/a", "/b"} {
+			e := recordedGet(time.Duration(i)*time.Second, "anna", target)
+			tag := map[string]string{"/a": `"1"`, "/b": `"2"`}[target]
+			e.Response.Header.Set("Etag", tag)
+			if i >= 2 {
+				e.Request.Header.Set("If-None-Match", tag)
+			}
+			s.tape.exchanges = append(s.tape.exchanges, e)
+		}
+		s.run(t, t.Context())
+		require.Equal(t, `"2"`, candidate.seen[2].header.Get("If-None-Match"))
+		require.Equal(t, `"3"`, candidate.seen[3].header.Get("If-None-Match"))
+	})
+}
+
 // TestMirrorOfConditions: a user's 304 tells nothing of what a candidate with other ETags
 // answers; a sink asks both for the whole.
 func TestMirrorOfConditions(t *testing.T) {

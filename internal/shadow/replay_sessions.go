@@ -214,28 +214,36 @@ type carriedCounts struct{ found, ruled, cookies int }
 func (s *sessions) put(j *job, lane int) (r Request, n carriedCounts) {
 	r = j.Request
 	headers, secrets := j.header()
-	r.Header, n.found = j.conditions.put(lane, headers)
-	if j.session == nil {
-		return r, n
+	r.Header = headers
+	if j.session != nil {
+		n = s.putOwn(&r, j, lane, secrets)
 	}
+	var conditions int // last, as these are a lane's own, and no recorded ones
+	r.Header, conditions = j.conditions.put(lane, r.Header)
+	n.found += conditions
+	return r, n
+}
+
+// putOwn puts what a session has learnt of a lane into its request.
+func (s *sessions) putOwn(r *Request, j *job, lane int, secrets http.Header) (n carriedCounts) {
 	j.session.mu.Lock()
 	defer j.session.mu.Unlock()
 	j.session.inherit()
 	c := j.session.lane(lane)
 	if len(c.values)+len(c.cookies)+len(c.ruled) == 0 {
-		return r, n
+		return n
 	}
 	r.Header = r.Header.Clone()
 	if len(c.values) > 0 {
-		n.found += c.substitute(&r, secrets)
+		n.found = c.substitute(r, secrets)
 	}
 	if len(c.cookies) > 0 && j.Request.Header.Get("Cookie") != "" {
 		own := c.ownCookies(j.kept)
 		r.Header.Set("Cookie", strings.Join(append(own, j.kept...), "; "))
 		n.cookies = len(own)
 	}
-	n.ruled = s.rule(&r, j.Route, c)
-	return r, n
+	n.ruled = s.rule(r, j.Route, c)
+	return n
 }
 
 // rule puts what the rules found into a request of a route, and gives how many values
