@@ -37,30 +37,14 @@ func (*LeftError) Ended() bool { return true }
 // different sessions side by side. It does so however the replay ended, and what it
 // could not undo is a warning, and an error of the test.
 func (p *replaying) undo(ctx context.Context) {
-	p.ladder.mu.Lock()
-	all, unknown := p.ladder.made, p.ladder.failed
-	p.ladder.made = nil
-	p.ladder.mu.Unlock()
+	all, unknown := p.ladder.takeMade()
 	limit := undoTime
 	if ctx.Err() != nil {
 		limit = undoInterrupted
 	}
 	within, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	var mu sync.Mutex
-	failures := 0
-	var why []string
-	warn := func(format string, args ...any) {
-		why = append(why, fmt.Sprintf(format, args...))
-		p.record.warn(format, args...)
-	}
-	fail := func(m made, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if failures++; failures <= undoTold {
-			warn("what %s made on the %s may still be there: %s: %v", m.route, p.lanes[m.lane].title(), m.undo, err)
-		}
-	}
+	left := &leftover{p: p}
 	slots := make(chan struct{}, undoSide)
 	var working sync.WaitGroup
 	for _, chain := range undoChains(all) {
@@ -69,21 +53,57 @@ func (p *replaying) undo(ctx context.Context) {
 			defer func() { <-slots }()
 			for _, m := range chain {
 				if err := p.lanes[m.lane].undo(within, m.undo); err != nil {
-					fail(m, err)
+					left.add(m, err)
 				}
 			}
 		})
 	}
 	working.Wait()
-	if failures > undoTold {
-		warn("%d of %d writes could not be undone", failures, len(all))
+	p.left = left.tell(len(all), unknown)
+}
+
+// takeMade gives what writes have made, and of how many nobody knows what that is.
+func (l *ladder) takeMade() (all []made, unknown int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all, l.made = l.made, nil
+	return all, l.failed
+}
+
+// leftover is what could not be undone.
+type leftover struct {
+	p *replaying
+
+	mu       sync.Mutex
+	failures int
+	why      []string
+}
+
+func (l *leftover) add(m made, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failures++; l.failures <= undoTold {
+		l.warn("what %s made on the %s may still be there: %s: %v", m.route, l.p.lanes[m.lane].title(), m.undo, err)
+	}
+}
+
+func (l *leftover) warn(format string, args ...any) {
+	l.why = append(l.why, fmt.Sprintf(format, args...))
+	l.p.record.warn(format, args...)
+}
+
+// tell warns of the rest, and gives the error of the test, nil for none.
+func (l *leftover) tell(all, unknown int) *LeftError {
+	if l.failures > undoTold {
+		l.warn("%d of %d writes could not be undone", l.failures, all)
 	}
 	if unknown > 0 {
-		warn("%d writes may have made something that can not be undone: their answers do not say what", unknown)
+		l.warn("%d writes may have made something that can not be undone: their answers do not say what", unknown)
 	}
-	if len(why) > 0 {
-		p.left = &LeftError{Writes: failures + unknown, Why: why}
+	if len(l.why) == 0 {
+		return nil
 	}
+	return &LeftError{Writes: l.failures + unknown, Why: l.why}
 }
 
 // undoChains orders what was made: each chain is of one session and lane, the last
