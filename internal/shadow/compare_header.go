@@ -51,7 +51,8 @@ func IgnoredHeaders() map[string]string { return maps.Clone(ignoredHeaders) }
 // headerForms say how headers are compared that are more than their text; the
 // others are compared as they are.
 var headerForms = map[string]func(string) string{
-	"Etag":                          func(string) string { return "present" }, // what it is like is the system's own affair
+	"Etag":                          presence, // what it is like is the system's own affair
+	"Last-Modified":                 presence, // of files it is when they were deployed
 	"Set-Cookie":                    cookieForm,
 	"Cache-Control":                 listForm,
 	"Vary":                          listForm,
@@ -62,6 +63,8 @@ var headerForms = map[string]func(string) string{
 	"Strict-Transport-Security":     directiveForm,
 	"Content-Encoding":              strings.ToLower,
 }
+
+func presence(string) string { return "present" }
 
 // headerTable says which headers are compared.
 type headerTable struct{ ignored map[string]bool }

@@ -81,7 +81,6 @@ func TestReplayAsksEachByItsOwn(t *testing.T) {
 					s.tape.exchanges = append(s.tape.exchanges, conditional(time.Duration(i)*time.Second, "anna", c.header, c.recorded, 304))
 				}
 				s.test.Noise = plan.NoiseTwice
-				s.test.Compare.Ignore = plan.Names{"header last-modified"}
 				all := s.run(t, t.Context())
 				require.Empty(t, happened(all, measure.EventDifference))
 				require.EqualValues(t, 3, replaySummed(all, measure.MetricComparison)[measure.Candidate].Count)
@@ -106,7 +105,7 @@ func TestReplayAsksEachByItsOwn(t *testing.T) {
 func TestReplayLeavesOutConditionsOfNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := staged{test: shadowTest(), candidate: versioned(`"v2"`, deployedTime), baseline: versioned(`"v1"`, recordedTime)}
-		s.test.Noise, s.test.Compare.Ignore = plan.Recorded, plan.Names{"header last-modified"}
+		s.test.Noise = plan.Recorded
 		for i := range 1200 {
 			e := conditional(time.Duration(i)*10*time.Millisecond, "", "If-None-Match", `"v1"`, 304)
 			if i%2 == 0 {
