@@ -110,6 +110,9 @@ func (t Traffic) ObjectiveFoundIn(objective, ratio, alpha, power float64) (secon
 func (t Traffic) normalizer(r, share float64) float64 {
 	all := t.Candidate + t.Baseline
 	scale := 2000 / (min(share, 1-share) * all) // enough failures for a smooth answer
+	if !(scale*all < 1<<50) {                   // of so many, what are failures can not be told exactly
+		return math.Log((r*t.Candidate + t.Baseline) / all)
+	}
 	b := Block{
 		Candidate: Counts{N: uint64(scale * t.Candidate)},
 		Baseline:  Counts{N: uint64(scale * t.Baseline)},

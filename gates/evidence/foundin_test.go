@@ -118,6 +118,12 @@ func TestPlanningOfNonsense(t *testing.T) {
 			}
 		}
 	})
+	// All of one fails and nothing of the other, which has next to no traffic: the answer
+	// matters less than that there is one.
+	for _, baseline := range []float64{1e-6, 1e-8, 1e-9, 1e-300} {
+		seconds, _ := Traffic{Candidate: 1e8, Baseline: baseline}.found(0, 1, 3, 0.9)
+		require.Positive(t, seconds, baseline)
+	}
 	_, ok := Traffic{Candidate: 20, Baseline: 20}.ShareFoundIn(0.001, 1, 0.05, 0.9)
 	require.False(t, ok, "there is nothing to find")
 	_, ok = Traffic{Candidate: 20, Baseline: 20}.ShareShownIn(0, Margin{Ratio: 2}, 0.05, 0.9)
