@@ -185,6 +185,7 @@ func lagGraph() panel {
 	p := graph("How late exchanges were sent", "The p99 of each test: by how much this machine sent exchanges late, at most, but for 1 % of those of each second, of all routes. Those that waited for a place or for an earlier answer are not in here. "+
 		"It blurs what was measured, and is no fault of the targets. max is of the worst test.", "ms", 12,
 		line("$tag_test", lag.weighted("p99", []string{"test"})), line("max", lag.course(nil, `max("max")`)))
+	p.field["noValue"] = "at speed: max nothing has a time to be late for"
 	return p.coloured("max", grey).column("max", "custom.lineWidth", 1, "custom.lineStyle", object{"fill": "dot", "dash": []int{1, 4}}).withBands()
 }
 
