@@ -183,7 +183,7 @@ func TestAgentUnderLoad(t *testing.T) {
 	var lost []lostRequest
 	stop, done := make(chan struct{}), make(chan struct{})
 	const callers = 4
-	for range callers {
+	for caller := range callers {
 		client := w.client()
 		go func() {
 			defer func() { done <- struct{}{} }()
@@ -198,7 +198,7 @@ func TestAgentUnderLoad(t *testing.T) {
 				requests.Add(1)
 				mu.Lock()
 				if err != nil || !strings.HasPrefix(got, "200") {
-					lost = append(lost, lostRequest{began, time.Now(), fmt.Sprint(got, err)})
+					lost = append(lost, lostRequest{caller, began, time.Now(), fmt.Sprint(got, err)})
 				}
 				if time.Since(began) > time.Second {
 					slow++
@@ -230,16 +230,17 @@ func TestAgentUnderLoad(t *testing.T) {
 	for range callers {
 		<-done
 	}
-	for _, in := range injections { // a request that failed was under way then
-		under := func(l lostRequest) bool { return l.began.Before(in.ended) && l.ended.After(in.began) }
-		before := len(lost)
-		lost = slices.DeleteFunc(lost, under)
-		require.LessOrEqual(t, before-len(lost), callers, "lost when a fault began")
-	}
-	for _, l := range lost {
-		for i, in := range injections {
-			t.Logf("lost %v after injection %d began, which took %v; it took %v: %s", l.began.Sub(in.began), i, in.ended.Sub(in.began), l.ended.Sub(l.began), l.why)
-		}
+	for i, in := range injections { // a request that failed was under way then
+		each := map[int]string{}
+		lost = slices.DeleteFunc(lost, func(l lostRequest) bool {
+			if !l.began.Before(in.ended) || !l.ended.After(in.began) {
+				return false
+			}
+			why := fmt.Sprintf("%v after injection %d began, which took %v, for %v: %s", l.began.Sub(in.began), i, in.ended.Sub(in.began), l.ended.Sub(l.began), l.why)
+			require.Empty(t, each[l.caller], "lost too when a fault began: %s", why)
+			each[l.caller] = why
+			return true
+		})
 	}
 	require.Empty(t, lost, "of %d requests", requests.Load())
 	require.Zero(t, slow, "requests slower than 1 s")
@@ -247,6 +248,7 @@ func TestAgentUnderLoad(t *testing.T) {
 
 // lostRequest is a request that was not answered, or any stretch of time.
 type lostRequest struct {
+	caller       int
 	began, ended time.Time
 	why          string
 }
