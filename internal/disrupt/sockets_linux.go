@@ -40,7 +40,7 @@ type diagRequest struct {
 type connection struct {
 	family uint8
 	id     socketID
-	busy   bool // it received something and did not answer yet
+	busy   bool // it received something and did not answer yet, or is being opened
 }
 
 // resetConnections resets the connections that others opened to a port of this
@@ -81,11 +81,14 @@ func resetConnections(ctx context.Context, port int, patience time.Duration) (in
 	}
 }
 
+// states are those of connections that are open, or half open.
+const states = 1<<unix.BPF_TCP_ESTABLISHED | 1<<unix.BPF_TCP_SYN_RECV
+
 // connections are those that are open to a port from outside.
 func connections(socket *netlink.Conn, port int) ([]connection, error) {
 	var out []connection
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		request := diagRequest{Family: family, Protocol: unix.IPPROTO_TCP, Extensions: 1 << (diagInfo - 1), States: 1 << unix.BPF_TCP_ESTABLISHED}
+		request := diagRequest{Family: family, Protocol: unix.IPPROTO_TCP, Extensions: 1 << (diagInfo - 1), States: states}
 		request.ID.SourcePort = networkOrder(port)
 		answers, err := socket.Execute(netlink.Message{
 			Header: netlink.Header{Type: sockDiagByFamily, Flags: netlink.Request | netlink.Dump},
@@ -111,7 +114,11 @@ func readConnection(family uint8, data []byte) (connection, bool) {
 	}
 	c := connection{family: family}
 	_, _ = binary.Decode(data[4:], binary.NativeEndian, &c.id)
-	const receiveQueue = 4 + 48 + 4
+	const state, receiveQueue = 1, 4 + 48 + 4
+	if data[state] == unix.BPF_TCP_SYN_RECV {
+		c.busy = true
+		return c, true
+	}
 	c.busy = binary.NativeEndian.Uint32(data[receiveQueue:]) > 0
 	attributes, err := netlink.NewAttributeDecoder(data[diagMessage:])
 	if err != nil {
@@ -135,7 +142,7 @@ func readConnection(family uint8, data []byte) (connection, bool) {
 
 // destroy resets a connection; one that is gone by now is fine.
 func destroy(socket *netlink.Conn, c connection) error {
-	request := diagRequest{Family: c.family, Protocol: unix.IPPROTO_TCP, States: 1 << unix.BPF_TCP_ESTABLISHED, ID: c.id}
+	request := diagRequest{Family: c.family, Protocol: unix.IPPROTO_TCP, States: states, ID: c.id}
 	_, err := socket.Execute(netlink.Message{
 		Header: netlink.Header{Type: sockDestroy, Flags: netlink.Request | netlink.Acknowledge},
 		Data:   raw(&request),
