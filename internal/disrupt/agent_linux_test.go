@@ -3,17 +3,13 @@ package disrupt
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -170,87 +166,6 @@ func TestAgentLosesPackets(t *testing.T) {
 	got, err = w.call(w.client(), "/")
 	require.NoError(t, err)
 	require.Equal(t, "200 system /", got)
-}
-
-// TestAgentUnderLoad is about those who call all the time, without a pause
-// between two requests. When a fault begins, at most the request that is under
-// way on each connection is lost; when it is lifted, none, and none is slow.
-func TestAgentUnderLoad(t *testing.T) {
-	w := newPodWorld(t)
-	var requests atomic.Int64
-	var mu sync.Mutex
-	var slow int
-	var lost []lostRequest
-	stop, done := make(chan struct{}), make(chan struct{})
-	const callers = 4
-	for caller := range callers {
-		client := w.client()
-		go func() {
-			defer func() { done <- struct{}{} }()
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				began := time.Now()
-				got, err := w.post(client, "/load?wait=2ms") // which clients do not send again by themselves
-				requests.Add(1)
-				mu.Lock()
-				if err != nil || !strings.HasPrefix(got, "200") {
-					lost = append(lost, lostRequest{caller, began, time.Now(), fmt.Sprint(got, err)})
-				}
-				if time.Since(began) > time.Second {
-					slow++
-				}
-				mu.Unlock()
-			}
-		}()
-	}
-	more := func() {
-		seen := requests.Load()
-		require.Eventually(t, func() bool { return requests.Load() > seen+200 }, 10*time.Second, 5*time.Millisecond)
-	}
-	var injections []lostRequest // from, until
-	for i := range 3 {           // in, and out again; no request is meant
-		id := "n" + strconv.Itoa(i)
-		d := outage()
-		d.Match = &plan.Match{Path: "/nobody"}
-		began := time.Now()
-		require.Empty(t, w.inject(id, d, 0).Error)
-		injections = append(injections, lostRequest{began: began, ended: time.Now()})
-		more()
-		a := w.tell(agentRequest{Op: agentLift, ID: id})
-		require.Empty(t, a.Error)
-		require.Zero(t, a.Lease.Touched)
-		w.noTables()
-		more()
-	}
-	close(stop)
-	for range callers {
-		<-done
-	}
-	for i, in := range injections { // a request that failed was under way then
-		each := map[int]string{}
-		lost = slices.DeleteFunc(lost, func(l lostRequest) bool {
-			if !l.began.Before(in.ended) || !l.ended.After(in.began) {
-				return false
-			}
-			why := fmt.Sprintf("%v after injection %d began, which took %v, for %v: %s", l.began.Sub(in.began), i, in.ended.Sub(in.began), l.ended.Sub(l.began), l.why)
-			require.Empty(t, each[l.caller], "lost too when a fault began: %s", why)
-			each[l.caller] = why
-			return true
-		})
-	}
-	require.Empty(t, lost, "of %d requests", requests.Load())
-	require.Zero(t, slow, "requests slower than 1 s")
-}
-
-// lostRequest is a request that was not answered, or any stretch of time.
-type lostRequest struct {
-	caller       int
-	began, ended time.Time
-	why          string
 }
 
 func TestAgentWithoutRights(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ const (
 	podAddress    = "10.99.77.2"
 	callerAddress = "10.99.77.1"
 	podPort       = 8080
+	calmPort      = 8081 // the same system, which no fault is about
 )
 
 // TestInPod is no test: it is what TestAgent runs in the network namespace of
@@ -49,18 +51,22 @@ func TestInPod(t *testing.T) {
 		}
 		os.Exit(0)
 	}
-	server := &http.Server{Addr: ":" + strconv.Itoa(podPort), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wait, err := time.ParseDuration(r.URL.Query().Get("wait")); err == nil {
 			<-time.After(wait)
 		}
 		fmt.Fprint(w, "system ", r.URL.Path)
 	})}
-	go func() {
-		<-ctx.Done()
-		_ = server.Close()
-	}()
+	var serving sync.WaitGroup
+	for _, port := range []int{podPort, calmPort} {
+		listener, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+		require.NoError(t, err)
+		serving.Go(func() { _ = server.Serve(listener) })
+	}
 	fmt.Println("up")
-	_ = server.ListenAndServe()
+	<-ctx.Done()
+	_ = server.Close()
+	serving.Wait()
 	os.Exit(0)
 }
 
@@ -149,10 +155,6 @@ func newPodWorld(t *testing.T) *podWorld {
 	_, _, up := inPod(t, w.pod, "system")
 	_, err := up.ReadString('\n')
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { // it listens just after it says so
-		got, err := w.call(w.client(), "/")
-		return err == nil && got == "200 system /"
-	}, 10*time.Second, 10*time.Millisecond)
 	w.start()
 	return w
 }
@@ -174,11 +176,10 @@ func (w *podWorld) call(c *http.Client, path string) (string, error) {
 	return answerOf(c.Get(podURL + path))
 }
 
-func (w *podWorld) post(c *http.Client, path string) (string, error) {
-	return answerOf(c.Post(podURL+path, "text/plain", strings.NewReader("x")))
-}
-
-var podURL = "http://" + podAddress + ":" + strconv.Itoa(podPort)
+var (
+	podURL  = "http://" + podAddress + ":" + strconv.Itoa(podPort)
+	calmURL = "http://" + podAddress + ":" + strconv.Itoa(calmPort)
+)
 
 func answerOf(response *http.Response, err error) (string, error) {
 	if err != nil {
