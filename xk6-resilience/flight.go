@@ -30,12 +30,11 @@ type flight struct {
 	req    *http.Request // until it has its answer: it is large, and trails take their time
 	remote net.Addr
 
-	call *measure.Series             // of a gRPC call, which has no HTTP request
-	got  func(httptrace.GotConnInfo) // k6's tracer
-	used bool                        // it has a connection that was just in use
-	gone bool                        // one such ended without an answer
-	conn marked
-	body body
+	call  *measure.Series             // of a gRPC call, which has no HTTP request
+	got   func(httptrace.GotConnInfo) // k6's tracer
+	again measure.Resending
+	conn  marked
+	body  body
 
 	arrived  bool // answered, or given up
 	settled  bool // counted
@@ -104,17 +103,12 @@ func (f *flight) follow(trace *httptrace.ClientTrace) {
 }
 
 func (f *flight) connected(info httptrace.GotConnInfo) {
-	f.gone = f.gone || f.used // net/http asks again, and tells nobody else
-	f.used = info.Reused && info.IdleTime < keptAlive
+	f.again.Connected(info)
 	f.conn.Conn, f.remote = info.Conn, info.Conn.RemoteAddr()
 	info.Conn = &f.conn
 	f.got(info)
 	f.conn.Conn = nil // the tracer keeps the address alone
 }
-
-// keptAlive is how long servers leave a connection open that nobody uses. One that
-// ends after that was idle for too long, which is nobody's failure.
-const keptAlive = time.Second
 
 // disconnected traces a request that has failed without ever getting a
 // connection as if it had got one at its end.

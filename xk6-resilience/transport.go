@@ -45,7 +45,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	f.status, f.accepted = resp.StatusCode, around.accepted(resp.StatusCode)
 	f.answered(req, resp)
-	if f.gone && resp.ProtoMajor == 1 { // HTTP/2 tells which requests nobody looked at, and only those are sent again
+	if f.again.Happened(resp) {
 		s.keep(func() { s.resent++ })
 	}
 	if !f.accepted {

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"resilience/internal/measure"
 )
 
 // shadowBaggage marks a copy as a replay's requests are marked, for services behind
@@ -188,10 +190,10 @@ func newAnswer(b *captureBudget, most int64) *mirrorAnswer {
 func (a *mirrorAnswer) get(ctx context.Context, o proxyOrigin, r *http.Request) {
 	start := time.Now()
 	defer func() { a.took = time.Since(start) }()
-	var tries attempts
-	res, err := o.roundTrip(tries.watch(ctx), r)
+	var again measure.Resending
+	res, err := o.roundTrip(again.Watch(ctx), r)
 	if err == nil {
-		err = tries.first(res)
+		err = firstAnswer(&again, res)
 	}
 	if err != nil {
 		a.err = err

@@ -126,7 +126,7 @@ func (l *lane) exchange(j *job, a *answer, within *patience) error {
 	}
 	resp, err := l.sender.Transport.RoundTrip(req)
 	if err == nil {
-		err = within.tries.first(resp)
+		err = firstAnswer(&within.again, resp)
 	}
 	if err != nil {
 		return replayCause(ctx, err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"resilience/internal/measure"
 )
 
 // patience is how long the requests of a worker may take, one after the other. A
@@ -16,20 +18,20 @@ type patience struct {
 	ctx    context.Context // nil before the first request, and after one that ran out
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
-	tries  attempts      // of the request under way
-	blank  *http.Request // bears the context
+	again  measure.Resending // of the request under way
+	blank  *http.Request     // bears the context
 }
 
 // begin gives the context of the next request, which ends in end. Its cause is
 // [context.DeadlineExceeded] where the limit was.
 func (p *patience) begin() context.Context {
-	p.tries.begin()
+	p.again = measure.Resending{}
 	if p.ctx != nil {
 		p.timer.Reset(p.limit)
 		return p.ctx
 	}
 	ctx, cancel := context.WithCancelCause(p.flight)
-	p.ctx, p.cancel = p.tries.watch(ctx), cancel
+	p.ctx, p.cancel = p.again.Watch(ctx), cancel
 	p.timer = time.AfterFunc(p.limit, func() { cancel(context.DeadlineExceeded) })
 	p.blank = new(http.Request).WithContext(p.ctx)
 	return p.ctx

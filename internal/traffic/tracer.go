@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"resilience/internal/measure"
 )
 
 // attempt is one request on its way.
@@ -84,8 +86,8 @@ func (t *tracer) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithDeadline(req.Context(), a.deadline)
 	stop := context.AfterFunc(t.cut, cancel)
 	end := func() { stop(); cancel() }
-	var again resending
-	req = req.Clone(again.watch(ctx))
+	var again measure.Resending
+	req = req.Clone(again.Watch(ctx))
 	req.Header.Del("X-Vegeta-Seq")
 	if _, given := req.Header["User-Agent"]; !given {
 		req.Header.Set("User-Agent", "resilience")
@@ -96,7 +98,7 @@ func (t *tracer) RoundTrip(req *http.Request) (*http.Response, error) {
 		end()
 		return nil, err
 	}
-	if again.happened(resp) {
+	if again.Happened(resp) {
 		t.resent.Add(1)
 	}
 	resp.Body = &tracedBody{ReadCloser: resp.Body, attempt: a, ctx: ctx, end: end}
