@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
@@ -23,6 +24,8 @@ type replayOptions struct {
 	routes, ignore, redact     []string
 	hosts                      []string
 	gates                      []string
+	headers                    []string
+	trust                      trustFlags
 	print                      bool
 	run                        runOptions
 }
@@ -48,6 +51,7 @@ compared with the answers that were recorded.
 It is a plan with one shadow test, which --print shows: start from that when more
 is to be said, such as what may write, or which changes are intended.`,
 		Example: `  resilience shadow replay monday.shadow --candidate http://v2:8301 --baseline http://v1:8301 --speed x2
+  resilience shadow replay monday.shadow --candidate https://v2:8443 --baseline https://v1:8443 --ca ca.crt --client-cert tls.crt --client-key tls.key --header 'X-Gateway-Key: ${GATEWAY_KEY}'
   resilience shadow replay monday.shadow --candidate http://v2:8301 --baseline http://v1:8301 --print > plan.yaml`,
 		Args: exactly(1, "a recording"),
 		RunE: func(cmd *cobra.Command, args []string) error { return replayRecording(cmd, s, args[0], o) },
@@ -65,6 +69,8 @@ is to be said, such as what may write, or which changes are intended.`,
 	f.StringArrayVar(&o.hosts, "host", nil, "only what was asked of this `HOST`, such as shop.example, and of hosts that nobody knows")
 	f.StringArrayVar(&o.ignore, "ignore", nil, "a `FIELD` that is not compared: body.items[].price, or header x-request-id of GET /orders")
 	f.StringArrayVar(&o.redact, "redact", nil, "a `PATH` in JSON bodies whose values no report shows, beside those that the recording was made with: user.email, cards[*].number")
+	f.StringArrayVar(&o.headers, "header", nil, "send each request with this header, unless it was recorded with one: a `HEADER` such as 'X-Gateway-Key: ${GATEWAY_KEY}', where ${NAME} is a secret in the environment")
+	o.trust.add(cmd, "targets", "")
 	f.StringVar(&o.falseAlarms, "false-alarms", "", "how often a candidate that is as good may be said to have a regression; default 1%")
 	f.StringArrayVar(&o.gates, "gate", []string{"mismatch <= 0.1%"}, "what must hold: a `GATE`")
 	f.BoolVar(&o.print, "print", false, "print the plan, and run nothing")
@@ -96,12 +102,15 @@ func replayRecording(cmd *cobra.Command, s *streams, recording string, o replayO
 type replayPlan struct {
 	Name    string                  `yaml:"name"`
 	Allow   []string                `yaml:"allow,omitempty"`
+	Secrets map[string]plan.Secret  `yaml:"secrets,omitempty"`
 	Targets map[string]replayTarget `yaml:"targets"`
 	Phases  []replayPhase           `yaml:"phases"`
 }
 
 type replayTarget struct {
-	URL string `yaml:"url"`
+	URL     string            `yaml:"url"`
+	Headers map[string]string `yaml:"headers,omitempty"`
+	TLS     *plan.TLS         `yaml:"tls,omitempty"`
 }
 
 type replayPhase struct {
@@ -142,31 +151,54 @@ func (o replayOptions) plan(recording string) (string, error) {
 	if o.candidate == "" {
 		return "", &usageError{"resilience shadow replay wants --candidate URL: the version that wants to serve"}
 	}
-	targets := map[string]replayTarget{newVersion: {o.candidate}}
 	test := replayShadow{
 		Recording: recording, Noise: o.noise, Speed: o.speed, Rate: o.rate, Sample: o.sample, Duration: o.duration, Limit: o.limit, Routes: o.routes, Hosts: o.hosts, Redact: o.redact,
 	}
 	phase := replayPhase{Name: replayed, Candidate: newVersion, Gates: o.gates}
+	urls := map[string]string{newVersion: o.candidate}
 	if o.baseline == "" {
 		test.Baseline = plan.Recorded
 	} else {
-		targets[oldVersion], phase.Baseline = replayTarget{o.baseline}, oldVersion
+		urls[oldVersion], phase.Baseline = o.baseline, oldVersion
 	}
 	if strings.Contains(o.noise, "://") {
 		test.Noise = oldVersion + "-again"
-		targets[test.Noise] = replayTarget{o.noise}
+		urls[test.Noise] = o.noise
 	}
 	if o.falseAlarms != "" || len(o.ignore) > 0 {
 		test.Compare = &replayCompare{o.ignore, o.falseAlarms}
 	}
-	for _, t := range targets { // the plan is shown, in reports too, when something is wrong with it
-		if u, err := url.Parse(t.URL); err != nil || u.User != nil {
-			return "", &usageError{"the URL of a target can not be read, or has a user or a password in it: leave these out; a plan (--print) has auth: for credentials"}
-		}
+	targets, secrets, err := o.targets(urls)
+	if err != nil {
+		return "", err
 	}
 	phase.Tests = []replayTest{{"recording", test}}
-	text, err := yaml.MarshalWithOptions(replayPlan{replayed, publicHosts(targets), targets, []replayPhase{phase}}, yaml.IndentSequence(true))
+	text, err := yaml.MarshalWithOptions(replayPlan{replayed, publicHosts(targets), secrets, targets, []replayPhase{phase}}, yaml.IndentSequence(true))
 	return string(text), err
+}
+
+// targets are those at some URLs, and the secrets in their headers. The plan is shown,
+// in reports too, when something is wrong with it: there are none in it.
+func (o replayOptions) targets(urls map[string]string) (map[string]replayTarget, map[string]plan.Secret, error) {
+	headers, secrets, err := sentHeaders(o.headers)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := bothOrNone("--client-cert", o.trust.clientCert, "--client-key", o.trust.clientKey); err != nil {
+		return nil, nil, err
+	}
+	targets := map[string]replayTarget{}
+	for name, address := range urls {
+		if u, err := url.Parse(address); err != nil || u.User != nil {
+			return nil, nil, &usageError{"the URL of a target can not be read, or has a user or a password in it: leave these out; --header sends credentials, and a plan (--print) has auth: for them"}
+		}
+		t := replayTarget{URL: address, Headers: headers}
+		if tls := o.trust.inPlan(); tls != (plan.TLS{}) && withTLS(address) {
+			t.TLS = &tls
+		}
+		targets[name] = t
+	}
+	return targets, secrets, o.trust.fits("target", slices.Collect(maps.Values(urls)))
 }
 
 // publicHosts are those that a plan has to allow.

@@ -93,7 +93,11 @@ func sendable(recorded http.Header, key string) (headers, secrets http.Header) {
 	return headers, secrets
 }
 
-// replaySecret reports whether a header holds credentials.
+// SecretHeader reports whether a header of requests holds credentials, as far as its
+// name tells.
+func SecretHeader(name string) bool { return replaySecret(http.CanonicalHeaderKey(name)) }
+
+// replaySecret is [SecretHeader] of a name in its canonical form.
 func replaySecret(name string) bool {
 	return name == "Cookie" || replayNames.isSecret(name)
 }
