@@ -171,4 +171,7 @@ func TestSecretsOfAnExchange(t *testing.T) {
 		require.Equal(t, "you sent "+pseudonym+", and "+pseudonym+".", hide("body.text", "you sent "+secret+", and "+secret+"."), name)
 		require.Equal(t, "you sent "+pseudonym, hide("body.text", "you sent "+secret[:20]), "%s, and it is cut", name)
 	}
+	c.p.lanes = []*lane{{target: plan.Target{Headers: map[string]string{"X-Gate": "Bearer " + secret, "X-Env": "staging"}}}}
+	hide := c.hider(&job{answers: []answer{{}, {}}})
+	require.Equal(t, "staging: you sent "+c.redactor.Pseudonym(secret), hide("body.text", "staging: you sent "+secret[:20]), "a header of the target")
 }
