@@ -152,3 +152,40 @@ func TestKeyPairIsReadAgain(t *testing.T) {
 	link("1")
 	require.Equal(t, first.Raw, shown())
 }
+
+func TestAuthoritiesAreReadAgain(t *testing.T) {
+	first, err := newTestAuthority(t.TempDir())
+	require.NoError(t, err)
+	second, err := newTestAuthority(t.TempDir())
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "trusted.pem")
+	put := func(from *testAuthority) { // in the place of what is there
+		text, err := os.ReadFile(filepath.Join(from.dir, "ca.pem"))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file+".next", text, 0o600))
+		require.NoError(t, os.Rename(file+".next", file))
+	}
+	trusts := func(pool *x509.CertPool, a *testAuthority) bool {
+		_, err := a.certificate.Verify(x509.VerifyOptions{Roots: pool})
+		return err == nil
+	}
+	var told []error
+	_, err = readAuthorities(file, nil)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	put(first)
+	r, err := readAuthorities(file, func(err error) { told = append(told, err) })
+	require.NoError(t, err)
+	require.True(t, trusts(r.current(), first))
+	require.False(t, trusts(r.current(), second))
+	require.Same(t, r.current(), r.current(), "it is not read each time")
+
+	put(second)
+	require.False(t, trusts(r.current(), first))
+	require.True(t, trusts(r.current(), second))
+	require.Empty(t, told)
+
+	require.NoError(t, os.WriteFile(file, []byte("half a certif"), 0o600))
+	require.True(t, trusts(r.current(), second), "what can not be used is not")
+	require.Len(t, told, 1)
+	require.ErrorContains(t, told[0], file+" has changed and can not be used, what it held before is: ")
+}

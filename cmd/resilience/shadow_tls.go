@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"slices"
@@ -19,11 +20,11 @@ type trustFlags struct {
 	clientCert, clientKey string // shown to them
 }
 
-// add adds the flags; asked is what those are called that are asked, and read when
-// files are read.
+// add adds the flags; asked is what those are called that are asked, and read is what
+// there is to say of when files are read.
 func (o *trustFlags) add(cmd *cobra.Command, asked, read string) {
 	f := cmd.Flags()
-	f.StringVar(&o.ca, "ca", "", "a PEM `FILE` of authorities to trust beside the system's, for https:// "+asked)
+	f.StringVar(&o.ca, "ca", "", "a PEM `FILE` of authorities to trust beside the system's, for https:// "+asked+read)
 	f.StringVar(&o.clientCert, "client-cert", "", "show a certificate to https:// "+asked+" that ask for one: a PEM `FILE`"+read)
 	f.StringVar(&o.clientKey, "client-key", "", "its key: a PEM `FILE`")
 	f.StringVar(&o.serverName, "server-name", "", "the `NAME` in the certificates of https:// "+asked+", where it is not the host of their URLs")
@@ -61,11 +62,16 @@ func (o *encryptionFlags) read(told io.Writer, upstreams ...string) (e shadow.En
 	if err != nil {
 		return e, err
 	}
-	if e.Ask, err = (&plan.TLS{CA: o.ca, ServerName: o.serverName}).Config("."); err != nil {
-		return e, &usageError{"--ca: " + strings.TrimPrefix(err.Error(), "tls: ca: ")}
-	}
+	e.Ask = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o.serverName}
 	if shown != nil {
 		shown.showIn(e.Ask)
+	}
+	if o.ca != "" {
+		trusted, err := readAuthorities(o.ca, failed)
+		if err != nil {
+			return e, &usageError{"--ca: " + err.Error()}
+		}
+		e.Trust = trusted.current
 	}
 	return e, o.fits("upstream", upstreams)
 }

@@ -35,7 +35,7 @@ type mirrorAskers struct {
 func newAskers(o MirrorOptions) (mirrorAskers, error) {
 	a := mirrorAskers{ownHost: o.OwnHost}
 	var err error
-	if a.candidate, err = newProxyOrigin(o.Candidate, o.Copies, o.TLS.Ask); err != nil {
+	if a.candidate, err = newProxyOrigin(o.Candidate, o.Copies, o.TLS); err != nil {
 		return a, err
 	}
 	for _, other := range []struct {
@@ -45,7 +45,7 @@ func newAskers(o MirrorOptions) (mirrorAskers, error) {
 		if other.url == "" {
 			continue
 		}
-		made, err := newProxyOrigin(other.url, o.Copies, o.TLS.Ask)
+		made, err := newProxyOrigin(other.url, o.Copies, o.TLS)
 		if err != nil {
 			return a, err
 		}

@@ -50,7 +50,7 @@ func (p *proxy) prepare(maxBody, buffer int64, wanted func(*http.Request) bool, 
 // it is closed.
 func startProxy(ctx context.Context, p *proxy, listen, upstream string, secured Encryption) error {
 	var err error
-	if p.upstream, err = newProxyOrigin(upstream, 0, secured.Ask); err != nil {
+	if p.upstream, err = newProxyOrigin(upstream, 0, secured); err != nil {
 		return err
 	}
 	l, err := proxyListen(ctx, listen)

@@ -3,7 +3,6 @@ package shadow
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -23,8 +22,8 @@ type proxyOrigin struct {
 
 // newProxyOrigin reads an address: http://, https:// or, for HTTP/2 without TLS, h2c://
 // HOST:PORT, and perhaps a path that all paths follow. There are at most conns
-// connections to it; 0 is any number. Secured is for https, and is not changed.
-func newProxyOrigin(raw string, conns int, secured *tls.Config) (proxyOrigin, error) {
+// connections to it; 0 is any number. Secured is for https.
+func newProxyOrigin(raw string, conns int, secured Encryption) (proxyOrigin, error) {
 	u, err := parseProxyOrigin(raw)
 	if err != nil {
 		return proxyOrigin{}, err
@@ -40,7 +39,7 @@ func newProxyOrigin(raw string, conns int, secured *tls.Config) (proxyOrigin, er
 		MaxResponseHeaderBytes: 1 << 20,
 		DisableCompression:     true,
 		Protocols:              new(http.Protocols),
-		TLSClientConfig:        secured.Clone(),
+		TLSClientConfig:        secured.asking(u.Hostname()),
 	}
 	switch u.Scheme {
 	case "h2c":

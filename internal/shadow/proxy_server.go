@@ -3,6 +3,7 @@ package shadow
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,21 @@ import (
 type Encryption struct {
 	Serve *tls.Config // to those who ask it: with a certificate; nil is plain HTTP
 	Ask   *tls.Config // to https:// upstreams; nil trusts the system's authorities and shows nothing
+	// Trust gives the authorities for one more connection to an upstream, instead of
+	// those in Ask; nil where they never change.
+	Trust func() *x509.CertPool
+}
+
+// asking gives the settings of who asks an upstream on a host.
+func (e Encryption) asking(host string) *tls.Config {
+	config := e.Ask.Clone()
+	if e.Trust != nil {
+		if config == nil {
+			config = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		trustAnew(config, host, e.Trust)
+	}
+	return config
 }
 
 func proxyListen(ctx context.Context, address string) (net.Listener, error) {

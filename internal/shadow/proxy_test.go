@@ -461,7 +461,7 @@ func TestOriginsThatAreThisProxy(t *testing.T) {
 		{"http://10.0.0.1:81", "[::]:81", false},
 		{"http://shop.test:81", "127.0.0.1:81", false},
 	} {
-		o, err := newProxyOrigin(c.upstream, 0, nil)
+		o, err := newProxyOrigin(c.upstream, 0, Encryption{})
 		require.NoError(t, err)
 		require.Equal(t, c.same, o.is(c.listens), "%s at %s", c.upstream, c.listens)
 	}
@@ -473,7 +473,7 @@ func TestTargetsKeepTheirEncoding(t *testing.T) {
 		"http://shop.test/v2/":  {"/a%2Fb?x=1": "/v2/a%2Fb?x=1", "//x": "/v2//x"},
 		"http://shop.test/%41/": {"/a": "/%41/a"},
 	} {
-		o, err := newProxyOrigin(base, 0, nil)
+		o, err := newProxyOrigin(base, 0, Encryption{})
 		require.NoError(t, err)
 		for target, want := range targets {
 			require.Equal(t, want, o.at(target).RequestURI(), "%s at %s", target, base)

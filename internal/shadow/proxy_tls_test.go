@@ -165,26 +165,43 @@ func TestSecuredProxiesPassBytesOn(t *testing.T) {
 	}
 }
 
+// lookedFor is the same trust, with authorities that could change.
+func lookedFor(ask *tls.Config) Encryption {
+	if ask == nil {
+		return Encryption{Trust: func() *x509.CertPool { return nil }}
+	}
+	other := ask.Clone()
+	other.RootCAs = x509.NewCertPool()
+	return Encryption{Ask: other, Trust: func() *x509.CertPool { return ask.RootCAs }}
+}
+
 // TestUpstreamsAreTrustedAsTold: an authority of one's own, and a certificate to show.
 func TestUpstreamsAreTrustedAsTold(t *testing.T) {
 	a, clients := newTestAuthority(t), newTestAuthority(t)
 	web := a.securedPrimary(t, clients.trusted)
 	shown := clients.issue(t, &x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	get := "GET /plain HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"
+	byName := strings.Replace(web.URL, "127.0.0.1", "localhost", 1)
 	for name, one := range map[string]struct {
-		ask  *tls.Config
-		says string
+		ask      *tls.Config
+		says     string
+		upstream string
 	}{
-		"all that is wanted":      {&tls.Config{RootCAs: a.trusted, Certificates: []tls.Certificate{shown}}, "200 OK"},
-		"no certificate to show":  {&tls.Config{RootCAs: a.trusted}, "502 Bad Gateway"},
-		"the system's":            {nil, "certificate signed by unknown authority"},
-		"another name":            {&tls.Config{RootCAs: a.trusted, Certificates: []tls.Certificate{shown}, ServerName: "shop.test"}, "wanted to match shop.test"},
-		"an authority of another": {&tls.Config{RootCAs: clients.trusted, Certificates: []tls.Certificate{shown}}, "certificate signed by unknown authority"},
+		"all that is wanted":      {&tls.Config{RootCAs: a.trusted, Certificates: []tls.Certificate{shown}}, "200 OK", web.URL},
+		"no certificate to show":  {&tls.Config{RootCAs: a.trusted}, "502 Bad Gateway", web.URL},
+		"the system's":            {nil, "certificate signed by unknown authority", web.URL},
+		"another name":            {&tls.Config{RootCAs: a.trusted, Certificates: []tls.Certificate{shown}, ServerName: "shop.test"}, "wanted to match shop.test", web.URL},
+		"the name of an address":  {&tls.Config{RootCAs: a.trusted, Certificates: []tls.Certificate{shown}, ServerName: "127.0.0.1"}, "200 OK", byName},
+		"another address":         {&tls.Config{RootCAs: a.trusted, Certificates: []tls.Certificate{shown}, ServerName: "127.0.0.2"}, "not 127.0.0.2", web.URL},
+		"another host":            {&tls.Config{RootCAs: a.trusted, Certificates: []tls.Certificate{shown}}, "wanted to match localhost", byName},
+		"an authority of another": {&tls.Config{RootCAs: clients.trusted, Certificates: []tls.Certificate{shown}}, "certificate signed by unknown authority", web.URL},
 	} {
-		t.Run(name, func(t *testing.T) {
-			r := startRecorder(t, &kept{}, RecorderOptions{Upstream: web.URL, TLS: Encryption{Ask: one.ask}})
-			require.Contains(t, rawAnswer(t, r.URL(), get), one.says)
-		})
+		for how, secured := range map[string]Encryption{"": {Ask: one.ask}, ", looked for each time": lookedFor(one.ask)} {
+			t.Run(name+how, func(t *testing.T) {
+				r := startRecorder(t, &kept{}, RecorderOptions{Upstream: one.upstream, TLS: secured})
+				require.Contains(t, rawAnswer(t, r.URL(), get), one.says)
+			})
+		}
 	}
 	trusting := Encryption{Ask: &tls.Config{RootCAs: a.trusted, Certificates: []tls.Certificate{shown}}, Serve: a.server(t)}
 	m, seen := startMirror(t, MirrorOptions{Baseline: web.URL, Candidate: web.URL, Noise: web.URL, TLS: trusting})
@@ -222,4 +239,52 @@ func TestCertificatesAreAskedForAnew(t *testing.T) {
 		require.NoError(t, conn.Close())
 	}
 	require.Len(t, slices.Compact(serials), 2)
+}
+
+// TestAuthoritiesAreLookedForAnew for each connection, so that they can rotate; what
+// is not for servers, or not any more, is not trusted either.
+func TestAuthoritiesAreLookedForAnew(t *testing.T) {
+	before, after := newTestAuthority(t), newTestAuthority(t)
+	trusted := before.trusted
+	secured := Encryption{Trust: func() *x509.CertPool { return trusted }}
+	client := func(s *httptest.Server) error {
+		o, err := newProxyOrigin(s.URL, 0, secured)
+		require.NoError(t, err)
+		defer o.transport.CloseIdleConnections()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/plain", http.NoBody)
+		require.NoError(t, err)
+		res, err := o.roundTrip(t.Context(), r)
+		if err == nil {
+			require.NoError(t, res.Body.Close())
+		}
+		return err
+	}
+	first, second := before.securedPrimary(t, nil), after.securedPrimary(t, nil)
+	require.NoError(t, client(first))
+	require.ErrorContains(t, client(second), "certificate signed by unknown authority")
+	trusted = after.trusted
+	require.NoError(t, client(second))
+	require.ErrorAs(t, client(first), new(*tls.CertificateVerificationError), "as crypto/tls says it")
+
+	home := []net.IP{net.IPv4(127, 0, 0, 1)}
+	between := after.issue(t, &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	chain := &testAuthority{certificate: between.Leaf, key: between.PrivateKey.(*ecdsa.PrivateKey)}
+	third := httptest.NewUnstartedServer(http.NotFoundHandler())
+	third.TLS = chain.server(t)
+	third.TLS.Certificates[0].Certificate = append(third.TLS.Certificates[0].Certificate, between.Certificate[0])
+	third.StartTLS()
+	t.Cleanup(third.Close)
+	require.NoError(t, client(third), "by way of another authority")
+
+	for says, template := range map[string]*x509.Certificate{
+		"incompatible key usage": {IPAddresses: home, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
+		"not 127.0.0.1":          {IPAddresses: []net.IP{net.IPv4(127, 0, 0, 2)}},
+	} {
+		s := httptest.NewUnstartedServer(http.NotFoundHandler())
+		s.Config.ErrorLog = nowhere()
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{after.issue(t, template)}}
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		require.ErrorContains(t, client(s), says)
+	}
 }
