@@ -262,8 +262,15 @@ func scopeOfField(field, collection string) string {
 	return ""
 }
 
+// plural makes one word of what a field and a path call the same: category_id and
+// /categories.
 func plural(word string) string {
-	if strings.HasSuffix(word, "s") {
+	switch base, is := strings.CutSuffix(word, "y"); {
+	case is && base != "" && strings.IndexByte("aeiou", base[len(base)-1]) < 0:
+		return base + "ies"
+	case strings.HasSuffix(word, "ss"), strings.HasSuffix(word, "x"), strings.HasSuffix(word, "ch"), strings.HasSuffix(word, "sh"):
+		return word + "es"
+	case strings.HasSuffix(word, "s"):
 		return word
 	}
 	return word + "s"

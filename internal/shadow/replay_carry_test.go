@@ -59,6 +59,7 @@ func TestCarryIntoTargets(t *testing.T) {
 		"the number of something else": {`{"id":17}`, `{"id":42}`, "/products/17", "/products/17"},
 		"a number in a query":          {`{"id":17}`, `{"id":42}`, "/items?order_id=17&page=17", "/items?order_id=42&page=17"},
 		"the id of another kind":       {`{"id":1,"customer_id":17}`, `{"id":1,"customer_id":42}`, "/customers/17", "/customers/42"},
+		"of another spelling":          {`{"category_id":17,"address_id":5,"box_id":3}`, `{"category_id":42,"address_id":6,"box_id":4}`, "/categories/17/addresses/5/boxes/3", "/categories/42/addresses/6/boxes/4"},
 		"a word is no name":            {`{"state":"pending"}`, `{"state":"shipped"}`, "/orders?state=pending", "/orders?state=pending"},
 		"a time is no name":            {`{"at":"2026-01-02T03:04:05Z"}`, `{"at":"2026-05-05T05:05:05Z"}`, "/orders?since=2026-01-02T03:04:05Z", "/orders?since=2026-01-02T03:04:05Z"},
 		"a price is no name":           {`{"total":1999}`, `{"total":2100}`, "/orders?total=1999", "/orders?total=1999"},
