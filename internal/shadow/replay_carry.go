@@ -207,16 +207,16 @@ func (p *pairing) note(scope, before, after string) {
 	p.found[carryKey(scope, before)] = after
 }
 
-// carryKey is what a recorded value is remembered by.
+// carryKey is what a recorded value is remembered by. No value has the byte between.
 func carryKey(scope, value string) string {
 	if scope == "" {
 		return value
 	}
-	return scope + "/" + value
+	return scope + "\x00" + value
 }
 
 var (
-	idField   = regexp.MustCompile(`(?i)(^|[_-])(id|uuid|guid|token|etag|key|ref|reference|cursor|handle|nonce|csrf)$|[a-z](Id|ID|Uuid|UUID|Token|Key|Ref|Cursor)$`)
+	idField   = regexp.MustCompile(`(?i:(^|[_-])(id|uuid|guid|token|etag|key|ref|reference|cursor|handle|nonce|csrf)$)|[a-z](Id|ID|Uuid|UUID|Token|Key|Ref|Cursor)$`)
 	timeShape = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}([T ]|$)`)
 	nameShape = regexp.MustCompile(`^[A-Za-z0-9_.~+/=:"-]+$`)
 )

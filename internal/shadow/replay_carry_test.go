@@ -62,6 +62,8 @@ func TestCarryIntoTargets(t *testing.T) {
 		"of another spelling":          {`{"category_id":17,"address_id":5,"box_id":3}`, `{"category_id":42,"address_id":6,"box_id":4}`, "/categories/17/addresses/5/boxes/3", "/categories/42/addresses/6/boxes/4"},
 		"a word is no name":            {`{"state":"pending"}`, `{"state":"shipped"}`, "/orders?state=pending", "/orders?state=pending"},
 		"a time is no name":            {`{"at":"2026-01-02T03:04:05Z"}`, `{"at":"2026-05-05T05:05:05Z"}`, "/orders?since=2026-01-02T03:04:05Z", "/orders?since=2026-01-02T03:04:05Z"},
+		"a word that ends as one":      {`{"paid":"17","href":"sale/1"}`, `{"paid":"18","href":"sale/2"}`, "/orders?a=17&b=sale/1", "/orders?a=17&b=sale/1"},
+		"one with its kind":            {`{"ref":"orders/17"}`, `{"ref":"orders/42"}`, "/orders/17?ref=orders/17", "/orders/17?ref=orders%2F42"},
 		"a price is no name":           {`{"total":1999}`, `{"total":2100}`, "/orders?total=1999", "/orders?total=1999"},
 		"escaped":                      {`{"token":"a+b/1=="}`, `{"token":"c+d/2=="}`, "/orders?token=a%2Bb%2F1%3D%3D", "/orders?token=c%2Bd%2F2%3D%3D"},
 		"a list in another order":      {`[{"id":"p01"},{"id":"p02"}]`, `[{"id":"p02"},{"id":"p01"}]`, "/orders/p01", "/orders/p01"},
@@ -279,7 +281,7 @@ func TestCarryLeavesOtherBytes(t *testing.T) {
 
 // TestCarryIntoBodies puts values where they stand, and keeps the body what it is.
 func TestCarryIntoBodies(t *testing.T) {
-	c := carried{recalled: recalled{values: map[string]string{`"v1"`: `"v9"`, "tok-1234": "tok-9", "orders/17": "abc", "orders/18": "42"}}}
+	c := carried{recalled: recalled{values: map[string]string{`"v1"`: `"v9"`, "tok-1234": "tok-9", carryKey("orders", "17"): "abc", carryKey("orders", "18"): "42"}}}
 	for in, want := range map[string]string{
 		`{"etag":"\"v1\"","x":"\\"}`:         `{"etag":"\"v9\"","x":"\\"}`,
 		`{"tok-1234":"tok-1234"}`:            `{"tok-1234":"tok-9"}`,
