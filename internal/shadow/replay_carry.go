@@ -16,7 +16,7 @@ import (
 // one only as the id of what it is the id of: 17 of POST /orders is put into
 // /orders/17 and into fields called order_id, and not into /products/17. What both
 // answers name has moved, as the items of a list that comes in another order do: it
-// stands for itself.
+// stands for itself. For what only a URL names, see path.
 
 // Bounds of what is looked through.
 const (
@@ -28,31 +28,27 @@ const (
 // pairing pairs the names in a recorded answer with those at the same places of
 // another one. Only what differs is looked at closely: that is little.
 type pairing struct {
-	collection string // what the request was about
+	asked      Request
+	collection string // what it was about
 	was, is    *jsonTree
 	found      map[string]string // by what the recorded one is remembered by; see carryKey
 
 	// What was found, by the text in the recorded and in the other answer; a number
 	// with its field.
 	before, after map[string][]string
+	paths         bool   // parts of paths are there, too
 	text          []byte // of what is looked for there
 }
 
 // carriedHeaders are headers of answers that name what was made.
-var carriedHeaders = []string{"Etag", "Location", "X-Csrf-Token", "X-Auth-Token"}
+var carriedHeaders = []string{"Etag", "X-Csrf-Token", "X-Auth-Token"}
 
 // paired gives what stands in another answer for the names in a recorded one, which
 // was parsed into a tree, nil where it is no JSON.
 func paired(r Request, recorded, own Response, was *jsonTree) map[string]string {
-	p := &pairing{collection: collectionOf(r.Target), was: was}
+	p := &pairing{asked: r, collection: collectionOf(r.Target), was: was}
 	for _, name := range carriedHeaders {
 		before, after := recorded.Header.Get(name), own.Header.Get(name)
-		if before == "" || after == "" || before == after {
-			continue
-		}
-		if name == "Location" {
-			before, after = lastSegment(before), lastSegment(after)
-		}
 		if before != "" && after != "" && before != after {
 			p.note(scopeIfNumber(before, p.collection), before, after)
 		}
@@ -89,6 +85,9 @@ func (p *pairing) leaveOut(t *jsonTree, names map[string][]string) {
 		for _, key := range names[string(p.nameIn(t, n))] {
 			delete(p.found, key)
 		}
+		if p.paths {
+			p.leavePath(t.raw(n), names)
+		}
 	}
 }
 
@@ -109,13 +108,18 @@ func (p *pairing) finds(was, is int32, scope, before, after string) {
 
 // stands remembers by which texts something was found.
 func (p *pairing) stands(was, is int32, key string) {
+	before := string(p.nameIn(p.was, was)) // before the next one, which takes its room
+	p.remember(before, string(p.nameIn(p.is, is)), key)
+}
+
+// remember remembers what was found by a text in the recorded and one in the other
+// answer.
+func (p *pairing) remember(before, after string, keys ...string) {
 	if p.before == nil {
 		p.before, p.after = map[string][]string{}, map[string][]string{}
 	}
-	text := string(p.nameIn(p.was, was)) // before the next one, which takes its room
-	p.before[text] = append(p.before[text], key)
-	text = string(p.nameIn(p.is, is))
-	p.after[text] = append(p.after[text], key)
+	p.before[before] = append(p.before[before], keys...)
+	p.after[after] = append(p.after[after], keys...)
 }
 
 // treeOf gives the tree of a body, if it is JSON, whole and not too long; nil
@@ -190,6 +194,7 @@ func (p *pairing) scalar(was, is int32, field string) {
 		return
 	}
 	before, after := string(unescapedJSON(a)), string(unescapedJSON(b))
+	p.path(before, after, urlOfLink)
 	if namesSomething(field, before) && after != "" {
 		p.finds(was, is, scopeIfNumber(before, scope), before, after)
 		return

@@ -321,6 +321,7 @@ func TestCarryIsBounded(t *testing.T) {
 // FuzzCarry looks through answers and requests of any kind.
 func FuzzCarry(f *testing.F) {
 	f.Add(`{"id":17}`, `{"id":42}`, "/orders/17?order_id=17", `{"order_id":17}`)
+	f.Add(`["/a/1/%zz","http://x"]`, `["/a/2/b","https://y//z?"]`, "/a/1?u=%2Fa%2F1", `["http://x/a/1?"]`)
 	f.Add(`{"id":"a1b2c3"}`, `[1`, "/%zz?&=&a", `"x`)
 	f.Fuzz(func(_ *testing.T, recorded, answered, target, body string) {
 		r := Request{Method: "POST", Target: target, Header: http.Header{}, Body: jsonBody(body)}

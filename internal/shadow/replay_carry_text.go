@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"html"
 	"mime"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -116,10 +117,12 @@ func linkURLs(values []string) map[string]string {
 	return found
 }
 
-// headerURLs notes what stands for the values in the queries of URLs in headers.
+// headerURLs notes what stands for the names in URLs in headers.
 func (p *pairing) headerURLs(recorded, own Response) {
-	if was, is := recorded.Header["Location"], own.Header["Location"]; len(was) > 0 && len(is) > 0 {
-		p.urls(was[0], is[0])
+	for _, name := range []string{"Location", "Content-Location"} {
+		if was, is := recorded.Header.Get(name), own.Header.Get(name); was != "" && is != "" && was != is {
+			p.address(was, is, recorded.Status == http.StatusCreated || recorded.Status == http.StatusAccepted)
+		}
 	}
 	was, is := recorded.Header["Link"], own.Header["Link"]
 	if len(was) == 0 || len(is) == 0 {
@@ -129,7 +132,26 @@ func (p *pairing) headerURLs(recorded, own Response) {
 	for rel, link := range linkURLs(was) {
 		if after, ok := other[rel]; ok {
 			p.urls(link, after)
+			p.path(link, after, urlOfLink)
 		}
+	}
+}
+
+// address notes what stands for the names in the address that an answer gives, perhaps
+// of what was made. A number at its end is the id of what the request was about, too.
+func (p *pairing) address(was, is string, made bool) {
+	p.urls(was, is)
+	of := urlOfAddress
+	if made {
+		of = urlOfMade
+	}
+	p.path(was, is, of)
+	before, after := lastSegment(was), lastSegment(is)
+	if before == after || after == "" || safeMethod(p.asked.Method) {
+		return
+	}
+	if isBareNumber(before) || !startsURL(was) && strings.ContainsAny(before, "0123456789") {
+		p.note(scopeIfNumber(before, p.collection), before, after)
 	}
 }
 

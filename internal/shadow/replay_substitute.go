@@ -45,6 +45,34 @@ func (c *carried) substitute(r *Request, secrets http.Header) (n int) {
 	return n
 }
 
+// standsFor gives what stands for a value of a scope.
+func (c *carried) standsFor(scope, value string) (own string, ok bool) {
+	if own, ok = c.values[carryKey(scopeIfNumber(value, scope), value)]; ok || scope == "" {
+		return own, ok
+	}
+	if len(value) < carryShort && strings.ContainsAny(value, "0123456789") { // out of a URL
+		own, ok = c.values[carryKey(scope, value)]
+	}
+	return own, ok
+}
+
+// url replaces names in the path of a URL, and in its query if that is asked for, and
+// gives how many. A text that is no URL stays as it is.
+func (c *carried) url(text string, query bool) (own string, n int) {
+	start, end, ok := splitURL(text)
+	if !ok {
+		return text, 0
+	}
+	path, n := c.path(text[start:end])
+	rest := text[end:]
+	if query && strings.HasPrefix(rest, "?") {
+		stop := before(rest, "#")
+		replaced, more := c.query(rest[1:stop])
+		rest, n = "?"+replaced+rest[stop:], n+more
+	}
+	return text[:start] + path + rest, n
+}
+
 func (c *carried) path(path string) (own string, n int) {
 	parts := strings.Split(path, "/")
 	before := ""
@@ -53,10 +81,7 @@ func (c *carried) path(path string) (own string, n int) {
 		if err != nil {
 			plain = part
 		}
-		own, ok := c.values[plain]
-		if isBareNumber(plain) {
-			own, ok = c.values[carryKey(before, plain)]
-		}
+		own, ok := c.standsFor(before, plain)
 		before = plural(strings.ToLower(plain))
 		if ok && isPathPart(own) {
 			parts[i] = url.PathEscape(own)
@@ -84,9 +109,12 @@ func (c *carried) query(query string) (own string, n int) {
 		if !has || err != nil {
 			continue
 		}
-		if own, ok := c.values[carryKey(scopeIfNumber(plain, scopeOfField(name, "")), plain)]; ok {
+		if own, ok := c.standsFor(scopeOfField(name, ""), plain); ok {
 			pairs[i] = name + "=" + url.QueryEscape(own)
 			n++
+		} else if own, more := c.url(plain, false); more > 0 {
+			pairs[i] = name + "=" + url.QueryEscape(own)
+			n += more
 		}
 	}
 	return strings.Join(pairs, "&"), n
@@ -96,6 +124,9 @@ func (c *carried) query(query string) (own string, n int) {
 // scheme such as Bearer.
 func (c *carried) word(value string) (string, bool) {
 	if own, ok := c.values[value]; ok {
+		return own, true
+	}
+	if own, n := c.url(value, true); n > 0 {
 		return own, true
 	}
 	if scheme, rest, ok := strings.Cut(value, " "); ok {
@@ -128,10 +159,9 @@ func (c *carried) body(b Body) (own []byte, n int) {
 				field = is
 				continue
 			}
-			if own, ok := c.values[carryKey(scopeIfNumber(is, scopeOfField(field, "")), is)]; ok {
-				quoted, _ := json.Marshal(own) // a string can always be written
-				copied = splice(&out, b.Data, copied, end, quoted)
-				n++
+			if own, more := c.text(field, is); more > 0 {
+				copied = splice(&out, b.Data, copied, end, quotedJSON(own))
+				n += more
 			}
 		case json.Number:
 			if own, ok := c.values[carryKey(scopeOfField(field, ""), is.String())]; ok && isBareNumber(own) {
@@ -145,6 +175,23 @@ func (c *carried) body(b Body) (own []byte, n int) {
 	}
 	out.Write(b.Data[copied:])
 	return out.Bytes(), n
+}
+
+// text replaces a text in a field: all of it, or the names in the URL that it is.
+func (c *carried) text(field, text string) (own string, n int) {
+	if own, ok := c.standsFor(scopeOfField(field, ""), text); ok {
+		return own, 1
+	}
+	return c.url(text, true)
+}
+
+// quotedJSON writes a text as JSON, the characters of HTML as they are.
+func quotedJSON(text string) []byte {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(text) // a string can always be written
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
 // isKey reports whether the string that ended there is the name of a field.
