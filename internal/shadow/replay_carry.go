@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/url"
-	"regexp"
 	"strings"
 )
 
@@ -218,27 +217,6 @@ func carryKey(scope, value string) string {
 		return value
 	}
 	return scope + "\x00" + value
-}
-
-var (
-	idField   = regexp.MustCompile(`(?i:(^|[_-])(id|uuid|guid|token|etag|key|ref|reference|cursor|handle|nonce|csrf)$)|[a-z](Id|ID|Uuid|UUID|Token|Key|Ref|Cursor)$`)
-	timeShape = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}([T ]|$)`)
-	nameShape = regexp.MustCompile(`^[A-Za-z0-9_.~+/=:"-]+$`)
-)
-
-// namesSomething reports whether a text in a field looks like the name of
-// something that was made.
-func namesSomething(field, value string) bool {
-	switch {
-	case value == "" || len(value) > 4096 || timeShape.MatchString(value) || !nameShape.MatchString(value):
-		return false
-	case idField.MatchString(field):
-		return true
-	}
-	// Elsewhere it must look like one: long, with letters and digits.
-	digits := strings.ContainsAny(value, "0123456789")
-	letters := strings.ContainsAny(strings.ToLower(value), "abcdefghijklmnopqrstuvwxyz")
-	return len(value) >= carryShort && digits && letters && !strings.ContainsAny(value, "/:")
 }
 
 func isBareNumber(text string) bool {

@@ -153,7 +153,7 @@ var (
 
 // isEdition reports whether a part of a path is a version or a day.
 func isEdition(part string) bool {
-	return part != "" && (edition.MatchString(part) || timeShape.MatchString(part))
+	return part != "" && (edition.MatchString(part) || isDay(part))
 }
 
 // namesPart reports whether a part of a path looks like the name of something: letters
@@ -163,10 +163,10 @@ func namesPart(parts []string, i int) bool {
 	switch {
 	case isBareNumber(part):
 		return hasIDs(parts, i) && (i+1 == len(parts) || !isBareNumber(parts[i+1])) // no day, no tile of a map
-	case len(part) < carryShort && i == 0, isEdition(part), !nameShape.MatchString(part):
+	case len(part) < carryShort && i == 0, isEdition(part), !isNameText(part):
 		return false
 	}
-	return uuids.MatchString(part) || strings.ContainsAny(part, "0123456789") && strings.ContainsAny(strings.ToLower(part), "abcdefghijklmnopqrstuvwxyz")
+	return isMixed(part) || uuids.MatchString(part)
 }
 
 // hasIDs reports whether the part before another is a word of what has ids.
@@ -175,7 +175,7 @@ func hasIDs(parts []string, i int) bool {
 }
 
 // isMadeName reports whether the last part of an address may name what was made.
-func isMadeName(part string) bool { return nameShape.MatchString(part) && !isBareNumber(part) }
+func isMadeName(part string) bool { return isNameText(part) && !isBareNumber(part) }
 
 // scopeBefore is what a name in a path is the name of: the word before it.
 func scopeBefore(parts []string, i int) string {

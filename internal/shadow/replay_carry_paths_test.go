@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"resilience/internal/measure"
 	"resilience/internal/plan"
@@ -213,4 +215,21 @@ func BenchmarkCarryLinks(b *testing.B) {
 			b.ReportMetric(float64(carry.Microseconds())/float64(10*b.N), "us/answer")
 		})
 	}
+}
+
+// TestNamesByTheirLooks holds what is looked for byte by byte against expressions that
+// say the same.
+func TestNamesByTheirLooks(t *testing.T) {
+	field := regexp.MustCompile(`(?i:(^|[_-])(id|uuid|guid|token|etag|key|ref|reference|cursor|handle|nonce|csrf)$)|[a-z](Id|ID|Uuid|UUID|Token|Key|Ref|Cursor)$`)
+	day := regexp.MustCompile(`^\d{4}-\d{2}-\d{2}([T ]|$)`)
+	name := regexp.MustCompile(`^[A-Za-z0-9_.~+/=:"-]+$`)
+	mixed := regexp.MustCompile(`[A-Za-z].*\d|\d.*[A-Za-z]`)
+	rapid.Check(t, func(t *rapid.T) {
+		a := rapid.StringMatching(`([a-zA-Z]{0,3}[_-]?)?(id|uuid|Id|ID|UUID|Uuid|TOKEN|Key|ref|Ref|csrf|Cursor|handle)?`).Draw(t, "field")
+		require.Equal(t, field.MatchString(a), isIDField(a), a)
+		b := rapid.StringMatching(`([0-9]{4}-[0-9]{2}-[0-9]{1,2}[T x]?)?[ -~é]{0,6}`).Draw(t, "text")
+		require.Equal(t, day.MatchString(b), isDay(b), b)
+		require.Equal(t, name.MatchString(b), isNameText(b), b)
+		require.Equal(t, mixed.MatchString(b), isMixed(b), b)
+	})
 }
