@@ -129,6 +129,9 @@ type comparison struct {
 	full     bool // nothing more is listed
 	whole    bool // the bodies can only be compared as a whole
 
+	differed bool // something was noted, perhaps for a rule that leaves it out
+	embedded bool // the JSON is in something else
+
 	a, b   *jsonTree
 	texted [2]parted
 	kids   []int32 // room for the children of lists and objects
@@ -161,6 +164,7 @@ func (r *comparison) at(place string) { r.place = append(r.place[:0], place...) 
 // differ notes a difference at the place, unless a rule or an earlier one makes
 // it needless.
 func (r *comparison) differ(kind Kind, a, b []byte) {
+	r.differed = true
 	if r.full || hidden(kind, a) || r.comparer.options.Recorded && hiddenNumber(string(r.place), kind, a) {
 		return
 	}

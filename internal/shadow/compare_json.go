@@ -82,6 +82,9 @@ func (r *comparison) sameName(i, j int32) bool {
 func (r *comparison) member(name []byte, table bool, do func()) {
 	length := len(r.place)
 	r.place = appendName(r.place, name, table)
+	if r.embedded && bytes.HasPrefix(r.place[length:], []byte(".@")) { // else it would be that of an attribute
+		r.place = strconv.AppendQuote(r.place[:length+1], string(name))
+	}
 	do()
 	r.place = r.place[:length]
 }

@@ -32,7 +32,8 @@ type markupReader struct {
 	z    *html.Tokenizer
 	xml  bool
 	open []open
-	deep int // elements beyond openDepth
+	deep int  // elements beyond openDepth
+	json bool // what is next is the content of a script of JSON
 }
 
 // markup reads HTML or XML: tags and words. It is as lenient as browsers are.
@@ -44,6 +45,8 @@ func (t *parted) markup(xml bool) {
 		from := at
 		at += len(m.z.Raw())
 		t.newRun()
+		data := m.json
+		m.json = false
 		switch kind {
 		case html.ErrorToken:
 			if at = min(at, len(t.text)); from < at || at < len(t.text) {
@@ -51,7 +54,7 @@ func (t *parted) markup(xml bool) {
 			}
 			return
 		case html.TextToken:
-			m.text(from, at)
+			m.text(from, at, data)
 		case html.StartTagToken, html.SelfClosingTagToken:
 			m.start(from, at, kind == html.SelfClosingTagToken)
 		case html.EndTagToken:
@@ -65,8 +68,12 @@ func (t *parted) markup(xml bool) {
 
 func (m *markupReader) top() *open { return &m.open[len(m.open)-1] }
 
-// text reads what is between tags; white space alone is nothing.
-func (m *markupReader) text(from, to int) {
+// text reads what is between tags, which may be data; white space alone is nothing.
+func (m *markupReader) text(from, to int, data bool) {
+	if data {
+		m.data(from, to)
+		return
+	}
 	for from < to && (m.parted.text[from] <= ' ') {
 		from++
 	}
@@ -83,8 +90,10 @@ func (m *markupReader) start(from, to int, closed bool) {
 	} else {
 		m.z.NextIsNotRawText()
 	}
+	script := !void && !m.xml && string(tag) == "script"
 	cell := !m.xml && (string(tag) == "td" || string(tag) == "th")
-	attributes, label := m.attributes(more)
+	attributes, label, data := m.attributes(more)
+	m.json = script && data && len(m.open) < openDepth
 	node := partNode{parent: m.top().node, from: int32(from), to: int32(to)}
 	if cell && m.deep == 0 {
 		m.top().cells++
@@ -105,20 +114,23 @@ func (m *markupReader) start(from, to int, closed bool) {
 }
 
 // attributes gives a hash of the attributes, in any order, and of what tells the
-// element from others.
-func (m *markupReader) attributes(more bool) (all, label uint64) {
-	best := len(labelAttributes)
+// element from others, and tells whether its type is that of data.
+func (m *markupReader) attributes(more bool) (all, label uint64, data bool) {
+	best, typed := len(labelAttributes), false
 	for more {
 		var name, value []byte
 		name, value, more = m.z.TagAttr()
 		all += mix(maphash.Bytes(seed, name), maphash.Bytes(seed, value))
+		if !typed && string(name) == "type" {
+			typed, data = true, isDataScript(value)
+		}
 		if rank := labelRank(name); rank < best {
 			if text := tagLabel(value); text != nil {
 				best, label = rank, maphash.Bytes(seed, text)
 			}
 		}
 	}
-	return all, label
+	return all, label, data
 }
 
 // end reads the end of an element, if one of its name has begun.

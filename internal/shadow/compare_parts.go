@@ -27,6 +27,7 @@ const (
 	partWord partKind = iota
 	partOpen          // the beginning of an element
 	partEnd           // the end of one
+	partData          // what a script of JSON holds
 	partRest          // all that is beyond the limits
 )
 

@@ -24,11 +24,18 @@ type textual struct {
 // which of them is the baseline's.
 func (r *comparison) text(a, b Response, x, y []byte) {
 	media, media2 := mediaOf(a), mediaOf(b)
-	t := textual{r: r, a: &r.texted[0], b: &r.texted[1]}
+	if differs, written := r.inParts(&r.texted, x, y, media, media2, formOf(x, y, media, media2)); !differs && written {
+		r.differ(Format, fmt.Appendf(nil, "%d bytes", len(a.Body.Data)), fmt.Appendf(nil, "%d bytes", len(b.Body.Data)))
+	}
+}
+
+// inParts compares two texts at the place, and tells whether anything differs but white
+// space and quotes, and if not, whether these do.
+func (r *comparison) inParts(room *[2]parted, x, y []byte, media, media2 string, form textForm) (differs, written bool) {
+	t := textual{r: r, a: &room[0], b: &room[1]}
 	if t.swapped = bytes.Compare(x, y) > 0; t.swapped {
 		x, y, media, media2 = y, x, media2, media
 	}
-	form := formOf(x, y, media, media2)
 	place := string(r.place)
 	t.a.read(x, place, media, form)
 	t.b.read(y, place, media2, form)
@@ -36,11 +43,10 @@ func (r *comparison) text(a, b Response, x, y []byte) {
 	l.find(span{0, int32(len(l.a)), 0, int32(len(l.b))}, byKeys)
 	t.compare(l.spans)
 	r.at(place)
-	if !t.anything {
-		r.differ(Format, fmt.Appendf(nil, "%d bytes", len(a.Body.Data)), fmt.Appendf(nil, "%d bytes", len(b.Body.Data)))
-	}
+	written = !t.anything && !bytes.Equal(t.a.withoutData(), t.b.withoutData())
 	t.a.release()
 	t.b.release()
+	return t.anything, written
 }
 
 // pairOf is a part with the one that stands in its place, -1 for none.
@@ -317,6 +323,8 @@ func (t *textual) tell(p pairOf) {
 	switch {
 	case x.kind == partRest:
 		t.differ(Changed, firstBytes(a, b), firstBytes(b, a))
+	case x.kind == partData:
+		t.data(a, b)
 	case !bytes.Equal(a, b):
 		t.words(a, b)
 	default: // what is between words

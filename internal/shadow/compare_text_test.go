@@ -29,6 +29,17 @@ func TestCompareTexts(t *testing.T) {
 		"xml":                    {"application/xml", `<?xml version="1.0"?><orders><link>10</link><total cur="EUR">5</total></orders>`, `<?xml version="1.0"?><orders><link>11</link><total cur="USD">5</total></orders>`, []string{"changed body.orders.link: 10 -> 11", "changed body.orders.total.@cur: EUR -> USD"}},
 		"xml self-closing":       {"image/svg+xml", `<svg><title/><script/><g x="1"/></svg>`, `<svg><title/><script/><g x="2"/></svg>`, []string{"changed body.svg.g.@x: 1 -> 2"}},
 		"script":                 {"text/html", `<script>var nonce="a1b2", price=10;</script>`, `<script>var nonce="c3d4", price=12;</script>`, []string{"changed body.script.~nonce: a1b2 -> c3d4", "changed body.script.~price: 10 -> 12"}},
+		"data":                   {"text/html", `<script type="application/json">{"cart":{"total":10,"items":[{"id":"a","n":1},{"id":"b","n":2}]},"at":"x"}</script>`, `<script type="application/json">{"at":"x", "cart":{"total":12,"items":[{"id":"b","n":3},{"id":"a","n":1}]}}</script>`, []string{"changed body.script.cart.total: 10 -> 12", `order body.script.cart.items: [{"id":"a","n":1},{"id":"b","n":2}] -> [{"id":"b","n":3},{"id":"a","n":1}]`, "changed body.script.cart.items[].n: 2 -> 3"}},
+		"data of a type":         {"text/html", `<script type='Application/LD+JSON; charset=utf-8' id=offer>{"@type":"Offer","price":"10.00","gone":1}</script>`, `<script type='Application/LD+JSON; charset=utf-8' id=offer>{"@type":"Sale","price":10.00,"new":{}}</script>`, []string{`changed body.script(offer)."@type": "Offer" -> "Sale"`, `type body.script(offer).price: "10.00" -> 10.00`, `missing body.script(offer).gone: 1 -> `, `added body.script(offer).new:  -> {}`}},
+		"data in another order":  {"text/html", `<script type=importmap>{"a":1,"b":"\u003c"}</script>`, `<script type=importmap>{ "b":"<", "a":1 }</script>`, []string{}},
+		"data and text":          {"text/html", `<script type=importmap>{"a":1}</script> <p>`, `<script type=importmap>{"a" : 1}</script><p>`, []string{"format body: 43 bytes -> 44 bytes"}},
+		"data with spaces":       {"text/html", `<script type=importmap>{"a":10} </script>`, "<script type=importmap>\n{\"a\":10.0}</script>", []string{"format body.script.a: 10 -> 10.0"}},
+		"no data any more":       {"text/html", `<script type="text/json">{"a":1}</script>`, `<script type="text/json"></script>`, []string{`missing body.script: {"a":1} -> `}},
+		"damaged data":           {"text/html", `<script type="text/json">{"token":"a1","price":10,}</script>`, `<script type="text/json">{"token":"b2","price":12,}</script>`, []string{"changed body.script.~token: a1 -> b2", "changed body.script.~price: 10 -> 12"}},
+		"data damaged":           {"text/html", `<script type="text/json">{"token":"a1","price":10}</script>`, `<script type="text/json">{"token":"a1","price":NaN}</script>`, []string{"changed body.script.~price: 10 -> NaN"}},
+		"data of two":            {"text/html", `<script type="text/json">{"a":1}</script><p>x<script type="text/json">[1]</script>`, `<script type="text/json">{"a":2}</script><p>x<script type="text/json">{"1":1}</script>`, []string{"changed body.script.a: 1 -> 2", `type body.p.script: [1] -> {"1":1}`}},
+		"data in code":           {"text/html", `<script type="module">{"price":10}</script><b>1</b>`, `<script type="module">{"price":12}</script><b>2</b>`, []string{"changed body.script.~price: 10 -> 12", "changed body.b: 1 -> 2"}},
+		"data in XML":            {"text/xml", `<a><script type="text/json">{"price":10}</script></a>`, `<a><script type="text/json">{"price":12}</script></a>`, []string{"changed body.a.script.~price: 10 -> 12"}},
 		"time":                   {"text/html", `<time>2026-01-02T15:04:05Z</time>`, `<time>2026-01-02T15:04:06Z</time>`, []string{"time body.time: 2026-01-02T15:04:05Z -> 2026-01-02T15:04:06Z"}},
 		"id":                     {"text/html", `<p id="6ba7b810-9dad-11d1-80b4-00c04fd430c8">`, `<p id="6ba7b811-9dad-11d1-80b4-00c04fd430c8">`, []string{"id body.p.@id: 6ba7b810-9dad-11d1-80b4-00c04fd430c8 -> 6ba7b811-9dad-11d1-80b4-00c04fd430c8"}},
 		"metrics":                {"text/plain", "up 1\nrequests_total{code=\"200\"} 17\nerrors 4\n", "up 1\nrequests_total{code=\"200\"} 18\nerrors 5\n", []string{"changed body.~code+2: 17 -> 18", "changed body.~errors: 4 -> 5"}},
@@ -88,7 +99,9 @@ func wrongPrices(rng *rand.Rand, wrong int) map[string]Response {
 	}
 	order := rng.Perm(5)
 	var items strings.Builder
-	for _, i := range order {
+	sold := make([]string, len(order))
+	for n, i := range order {
+		sold[n] = fmt.Sprintf(`{"sku":"%c","left":%d}`, 'a'+i, rng.IntN(100))
 		fmt.Fprintf(&items, `<li><a href="/p/%c">product %c</a> <b>%d</b></li>`, 'a'+i, 'a'+i, 100+i+wrong)
 	}
 	return map[string]Response{
@@ -100,6 +113,7 @@ func wrongPrices(rng *rand.Rand, wrong int) map[string]Response {
 		"form":       as("text/html", `<form><input type="hidden" name="csrf_token" value="%s"><input name="price" value="%d"></form>`, nonce, 10+wrong),
 		"moving":     as("text/html", `<ul>%s</ul>`, items.String()),
 		"json":       as("application/json", `{"nonce":"%s","ratio":NaN,"price":%d}`, nonce, 10+wrong),
+		"data":       as("text/html", `<script type="application/json" id="state">{"nonce":"%s","items":[%s],"price":%d}</script>`, nonce, strings.Join(sold, ","), 10+wrong),
 		"sentence":   as("text/html", `<p>Your price is %d, said %s</p>`, 10+wrong, nonce),
 	}
 }
@@ -134,7 +148,7 @@ func TestNoiseInATextHidesNothing(t *testing.T) {
 	}
 	for name, place := range map[string]string{
 		"html": "body.html.body.p(price)", "xml": "body.order.price", "csv": "body[].price", "text": "body.~mug", "javascript": "body.~price",
-		"form": "body.form.input(price).@value", "moving": "body.ul.li.b", "json": "body.~price", "sentence": "body.p.~is",
+		"form": "body.form.input(price).@value", "moving": "body.ul.li.b", "json": "body.~price", "data": "body.script(state).price", "sentence": "body.p.~is",
 	} {
 		require.Equal(t, []string{place}, regressions[name], name)
 		require.NotEmpty(t, noise[name], name)
@@ -225,6 +239,8 @@ func FuzzCompareText(f *testing.F) {
 		{`a="b c" d='e'`, `a="b" d='e f'`},
 		{"a b c\nd\n", "c b a\r\nd"},
 		{"caf\xe9", "café"},
+		{`<script type=text/json>{"@id":1,"a":[1,2]}</script>`, `<script type=text/json>{"@id":2,"a":[2,1]}</script>`},
+		{`<script type=text/json>{"a":1}</script><script>`, `<script type=text/json>{"a":</script>`},
 		{"<td>1<td>2<table><td>3", "<td>2<td>1</table>"},
 	} {
 		for _, media := range []string{"text/html", "application/xml", "text/plain", "text/csv"} {
@@ -238,7 +254,9 @@ func FuzzCompareText(f *testing.F) {
 		x.Header["Content-Type"], y.Header["Content-Type"] = []string{media}, []string{media}
 		require.Empty(t, c.Compare("GET /", x, x))
 		there, back := c.Compare("GET /", x, y), c.Compare("GET /", y, x)
-		require.Equal(t, string(a) == string(b), len(there) == 0, "%v", there)
+		if !strings.Contains(strings.ToLower(string(a)), "<script") { // where it does not matter how it is written
+			require.Equal(t, string(a) == string(b), len(there) == 0, "%v", there)
+		}
 		require.Equal(t, len(there), len(back), "%v, and back %v", there, back)
 		for _, d := range there {
 			require.LessOrEqual(t, len(d.Baseline), maxExcerpt)
