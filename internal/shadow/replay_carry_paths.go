@@ -80,42 +80,59 @@ func (p *pairing) path(before, after string, of urlOf) {
 		return
 	}
 	host, path := pathIn(before)
-	host2, path2 := pathIn(after)
+	_, path2 := pathIn(after)
 	if path == path2 || of == urlOfLink && !p.isOwn(host) {
 		return
 	}
 	was, is := partsOf(path), partsOf(path2)
 	both := min(len(was), len(is))
-	other := host != host2 || len(was) != len(is)
-	if both == 0 || len(was) != len(is) && was[len(was)-both] != is[len(is)-both] {
+	more, more2 := len(was)-both, len(is)-both
+	if both == 0 || more+more2 > 0 && was[more] != is[more2] {
 		return
 	}
-	was, is = was[len(was)-both:], is[len(is)-both:]
-	at := namedParts(was, is, of == urlOfMade)
-	if len(at) == 0 {
-		return
+	if p.parts(was[more:], is[more2:], of == urlOfMade) && more == 0 {
+		p.base(before, after, more2)
 	}
+}
+
+// parts notes what stands for the names in the parts of two paths, and tells whether
+// there are some.
+func (p *pairing) parts(was, is []string, made bool) bool {
+	at := namedParts(was, is, made)
 	var keys []string
 	for _, i := range at {
 		scope := confined(was[i], scopeBefore(was, i))
-		if of == urlOfMade && i == both-1 && !isBareNumber(was[i]) { // nobody else is called that
+		if made && i == len(was)-1 && !isBareNumber(was[i]) { // nobody else is called that
 			scope = ""
 		}
 		p.note(scope, was[i], is[i])
 		keys = append(keys, carryKey(scope, was[i]))
 	}
-	if other { // as a whole it is another one, too
-		p.note("", before, after)
-		keys = append(keys, before)
-	}
-	p.paths = true
-	for _, i := range at {
+	p.paths = p.paths || len(at) > 0
+	for _, i := range at { // if one of them has moved, so have all
 		p.remember(partText(was, i), partText(is, i), keys...)
 		if confined(was[i], "x") == "" {
 			p.remember(`"`+was[i]+`"`, `"`+is[i]+`"`, keys...)
 		}
 	}
+	return len(at) > 0
 }
+
+// base notes what stands before the paths that are the same but for their names: a host,
+// and so many parts of the other path.
+func (p *pairing) base(before, after string, parts int) {
+	start, _, _ := splitURL(before)
+	start2, end2, _ := splitURL(after)
+	for ; parts > 0; parts-- {
+		start2 += 1 + strings.IndexByte(after[start2+1:end2], '/')
+	}
+	if before[:start] != after[:start2] {
+		p.note(baseScope, before[:start], after[:start2])
+	}
+}
+
+// baseScope is the scope of what stands before paths. No word in plural is that.
+const baseScope = "base"
 
 // isOwn reports whether a URL with that host is one of who was asked, and not of
 // somebody else. A host that nobody knows is.

@@ -57,20 +57,25 @@ func (c *carried) standsFor(scope, value string) (own string, ok bool) {
 }
 
 // url replaces names in the path of a URL, and in its query if that is asked for, and
-// gives how many. A text that is no URL stays as it is.
+// gives how many. What it names is then asked of the host that has made it. A text that
+// is no URL stays as it is.
 func (c *carried) url(text string, query bool) (own string, n int) {
 	start, end, ok := splitURL(text)
 	if !ok {
 		return text, 0
 	}
+	base := text[:start]
 	path, n := c.path(text[start:end])
+	if own, ok := c.values[carryKey(baseScope, base)]; ok && n > 0 {
+		base = own
+	}
 	rest := text[end:]
 	if query && strings.HasPrefix(rest, "?") {
 		stop := before(rest, "#")
 		replaced, more := c.query(rest[1:stop])
 		rest, n = "?"+replaced+rest[stop:], n+more
 	}
-	return text[:start] + path + rest, n
+	return base + path + rest, n
 }
 
 func (c *carried) path(path string) (own string, n int) {
