@@ -203,7 +203,8 @@ func labelRank(name []byte) int {
 	return len(labelAttributes)
 }
 
-// tagLabel is the first word of an attribute that is no data, nil for none.
+// tagLabel is the first word of an attribute that is no data, nil for none. It may begin
+// with underscores, as __NEXT_DATA__ does.
 func tagLabel(value []byte) []byte {
 	for len(value) > 0 {
 		word := value
@@ -212,7 +213,7 @@ func tagLabel(value []byte) []byte {
 		} else {
 			value = nil
 		}
-		if (len(word) == 1 && isLetter(word[0]) || isLabel(word)) && bytes.IndexByte(word, '.') < 0 {
+		if (len(word) == 1 && isLetter(word[0]) || isLabel(bytes.TrimLeft(word, "_"))) && bytes.IndexByte(word, '.') < 0 {
 			return word
 		}
 	}
