@@ -43,6 +43,7 @@ func TestCarryOutOfURLs(t *testing.T) {
 		"a base that is no more":       {`{"href":"/next/orders/17"}`, `{"href":"/orders/42"}`, `{"of":"/next/orders/17"}`, `{"of":"/next/orders/42"}`},
 		"no URL in a body":             {`{"href":"/orders/17"}`, `{"href":"/orders/42"}`, `{"of":"/orders/17 is late"}`, `{"of":"/orders/17 is late"}`},
 		"of other things":              {`{"href":"/orders/17"}`, `{"href":"/orders/42"}`, "/products/17", "/products/17"},
+		"a secret":                     {`{"href":"/reset/` + pseudonymMark + strings.Repeat("0a", 16) + `"}`, `{"href":"/reset/word"}`, "/reset/" + pseudonymMark + strings.Repeat("0a", 16), "/reset/word"},
 		"other words":                  {`{"href":"/orders/17/open"}`, `{"href":"/orders/42/paid"}`, "/orders/17", "/orders/17"},
 		"words":                        {`{"href":"/orders/open"}`, `{"href":"/orders/paid"}`, "/orders/open", "/orders/open"},
 		"a version":                    {`{"href":"/v1/orders/17"}`, `{"href":"/v2/orders/42"}`, "/v1/orders/17", "/v1/orders/42"},
