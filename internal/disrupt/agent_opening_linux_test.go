@@ -4,10 +4,13 @@ import (
 	"encoding/binary"
 	"net"
 	"os/exec"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/nftables"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -91,26 +94,49 @@ func (h *handshaker) send(flags byte, data string) {
 // receive waits for a segment with one of the flags, or with data.
 func (h *handshaker) receive(want byte) (flags byte, data string) {
 	h.t.Helper()
-	packet := make([]byte, 2000)
 	for {
-		n, _, err := unix.Recvfrom(h.socket, packet, 0)
+		flags, data, err := h.next(0)
 		require.NoError(h.t, err, "nothing came")
-		ip := packet[:n]
-		if n < 40 || ip[9] != unix.IPPROTO_TCP || !handAddress.Equal(net.IP(ip[16:20])) {
-			continue
-		}
-		tcp := ip[4*(ip[0]&0xf) : binary.BigEndian.Uint16(ip[2:])]
-		if binary.BigEndian.Uint16(tcp[2:]) != h.port {
-			continue
-		}
-		flags, data = tcp[13], string(tcp[4*(tcp[12]>>4):])
-		if flags&tcpSYN != 0 {
-			h.their = binary.BigEndian.Uint32(tcp[4:]) + 1
-		}
 		if flags&want != 0 || data != "" {
 			return flags, data
 		}
 	}
+}
+
+// cameAlready looks for a segment with one of the flags among those that came.
+func (h *handshaker) cameAlready(want byte) bool {
+	h.t.Helper()
+	for {
+		flags, _, err := h.next(unix.MSG_DONTWAIT)
+		if err != nil {
+			require.ErrorIs(h.t, err, unix.EAGAIN)
+			return false
+		}
+		if flags&want != 0 {
+			return true
+		}
+	}
+}
+
+// next gives the next packet; all is 0 of one that is about something else.
+func (h *handshaker) next(how int) (flags byte, data string, err error) {
+	packet := make([]byte, 2000)
+	n, _, err := unix.Recvfrom(h.socket, packet, how)
+	if err != nil {
+		return 0, "", err
+	}
+	ip := packet[:n]
+	if n < 40 || ip[9] != unix.IPPROTO_TCP || !handAddress.Equal(net.IP(ip[16:20])) {
+		return 0, "", nil
+	}
+	tcp := ip[4*(ip[0]&0xf) : binary.BigEndian.Uint16(ip[2:])]
+	if binary.BigEndian.Uint16(tcp[2:]) != h.port {
+		return 0, "", nil
+	}
+	if tcp[13]&tcpSYN != 0 {
+		h.their = binary.BigEndian.Uint32(tcp[4:]) + 1
+	}
+	return tcp[13], string(tcp[4*(tcp[12]>>4):]), nil
 }
 
 // checksum is that of RFC 1071.
@@ -129,29 +155,83 @@ func checksum(b []byte) uint16 {
 	return ^uint16(sum)
 }
 
+// open opens a connection from a port, but for the last packet of the handshake.
+func (h *handshaker) open(port uint16) {
+	h.t.Helper()
+	h.port, h.seq, h.their = port, h.seq+100_000, 0
+	h.send(tcpSYN, "")
+	h.receive(tcpSYN)
+}
+
+// probe asks whether the other side is there, as keep-alive does, which is
+// answered at once.
+func (h *handshaker) probe() {
+	h.t.Helper()
+	h.seq--
+	h.send(tcpACK, "")
+	h.seq++
+}
+
+// ask ends the handshake and sends a request.
+func (h *handshaker) ask(path string) {
+	h.t.Helper()
+	h.send(tcpACK, "")
+	h.send(tcpACK|tcpPSH, "GET "+path+" HTTP/1.1\r\nHost: pod\r\n\r\n")
+}
+
 // TestAgentMeetsWhatIsBeingOpened: a connection whose first packet came before
 // the fault, and whose last of the handshake came after, does not go past it.
 func TestAgentMeetsWhatIsBeingOpened(t *testing.T) {
 	w := newPodWorld(t)
 	h := newHandshaker(t, w)
-	request := "GET /past HTTP/1.1\r\nHost: pod\r\n\r\n"
-
-	h.send(tcpSYN, "") // that it works without a fault
-	h.receive(tcpSYN)
-	h.send(tcpACK, "")
-	h.send(tcpACK|tcpPSH, request)
+	h.open(40000)
+	h.ask("/past") // that it works without a fault
 	_, answer := h.receive(tcpRST)
 	require.Contains(t, answer, "system /past")
 
-	h.port, h.seq, h.their = h.port+1, 5000, 0
-	h.send(tcpSYN, "")
-	h.receive(tcpSYN)
-	began := time.Now()
+	h.open(40001)
 	require.Empty(t, w.inject("one", outage(), 0).Error)
-	require.Less(t, time.Since(began), 5*time.Second)
-	h.send(tcpACK, "")
-	h.send(tcpACK|tcpPSH, request)
+	h.ask("/past")
 	flags, answer := h.receive(tcpRST)
 	require.Empty(t, answer)
 	require.NotZero(t, flags&tcpRST)
+}
+
+// TestAgentMeetsWhoComesFromTheSamePort: who was reset while a request was under
+// way, and comes again from the same port, is not taken for the same connection.
+func TestAgentMeetsWhoComesFromTheSamePort(t *testing.T) {
+	w := newPodWorld(t)
+	h := newHandshaker(t, w)
+	for port := uint16(40000); ; port++ {
+		id := strconv.Itoa(int(port))
+		h.open(port)
+		h.ask("/?wait=1m")
+		injected := make(chan agentAnswer, 1)
+		go func() { defer close(injected); injected <- w.inject(id, outage(), 0) }()
+		w.redirected()
+		h.probe() // so that the kernel tracks the connection
+		inTime := !h.cameAlready(tcpRST)
+		require.Empty(t, (<-injected).Error)
+		if inTime {
+			break
+		}
+		require.Less(t, port, uint16(40100), "never before the connection was reset")
+		require.Empty(t, w.tell(agentRequest{Op: agentLift, ID: id}).Error)
+		w.noTables()
+	}
+	h.open(h.port)
+	h.ask("/")
+	_, answer := h.receive(tcpRST)
+	require.Contains(t, answer, "HTTP/1.1 503")
+}
+
+// redirected waits until a port of the pod is.
+func (w *podWorld) redirected() {
+	w.t.Helper()
+	require.Eventually(w.t, func() bool {
+		var chains []*nftables.Chain
+		var err error
+		inside(w.t, w.pod, func() { chains, err = new(nftables.Conn).ListChains() })
+		return err == nil && slices.ContainsFunc(chains, func(c *nftables.Chain) bool { return c.Name == "redirect" })
+	}, 10*time.Second, time.Millisecond)
 }

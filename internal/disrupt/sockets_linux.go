@@ -45,37 +45,39 @@ type connection struct {
 
 // resetConnections resets the connections that others opened to a port of this
 // network namespace, both sides of each (SOCK_DESTROY), so that they are opened
-// again and meet what is in the way now. Those from this very network
-// namespace stay. It waits up to patience for each to be between two requests
-// and returns how many it reset.
+// again and meet what is in the way now, and looks again until there are none.
+// Those that are half open are older than what is in the way, too; those from
+// this very network namespace stay. It waits up to patience for each to be
+// between two requests and returns how many it reset.
 func resetConnections(ctx context.Context, port int, patience time.Duration) (int, error) {
 	socket, err := netlink.Dial(unix.NETLINK_SOCK_DIAG, nil)
 	if err != nil {
 		return 0, fmt.Errorf("open sock_diag: %w", err)
 	}
 	defer socket.Close()
+	tracking, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return 0, fmt.Errorf("open ctnetlink: %w", err)
+	}
+	defer tracking.Close()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	count, deadline := 0, time.Now().Add(patience)
 	for {
 		open, err := connections(socket, port)
-		if err != nil {
+		past := time.Since(deadline)
+		if err != nil || len(open) == 0 || past > patience {
 			return count, err
 		}
-		late := !time.Now().Before(deadline) || ctx.Err() != nil
-		left := 0
+		late := past >= 0 || ctx.Err() != nil
 		for _, c := range open {
 			if c.busy && !late {
-				left++
 				continue
 			}
-			if err := destroy(socket, c); err != nil {
+			if err := errors.Join(destroy(socket, c), forget(tracking, c)); err != nil {
 				return count, err
 			}
 			count++
-		}
-		if left == 0 {
-			return count, nil
 		}
 		<-tick.C
 	}
@@ -134,7 +136,8 @@ func readConnection(family uint8, data []byte) (connection, bool) {
 			// known until that is a while ago.
 			const while = 5
 			recent := info.Last_data_recv == info.Last_data_sent && info.Last_data_recv < while
-			c.busy = c.busy || recent || info.Last_data_recv < info.Last_data_sent
+			unanswered := info.Data_segs_in > 0 && info.Data_segs_out == 0 // the first request
+			c.busy = c.busy || recent || unanswered || info.Last_data_recv < info.Last_data_sent
 		}
 	}
 	return c, true
