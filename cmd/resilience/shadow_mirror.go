@@ -122,7 +122,11 @@ func (o *mirrorOptions) judge(maxBody int64) (*shadow.MirrorJudge, *shadow.Files
 		}
 		sink = files
 	}
-	judge, err := shadow.NewMirrorJudge(rules, shadow.CompareOptions{Hosts: o.hosts()}, shadow.FindingOptions{FalseAlarms: falseAlarms}, sink)
+	redactor, err := shadow.NewRedactor(o.rules)
+	if err != nil {
+		return nil, nil, shadowDiscarded(files, &usageError{err.Error()})
+	}
+	judge, err := shadow.NewMirrorJudge(rules, shadow.CompareOptions{Hosts: o.hosts(), Private: redactor.Private}, shadow.FindingOptions{FalseAlarms: falseAlarms}, sink)
 	if err != nil {
 		return nil, nil, shadowDiscarded(files, &usageError{err.Error()})
 	}

@@ -19,6 +19,10 @@ type CompareOptions struct {
 	// Recorded says that the baseline's answers are those of a recording, which has
 	// pseudonyms in place of secrets: of these no more is known than their type.
 	Recorded bool
+	// Private tells places of JSON whose strings may be secret, so that no place tells a
+	// word of theirs: [Redactor.Private], or nil where none is declared. Those with the
+	// name of a secret are in any case.
+	Private func(place string) bool
 }
 
 // maxDifferences is the default of CompareOptions.
@@ -126,8 +130,9 @@ type comparison struct {
 	place    []byte
 	seen     map[string]*spot // by place and kind
 	found    []Difference
-	full     bool // nothing more is listed
-	whole    bool // the bodies can only be compared as a whole
+	full     bool      // nothing more is listed
+	whole    bool      // the bodies can only be compared as a whole
+	in       *inString // that words are compared of, nil for none
 
 	differed bool // something was noted, perhaps for a rule that leaves it out
 	embedded bool // the JSON is in something else
@@ -165,6 +170,9 @@ func (r *comparison) at(place string) { r.place = append(r.place[:0], place...) 
 // it needless.
 func (r *comparison) differ(kind Kind, a, b []byte) {
 	r.differed = true
+	if r.in != nil {
+		kind = r.in.kind(kind)
+	}
 	if r.full || hidden(kind, a) || r.comparer.options.Recorded && hiddenNumber(string(r.place), kind, a) {
 		return
 	}
@@ -173,6 +181,12 @@ func (r *comparison) differ(kind Kind, a, b []byte) {
 		return
 	}
 	expected := r.comparer.rules.expected(s.expect, a, b)
+	if r.in != nil {
+		if expected == 0 {
+			expected = r.comparer.rules.expected(s.expect, r.in.a, r.in.b)
+		}
+		a, b = r.in.shown(a, b)
+	}
 	for _, listed := range s.listed {
 		if listed == expected {
 			return
@@ -204,7 +218,7 @@ func hiddenNumber(place string, kind Kind, value []byte) bool {
 	if kind != Changed && kind != Format || len(value) == 0 || !isDigit(value[0]) && value[0] != '-' {
 		return false
 	}
-	name, listed := strings.CutSuffix(place, "[]")
+	name, listed := strings.CutSuffix(numberPlace(place), "[]")
 	return secretNumbers(name[strings.LastIndexByte(name, '.')+1:], listed).takes(string(value))
 }
 

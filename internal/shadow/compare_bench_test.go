@@ -53,6 +53,30 @@ func BenchmarkCompare(b *testing.B) {
 	}
 }
 
+// BenchmarkCompareSentences compares answers that differ in a sentence of each item,
+// beside merely decoding both with encoding/json.
+func BenchmarkCompareSentences(b *testing.B) {
+	said := func(second int) []byte {
+		return bytes.ReplaceAll(benchBody(1000, 5), []byte("leave it at the door"), fmt.Appendf(nil, "Hello Ann, it is 10:31:%02d and your total is 12.00", second))
+	}
+	x, y := said(5), said(6)
+	c := newComparer(b, Rules{})
+	first, second := jsonAnswer(string(x)), jsonAnswer(string(y))
+	require.Len(b, c.Compare("GET /orders", first, second), 1)
+	var comparing, decoding time.Duration
+	b.SetBytes(int64(len(x) + len(y)))
+	b.ReportAllocs()
+	for b.Loop() {
+		start := time.Now()
+		c.Compare("GET /orders", first, second)
+		between := time.Now()
+		decodeBoth(b, x, y)
+		comparing += between.Sub(start)
+		decoding += time.Since(between)
+	}
+	b.ReportMetric(decoding.Seconds()/comparing.Seconds(), "of-decoding")
+}
+
 // benchPage is a page of some 50 KB with a nonce in it.
 func benchPage(nonce int) []byte {
 	var b bytes.Buffer

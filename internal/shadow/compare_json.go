@@ -24,7 +24,7 @@ func (r *comparison) value(x, y int32) {
 		r.list(x, y)
 	case jsonString:
 		if s, t := unescapedJSON(a), unescapedJSON(b); !bytes.Equal(s, t) {
-			r.texts(s, t, a, b)
+			r.sentences(s, t, a, b)
 		}
 	case jsonNumber:
 		r.numbers(a, b)

@@ -76,9 +76,10 @@ func (r *comparison) embeddedJSON(a, b []byte) (differs, ok bool) {
 	if x.parse(a) != nil || y.parse(b) != nil {
 		return false, false
 	}
-	outer, outer2 := r.a, r.b
+	outer, outer2, embedded, before := r.a, r.b, r.embedded, r.differed
 	r.a, r.b, r.embedded, r.differed = x, y, true, false
 	r.value(0, 0)
-	r.a, r.b, r.embedded = outer, outer2, false
-	return r.differed, true
+	differs = r.differed
+	r.a, r.b, r.embedded, r.differed = outer, outer2, embedded, before || differs
+	return differs, true
 }

@@ -14,7 +14,8 @@ type textual struct {
 	differs  []bool         // parts of a that b has not there
 	moved    map[int32]bool // parts of b that stand elsewhere in a
 	movedA   map[int32]bool
-	labels   map[int32]map[string]bool // of each node, as far as they are told apart
+	line     lineNames                 // of the line that was looked at last
+	labels   map[int32]map[uint64]bool // of each node, as far as they are told apart
 	swapped  bool                      // a is of the candidate
 	anything bool                      // differs
 }
@@ -32,7 +33,17 @@ func (r *comparison) text(a, b Response, x, y []byte) {
 // inParts compares two texts at the place, and tells whether anything differs but white
 // space and quotes, and if not, whether these do.
 func (r *comparison) inParts(room *[2]parted, x, y []byte, media, media2 string, form textForm) (differs, written bool) {
-	t := textual{r: r, a: &room[0], b: &room[1]}
+	t, spans := r.aligned(room, x, y, media, media2, form)
+	defer t.release()
+	place := string(r.place)
+	t.compare(spans)
+	r.at(place)
+	return t.anything, !t.anything && !bytes.Equal(t.a.withoutData(), t.b.withoutData())
+}
+
+// aligned makes the parts of two texts, and finds where they are not the same.
+func (r *comparison) aligned(room *[2]parted, x, y []byte, media, media2 string, form textForm) (*textual, []span) {
+	t := &textual{r: r, a: &room[0], b: &room[1]}
 	if t.swapped = bytes.Compare(x, y) > 0; t.swapped {
 		x, y, media, media2 = y, x, media2, media
 	}
@@ -41,19 +52,20 @@ func (r *comparison) inParts(room *[2]parted, x, y []byte, media, media2 string,
 	t.b.read(y, place, media2, form)
 	l := alignment{a: t.a.parts, b: t.b.parts}
 	l.find(span{0, int32(len(l.a)), 0, int32(len(l.b))}, byKeys)
-	t.compare(l.spans)
-	r.at(place)
-	written = !t.anything && !bytes.Equal(t.a.withoutData(), t.b.withoutData())
+	return t, l.spans
+}
+
+func (t *textual) release() {
 	t.a.release()
 	t.b.release()
-	return t.anything, written
 }
 
 // pairOf is a part with the one that stands in its place, -1 for none.
 type pairOf struct {
-	a, b int32
-	away int32 // from the word that names it, 0 if that is not known
-	name int32 // that word, of a; -1 for none
+	a, b   int32
+	away   int32 // from the word that names it, 0 if that is not known
+	name   int32 // that word, of a; -1 for none
+	number bool  // a number, of which nobody knows how far away it is
 }
 
 func (t *textual) compare(spans []span) {
@@ -64,7 +76,7 @@ func (t *textual) compare(spans []span) {
 		}
 	}
 	t.move(spans)
-	t.labels = map[int32]map[string]bool{}
+	t.labels = map[int32]map[uint64]bool{}
 	var pairs []pairOf
 	for _, s := range spans {
 		pairs = t.pair(pairs, s)
@@ -117,13 +129,32 @@ func (t *textual) moving(of *parted, i int32) uint64 {
 	return mix(of.parts[i].hash, of.nodes[of.parts[i].node].hash)
 }
 
+// shape is bucket, and whether a word is a number: "Lee" stands for no 12.00.
+func (t *textual) shape(of *parted, i int32) uint64 {
+	if t.isNumber(of, i) {
+		return mix(t.bucket(of, i), 1)
+	}
+	return t.bucket(of, i)
+}
+
+// isNumber tells words that are, or begin with, a number: 12.00, -3, $5, #8127.
+func (t *textual) isNumber(of *parted, i int32) bool {
+	word := of.word(&of.parts[i])
+	return of.parts[i].kind == partWord && (len(word) > 0 && isDigit(word[0]) || len(word) > 1 && isDigit(word[1]))
+}
+
+// isLateNumber tells numbers that words stand before in the line.
+func (t *textual) isLateNumber(of *parted, i int32) bool {
+	return i > 0 && of.parts[i-1].run == of.parts[i].run && t.isNumber(of, i)
+}
+
 // bucket is what parts that stand for one another have in common.
 func (t *textual) bucket(of *parted, i int32) uint64 {
 	return mix(uint64(of.parts[i].kind), of.nodes[of.parts[i].node].hash)
 }
 
 // pair takes together the parts of a span: one by one if they are of the same elements,
-// else the first with the first of the same element, and so on.
+// else the first with the first of the same element and shape, and so on.
 func (t *textual) pair(pairs []pairOf, s span) []pairOf {
 	if t.alike(s) {
 		return t.pairAlike(pairs, s)
@@ -132,7 +163,7 @@ func (t *textual) pair(pairs []pairOf, s span) []pairOf {
 	waiting := map[uint64][]int32{}
 	for j := s.b0; j < s.b1; j++ {
 		if !t.moved[j] {
-			h := t.bucket(t.b, j)
+			h := t.shape(t.b, j)
 			waiting[h] = append(waiting[h], j)
 		}
 	}
@@ -141,16 +172,16 @@ func (t *textual) pair(pairs []pairOf, s span) []pairOf {
 		if t.movedA[i] {
 			continue
 		}
-		h, j := t.bucket(t.a, i), int32(-1)
+		h, j := t.shape(t.a, i), int32(-1)
 		if some := waiting[h]; len(some) > 0 {
 			j, waiting[h] = some[0], some[1:]
 			taken[j] = true
 		}
-		pairs = append(pairs, pairOf{i, j, 0, t.nameFor(name, t.a, i)})
+		pairs = append(pairs, pairOf{i, j, 0, t.nameFor(name, t.a, i), t.isLateNumber(t.a, i)})
 	}
 	for j := s.b0; j < s.b1; j++ {
 		if !t.moved[j] && !taken[j] {
-			pairs = append(pairs, pairOf{-1, j, 0, t.nameFor(name, t.b, j)})
+			pairs = append(pairs, pairOf{-1, j, 0, t.nameFor(name, t.b, j), t.isLateNumber(t.b, j)})
 		}
 	}
 	return pairs
@@ -180,7 +211,7 @@ func (t *textual) pairAlike(pairs []pairOf, s span) []pairOf {
 			away++
 		}
 		if !t.movedA[i] {
-			pairs = append(pairs, pairOf{i, s.b0 + i - s.a0, away, name})
+			pairs = append(pairs, pairOf{i, s.b0 + i - s.a0, away, name, false})
 		}
 	}
 	return pairs
@@ -214,87 +245,6 @@ func (t *textual) rejoin(pairs []pairOf) []pairOf {
 		}
 	}
 	return slices.DeleteFunc(pairs, func(p pairOf) bool { return p.a < 0 && joined[p.b] })
-}
-
-// maxAway is how far from its name a value may be, in words.
-const maxAway = 16
-
-// named finds the word that names what stands at a part: the nearest one before it in
-// the line or text, of those that both texts have; -1 if there is none, and then how
-// far it is from the beginning.
-func (t *textual) named(i int32) (name, away int32) {
-	if int(i) >= len(t.a.parts) {
-		return -1, 0
-	}
-	run := t.a.parts[i].run
-	for at := i - 1; at >= 0 && i-at <= maxAway; at-- {
-		p := &t.a.parts[at]
-		switch {
-		case p.run != run:
-			return -1, i - at
-		case p.label && t.differs[at]: // the other text has another word there
-			return -1, 0
-		case p.label && at > 0 && t.a.parts[at-1].run == run && isSecretName(string(t.a.word(&t.a.parts[at-1]))):
-			return -1, 0 // it may be the secret
-		case p.label:
-			return at, i - at
-		}
-	}
-	if i < maxAway {
-		return -1, i + 1
-	}
-	return -1, 0
-}
-
-// maxLabels is how many words may name values of an element; where there are more, they
-// are data.
-const maxLabels = 16
-
-// count counts the words that name something.
-func (t *textual) count(p pairOf) {
-	if p.name < 0 {
-		return
-	}
-	of := &t.a.parts[p.name]
-	if t.labels[of.node] == nil {
-		t.labels[of.node] = map[string]bool{}
-	}
-	if len(t.labels[of.node]) <= maxLabels {
-		t.labels[of.node][string(t.a.word(of))] = true
-	}
-}
-
-// textMark is before the word that names a value of a text in a place. No name of
-// JSON has it there: appendName puts such a name in quotes.
-const textMark = ".~"
-
-// label gives the last part of the place of a pair: the word that names it, and how
-// far that is if it is not the next.
-func (t *textual) label(p pairOf) string {
-	var kind partKind
-	if p.a >= 0 {
-		kind = t.a.parts[p.a].kind
-	} else {
-		kind = t.b.parts[p.b].kind
-	}
-	switch {
-	case kind == partRest:
-		return ".(rest)"
-	case kind != partWord || t.a.table:
-		return ""
-	case p.name >= 0:
-		label := textMark + "{key}"
-		if of := &t.a.parts[p.name]; len(t.labels[of.node]) <= maxLabels {
-			label = textMark + string(bytes.ToValidUTF8(t.a.word(of), []byte("?")))
-		}
-		if p.away > 1 {
-			label += "+" + strconv.Itoa(int(p.away))
-		}
-		return label
-	case p.away > 1:
-		return textMark + "+" + strconv.Itoa(int(p.away))
-	}
-	return ""
 }
 
 // word is the text of a part.

@@ -9,12 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// text compares two texts that are not the same: strings of JSON, or values of
-// headers. raw are they as they stand there.
+// texts compares two texts that are not the same: words, or values of headers. raw are
+// they as they stand there.
 func (r *comparison) texts(a, b, rawA, rawB []byte) {
-	if len(r.comparer.options.Hosts) > 0 {
-		a, b = r.comparer.withoutHosts(a), r.comparer.withoutHosts(b)
-	}
+	a, b = r.comparer.withoutHosts(a), r.comparer.withoutHosts(b)
 	if !bytes.Equal(a, b) {
 		r.differ(kindOf(a, b), rawA, rawB)
 	}

@@ -33,7 +33,7 @@ func (h *mirrorHide) hide(place, value string) string {
 	case header:
 	case place == statusPlace:
 		value = h.secrets.url(value)
-	case h.unread || h.unplaced(place) || hiddenNumber(numberPlace(place), Changed, []byte(value)):
+	case h.unread || h.unplaced(place) || hiddenNumber(place, Changed, []byte(value)):
 		return redactedText
 	default:
 		value = h.secrets.inner(h.secrets.begun(value, nodes))
@@ -63,10 +63,14 @@ func (h *mirrorHide) body(b Body, media string) (unread bool) {
 // unplaced reports whether a value is of JSON that was compared as a text, and may be
 // one that was declared.
 func (h *mirrorHide) unplaced(place string) bool {
-	return h.r.strict && strings.Contains(place, textMark) && slices.ContainsFunc(h.answers, func(a Response) bool {
-		media, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
-		return isJSON(media, a.Body.Data)
-	})
+	return h.r.strict && strings.Contains(place, textMark) && slices.ContainsFunc(h.answers, func(a Response) bool { return a.unplaces(place) })
+}
+
+// unplaces reports whether the place of a word may be anywhere in an answer, as it is
+// JSON that was compared as a text. In a string of JSON that can be read it is not.
+func (a Response) unplaces(place string) bool {
+	media, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
+	return isJSON(media, a.Body.Data) && (strings.HasPrefix(place, "body"+textMark) || !json.Valid(withoutBOM(a.Body.Data)))
 }
 
 // inner redacts JSON within a string of JSON.
@@ -85,8 +89,8 @@ func (w *redaction) inner(value string) string {
 // numberPlace is a place as if it were one of JSON.
 func numberPlace(place string) string {
 	if before, word, is := strings.Cut(place, textMark); is {
-		word, _, _ = strings.Cut(word, "+")
-		return before + "." + word
+		word = word[:strings.IndexAny(word+"+", "+(")]
+		return before + "." + word[strings.LastIndex(word, pairMark)+1:]
 	}
 	return place
 }

@@ -26,6 +26,7 @@ type FindingOptions struct {
 }
 
 // Limits of what is remembered. What is beyond has the names below.
+// See also those of words in texts.
 const (
 	maxRoutes   = 1000
 	maxFields   = 500  // of a route
@@ -73,6 +74,9 @@ type Findings struct {
 type routeFields struct {
 	pairs, noisePairs uint64
 	fields            map[fieldKey]*field
+	wordFields        int                      // of words in texts, before this exchange
+	newWordFields     int                      // of this one
+	elements          map[string]*elementWords // by their places
 }
 
 // fieldKey names a field of a route. What meets an expectation is a field of its
@@ -158,6 +162,7 @@ func (f *Findings) Add(o Observed) {
 			f.throw(r, o, t)
 		}
 	}
+	r.seen(o.Candidate, o.Noise)
 }
 
 // route finds what is known of a route.
@@ -207,6 +212,7 @@ func (f *Findings) touch(r *routeFields, o Observed) []touched {
 // field finds a field, or makes it; where there are too many already, it is that of
 // all other places.
 func (f *Findings) field(r *routeFields, key fieldKey) (of *field, at fieldKey, fresh bool) {
+	key = r.wordPlace(key)
 	if of := r.fields[key]; of != nil {
 		return of, key, false
 	}
@@ -219,6 +225,9 @@ func (f *Findings) field(r *routeFields, key fieldKey) (of *field, at fieldKey, 
 	of = &field{}
 	f.fields++
 	r.fields[key] = of
+	if strings.Contains(key.place, textMark) {
+		r.newWordFields++
+	}
 	return of, key, true
 }
 

@@ -41,6 +41,13 @@ func ShownPlace(place string) string {
 	return strings.ToValidUTF8(place[:shownPlaceEnd], "") + "…" + strings.ToValidUTF8(place[len(place)-shownPlaceEnd:], "")
 }
 
+// Private reports whether all of what stands at a place of an answer was declared to be
+// redacted.
+func (r *Redactor) Private(place string) bool {
+	_, all := r.hides(place)
+	return all
+}
+
 // hides tells whether all of what stands at a place of an answer was declared to be
 // redacted, and otherwise the nodes of the tree of paths that the place is at.
 func (r *Redactor) hides(place string) (nodes []*pathNode, all bool) {

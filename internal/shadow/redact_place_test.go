@@ -83,6 +83,7 @@ func TestReplayShowsNothingDeclared(t *testing.T) {
 		"a list":            {`[{"phone":"4715"},{"phone":"4716","id":3}]`, `[{"phone":"4717"}]`},
 		"that is cut":       {`{"user":{"email":"secret6@x","id":1}`, `{"user":{"email":"secret7@x","id":1}`},
 		"lines of no JSON":  {`{"user":{"email":"secret8"}` + "\nx", `{"user":{"email":"secret9"}` + "\ny"},
+		"a word beside it":  {`{"note":"anna was secret 17 days"}`, `{"note":"anna was secret 18 days"}`},
 		"what repeats it":   {`{"note":"secret10","debug":"it was secret10"}`, `{"note":"secret10","debug":"it was not"}`},
 		"behind a long one": {`{"a":{"b":"` + strings.Repeat("x", 85) + `"},"user":{"email":"secret11"}}`, `{}`},
 	}

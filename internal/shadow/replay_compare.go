@@ -59,15 +59,15 @@ func newComparing(p *replaying) (*comparing, error) {
 	for _, l := range p.lanes {
 		hosts = append(hosts, l.base.Host)
 	}
-	comparer, err := NewComparer(p.rules, CompareOptions{Hosts: hosts, Recorded: p.stream.Beside == nil})
+	redactor, err := NewRedactor(p.declared())
+	if err != nil {
+		return nil, err
+	}
+	comparer, err := NewComparer(p.rules, CompareOptions{Hosts: hosts, Recorded: p.stream.Beside == nil, Private: redactor.Private})
 	if err != nil {
 		return nil, err
 	}
 	findings, err := NewFindings(p.rules, FindingOptions{FalseAlarms: float64(p.test.Compare.FalseAlarms)})
-	if err != nil {
-		return nil, err
-	}
-	redactor, err := NewRedactor(p.declared())
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +93,9 @@ func (c *comparing) add(j *job) {
 	if second, ok := c.second(j); ok && !uncompared(o.Candidate) && !c.recordedApart(j, baseline) {
 		o.Noise, o.Paired = c.comparer.Compare(j.Route, baseline, second), true
 	}
+	differences := c.findings.placed(j.Route, slices.DeleteFunc(slices.Clone(o.Candidate), Difference.Expected))
 	c.findings.Add(o)
-	c.count(j, slices.DeleteFunc(slices.Clone(o.Candidate), Difference.Expected))
+	c.count(j, differences)
 }
 
 // candidate tells in which ways the candidate's answer differs from the baseline's,
@@ -252,6 +253,9 @@ func (v comparedVerdict) with(o comparedVerdict) comparedVerdict {
 func (s *comparedSet) judge(verdicts map[comparedField]comparedVerdict) (v comparedVerdict) {
 	for _, d := range s.all {
 		found, known := verdicts[comparedField{s.route, d}]
+		if at := strings.Index(d.place, textMark); !known && at >= 0 {
+			found, known = verdicts[comparedField{s.route, comparedAt{d.place[:at] + otherText, d.kind}}]
+		}
 		for _, route := range []string{s.route, otherRoutes} {
 			if !known {
 				found, known = verdicts[comparedField{route, comparedAt{otherPlaces, d.kind}}]

@@ -52,7 +52,7 @@ func (c *comparing) unplaced(j *job, place, value string) bool {
 	}
 	return slices.ContainsFunc(j.answers, func(a answer) bool {
 		media, _, _ := mime.ParseMediaType(a.Header.Get("Content-Type"))
-		return isJSON(media, a.Body.Data)
+		return inText && a.unplaces(place) || !inText && isJSON(media, a.Body.Data)
 	})
 }
 
