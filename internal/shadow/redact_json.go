@@ -75,6 +75,7 @@ type jsonRedaction struct {
 	whole int // where the last value ends that was read
 
 	numbers numberSecrecy // of the number, or the list of some, that comes next
+	row     bool          // the list that comes next is in a list
 }
 
 // hiding says how much of a value is hidden.
@@ -134,13 +135,13 @@ func (j *jsonRedaction) oneValue(nodes []*pathNode, hidden hiding, depth int) er
 			hidden = hideAll
 		}
 	}
-	numbers := j.numbers
-	j.numbers = plainNumber
+	numbers, row := j.numbers, j.row
+	j.numbers, j.row = plainNumber, false
 	switch c := j.next(); {
 	case c == '{':
 		return j.object(nodes, hidden, depth)
 	case c == '[':
-		return j.array(nodes, hidden, numbers, depth)
+		return j.array(nodes, hidden, numbers, row, depth)
 	case c == '"':
 		start := j.at
 		text, err := j.text()
@@ -214,6 +215,7 @@ func (j *jsonRedaction) object(nodes []*pathNode, hidden hiding, depth int) erro
 		j.at++
 		return nil
 	}
+	of := pair{begin: j.at}
 	for {
 		if j.next() != '"' {
 			return errJSON
@@ -226,8 +228,17 @@ func (j *jsonRedaction) object(nodes []*pathNode, hidden hiding, depth int) erro
 			return errJSON
 		}
 		j.at++
-		j.names(name)
-		if err := j.value(membersOf(nodes, name), j.hides(name, hidden), depth+1); err != nil {
+		inside, secret := j.hides(name, hidden), ""
+		if j.next() != 0 {
+			secret = j.member(&of, name)
+		}
+		if secret != "" {
+			inside = max(inside, hideTexts)
+			j.names(secret)
+		} else {
+			j.names(name)
+		}
+		if err := j.value(membersOf(nodes, name), inside, depth+1); err != nil {
 			return err
 		}
 		switch j.next() {
@@ -287,17 +298,25 @@ func membersOf(nodes []*pathNode, name string) []*pathNode {
 	return found
 }
 
-func (j *jsonRedaction) array(nodes []*pathNode, hidden hiding, numbers numberSecrecy, depth int) error {
-	inside := elementsOf(nodes)
+func (j *jsonRedaction) array(nodes []*pathNode, hidden hiding, numbers numberSecrecy, row bool, depth int) error {
+	inside, name := elementsOf(nodes), ""
+	if row {
+		name = j.rowName()
+	}
 	j.at++
 	if j.next() == ']' {
 		j.at++
 		return nil
 	}
-	for {
+	for i := 0; ; i++ {
 		if c := j.next(); isDigit(c) || c == '-' {
 			j.numbers = numbers
 		}
+		if i == 1 && name != "" {
+			hidden = max(hidden, hideTexts)
+			j.names(name)
+		}
+		j.row = true
 		if err := j.value(inside, hidden, depth+1); err != nil {
 			return err
 		}

@@ -112,10 +112,11 @@ type nameSecrecy struct {
 	text           bool
 	within         bool // not even in an object that has the name of a secret
 	number, listed numberSecrecy
+	role           pairRole // beside the name of a secret
 }
 
 func secrecyOf(name string) nameSecrecy {
-	return nameSecrecy{isSecretName(name), isPlainWithin(name), secretNumbers(name, false), secretNumbers(name, true)}
+	return nameSecrecy{isSecretName(name), isPlainWithin(name), secretNumbers(name, false), secretNumbers(name, true), pairRoles[joinedName(name)]}
 }
 
 // mostNames are remembered.

@@ -283,6 +283,9 @@ func FuzzRedact(f *testing.F) {
 	f.Add("//", "", "=;=", "multipart/form-data; boundary=b", []byte("--b\r\n\r\n\r\n--b--"))
 	f.Add("/12345678", "12345678", "12345678", "application/json", []byte(`{"pin":12345678,"token":123456.78,"a":[1234567890,"12345678"],"pins":[-4e1]}`))
 	f.Add("@", "x y", "", "", []byte("a=b&token=%zz"))
+	f.Add("/", "", "", "application/yaml", []byte("password: |2-\n  x\n y\ntoken:\n- a: \"x\n  y\"\n- b\n- name: pin\n  value: 'z\n"))
+	f.Add("/", "", "", "application/json", []byte(`[["token","x"],{"value":["x",{}],"name":"pin"},{"type":"otp","value":17}]`))
+	f.Add("/", "", "", "text/xml", []byte("<a><name>token</name> <value><string>x</string></value><b key='pin' value = \"y\"/><c name='token'>z</c>"))
 	r := redactor(f, RedactionRules{Paths: []string{"a.b", "[*].c"}})
 	f.Fuzz(func(t *testing.T, target, authorization, cookie, kind string, body []byte) {
 		const secret = "s3cr3t-which-is-looked-for"

@@ -153,10 +153,23 @@ func (t *textRedaction) spaces(at int) int {
 // colon redacts the value after name: , in quotes or to the end of the line.
 func (t *textRedaction) colon(at int) int {
 	name, start := t.nameBefore(at)
+	if t.kind.yaml && len(name) <= len("parameter") {
+		if role := t.w.r.names.of(string(name)).role; (role == pairName || role == pairKind) && t.beginsLine(start) {
+			return t.yamlPair(start, at, role)
+		}
+	}
 	if !t.secret(name) {
 		return 0
 	}
 	value := t.spaces(at + 1)
+	if t.beginsLine(start) {
+		if t.kind.yaml && t.isKey(at) {
+			return t.yaml(start, at)
+		}
+		if after := t.block(start, value); after > 0 {
+			return after
+		}
+	}
 	if quote := quoteAfter(t.in[value:]); quote != "" {
 		return t.quoted(value, quote, at-start > len(name))
 	}
@@ -189,7 +202,7 @@ func (t *textRedaction) equals(at int) int {
 	value := t.spaces(at + 1)
 	quote := quoteAfter(t.in[value:])
 	if quote != "" && isNaming(name) {
-		return t.named(value+len(quote), quote)
+		return t.named(value+len(quote), quote, bytes.EqualFold(name, []byte("id")))
 	}
 	switch {
 	case !t.secret(name):
@@ -205,41 +218,6 @@ func (t *textRedaction) equals(at int) int {
 	}
 	return 0
 }
-
-// isNaming tells attributes whose value is a name: name="csrf_token" value="...".
-func isNaming(name []byte) bool {
-	return len(name) <= 8 && (bytes.EqualFold(name, []byte("name")) || bytes.EqualFold(name, []byte("id")) || bytes.EqualFold(name, []byte("key")) || bytes.EqualFold(name, []byte("property")))
-}
-
-// valueAttributes hold what an element that has a name is worth.
-var valueAttributes = []string{"value", "content"}
-
-// named redacts the value of an element of HTML or XML whose attribute, which begins at
-// a place, is the name of a secret. The value may stand before the name.
-func (t *textRedaction) named(at int, quote string) int {
-	size := bytes.Index(t.in[at:], []byte(quote))
-	if size <= 0 || size > longestName || !t.secret(t.in[at:at+size]) {
-		return 0
-	}
-	start := bytes.LastIndexByte(t.in[max(t.kept, at-longestTag):at], '<')
-	if start < 0 {
-		return 0
-	}
-	start += max(t.kept, at-longestTag)
-	tag := t.in[start:min(len(t.in), start+2*longestTag)]
-	if end := bytes.IndexByte(tag, '>'); end >= 0 {
-		tag = tag[:end]
-	}
-	for _, name := range valueAttributes {
-		if i := bytes.Index(tag, []byte(" "+name+"="+quote)); i >= 0 {
-			return t.quoted(start+i+len(name)+2, quote, true)
-		}
-	}
-	return 0
-}
-
-// longestTag is how far from a name its value is looked for.
-const longestTag = 4096
 
 // quoted redacts a value that begins with a quote. It is data where its name is in
 // quotes, too, or an attribute, and otherwise may be code.
@@ -283,9 +261,12 @@ func (t *textRedaction) beginsLine(start int) bool {
 // spaces, it is no secret. What an equals sign stands before is no prose, but another
 // may follow it.
 func (t *textRedaction) line(at int, equals bool) int {
+	at = t.continued(at)
 	end := at
 	for end < len(t.in) && t.in[end] != '\n' && t.in[end] != '\r' {
-		end++
+		if end++; t.in[end-1] == '\\' && end-1 > at && t.in[end-2] != ' ' {
+			end = max(end, t.continued(end-1))
+		}
 	}
 	if comment := bytes.Index(t.in[at:end], []byte(" #")); comment >= 0 {
 		end = at + comment
@@ -305,27 +286,21 @@ func (t *textRedaction) line(at int, equals bool) int {
 	return t.hide(at, at+len(bytes.TrimRight(t.in[at:end], " \t")))
 }
 
-// element redacts <name>value</name>, of which the > is at a place.
-func (t *textRedaction) element(at int) int {
-	end := at + 1
-	for end < len(t.in) && t.in[end] != '<' && t.in[end] != '>' {
-		end++
+// continued is where a value goes on that ends its line with a backslash at a place.
+func (t *textRedaction) continued(at int) int {
+	rest := t.in[at:]
+	if after, is := bytes.CutPrefix(rest, []byte("\\\n")); is {
+		return t.spaces(at + len(rest) - len(after))
 	}
-	if end == at+1 || !bytes.HasPrefix(t.in[end:], []byte("</")) {
-		return 0
+	if after, is := bytes.CutPrefix(rest, []byte("\\\r\n")); is {
+		return t.spaces(at + len(rest) - len(after))
 	}
-	name := t.in[end+2 : min(len(t.in), end+2+longestName)]
-	size := bytes.IndexByte(name, '>')
-	if size <= 0 {
-		return 0
-	}
-	name = name[:size]
-	tag := t.in[max(0, at-longestTag):at]
-	tag = tag[bytes.LastIndexByte(tag, '<')+1:]
-	if !bytes.HasPrefix(tag, name) || !t.secret(name[bytes.LastIndexByte(name, ':')+1:]) {
-		return 0
-	}
-	return t.hide(at+1, end)
+	return at
+}
+
+// isKey reports whether a colon ends a key of YAML.
+func (t *textRedaction) isKey(colon int) bool {
+	return colon+1 == len(t.in) || isSpace(t.in[colon+1])
 }
 
 // hide replaces what stands between two places, and gives the place after it.
@@ -334,8 +309,12 @@ func (t *textRedaction) hide(from, to int) int {
 	if from < t.kept || isNoSecret(value) || t.kind.pages && isSecretLabel(value) {
 		return to
 	}
-	text := t.plain(string(value))
-	if isPseudonym(text) {
+	return t.hideAs(from, to, t.plain(string(value)))
+}
+
+// hideAs replaces what stands between two places and means some text.
+func (t *textRedaction) hideAs(from, to int, text string) int {
+	if from < t.kept || isPseudonym(text) || isNoSecret([]byte(text)) {
 		return to
 	}
 	t.out = append(append(t.out, t.in[t.kept:from]...), t.w.credentials(text)...)
