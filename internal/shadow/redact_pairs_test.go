@@ -2,6 +2,8 @@ package shadow
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -133,4 +135,59 @@ func deeperLines(n int) string {
 		b.WriteString(strings.Repeat(" ", i) + "password:\n")
 	}
 	return b.String()
+}
+
+// pairWriter makes JSON at random, with secrets beside their names.
+type pairWriter struct {
+	rng    *rand.Rand
+	plains int
+}
+
+func (w *pairWriter) value(depth int, secret bool) string {
+	switch kind := w.rng.IntN(4); {
+	case depth == 0 || kind < 2:
+		if secret {
+			return fmt.Sprintf(`"s3cr3t-%d"`, w.rng.IntN(1000))
+		}
+		w.plains++
+		return fmt.Sprintf(`"plain-%d"`, w.rng.IntN(1000))
+	case kind == 2 && !secret:
+		return "[" + w.value(depth-1, false) + `,["token", ` + w.value(depth-1, true) + "],17]"
+	case kind == 2:
+		return "[" + w.value(depth-1, true) + ",17," + w.value(depth-1, true) + "]"
+	}
+	return w.object(depth-1, secret)
+}
+
+// object makes one in which a name stands before or after what it names.
+func (w *pairWriter) object(depth int, secret bool) string {
+	name, all := "city", secret
+	if w.rng.IntN(2) == 0 {
+		name, secret = []string{"password", "X-Api-Key", "client secret", "db.token"}[w.rng.IntN(4)], true
+	}
+	other := `"n":1.0`
+	if !all {
+		other = `"more":` + w.value(max(0, depth-1), false)
+	}
+	members := []string{`"name":"` + name + `"`, `"value": ` + w.value(max(0, depth-1), secret), other}
+	w.rng.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
+	return "{" + strings.Join(members, " , ") + "}"
+}
+
+// TestNoPairLeaks wants no secret left in JSON that pairs names with values, and all else
+// to stay.
+func TestNoPairLeaks(t *testing.T) {
+	r := redactor(t, RedactionRules{})
+	secrets := 0
+	for seed := range uint64(2000) {
+		w := pairWriter{rng: rand.New(rand.NewPCG(seed, 8))}
+		text := w.object(3, false)
+		require.True(t, json.Valid([]byte(text)), text)
+		got := string(r.Redact(jsonOfType("application/json", text)).Response.Body.Data)
+		require.True(t, json.Valid([]byte(got)), got)
+		require.NotContains(t, got, "s3cr3t", text)
+		require.Equal(t, w.plains, strings.Count(got, "plain-"), "%s\n%s", text, got)
+		secrets += strings.Count(text, "s3cr3t")
+	}
+	require.Greater(t, secrets, 1000)
 }

@@ -123,15 +123,16 @@ func (t *textRedaction) yaml(start, colon int) int {
 // scalar redacts a value of YAML that ends with some line, or with its quote.
 func (t *textRedaction) scalar(from, end int) int {
 	if c := t.in[from]; c == '"' || c == '\'' {
-		close := from + 1
-		for close < len(t.in) && t.in[close] != c {
-			if t.in[close] == '\\' && c == '"' {
-				close++
+		last := from + 1
+		for last < len(t.in) && t.in[last] != c {
+			if t.in[last] == '\\' && c == '"' {
+				last++
 			}
-			close++
+			last++
 		}
-		close = min(close, len(t.in))
-		return t.hideAs(from+1, close, t.plain(unfolded(t.in[from+1:close], false, 0)))
+		last = min(last, len(t.in))
+		t.hideAs(from+1, last, t.plain(unfolded(t.in[from+1:last], false, 0)))
+		return t.lineEnd(last)
 	}
 	text := t.in[from:end]
 	if line, _, several := bytes.Cut(text, []byte("\n")); !several {
