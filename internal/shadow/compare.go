@@ -34,6 +34,7 @@ type Comparer struct {
 	options CompareOptions
 	headers headerTable
 	routes  routeRules
+	names   nameCache // of words and fields
 }
 
 // NewComparer makes a comparer, or says which rule is wrong.
@@ -133,6 +134,7 @@ type comparison struct {
 	full     bool      // nothing more is listed
 	whole    bool      // the bodies can only be compared as a whole
 	in       *inString // that words are compared of, nil for none
+	secrecy  placeSecrecy
 
 	differed bool // something was noted, perhaps for a rule that leaves it out
 	embedded bool // the JSON is in something else

@@ -21,10 +21,21 @@ func (r *comparison) sentences(a, b, rawA, rawB []byte) {
 	}
 }
 
+// placeSecrecy is whether the strings at a place may be secrets: that of the last place
+// where it was asked, as items of a list have one and the same.
+type placeSecrecy struct {
+	place   string
+	private bool
+}
+
 // private reports whether the string here may be a secret.
 func (r *comparison) private() bool {
-	place, declared := string(r.place), r.comparer.options.Private
-	return Shown(place, "a text") == redactedText || declared != nil && declared(place)
+	if s := &r.secrecy; s.place != string(r.place) {
+		s.place = string(r.place)
+		declared := r.comparer.options.Private
+		s.private = Shown(s.place, "a text") == redactedText || declared != nil && declared(s.place)
+	}
+	return r.secrecy.private
 }
 
 // isSentence tells texts of several words from JSON, and from what has no words.

@@ -94,6 +94,10 @@ func (t *textual) compare(spans []span) {
 
 // move finds parts that are in both, but elsewhere. That is a matter of order.
 func (t *textual) move(spans []span) {
+	t.moved, t.movedA = map[int32]bool{}, map[int32]bool{}
+	if len(spans) == 1 && spans[0].a1-spans[0].a0 <= 1 && spans[0].b1-spans[0].b0 <= 1 { // one word for another
+		return
+	}
 	where := map[uint64][]int32{}
 	for n, s := range spans {
 		for j := s.b0; j < s.b1; j++ {
@@ -101,7 +105,6 @@ func (t *textual) move(spans []span) {
 			where[h] = append(where[h], j, int32(n))
 		}
 	}
-	t.moved, t.movedA = map[int32]bool{}, map[int32]bool{}
 	last, lastSpan := int32(-1), -1
 	for n, s := range spans {
 		if lastSpan != n {

@@ -3,6 +3,7 @@ package shadow
 import (
 	"bytes"
 	"hash/maphash"
+	"slices"
 	"strconv"
 )
 
@@ -45,7 +46,7 @@ func (t *textual) named(i int32) (name, away int32) {
 
 // maySecret tells words that may be a secret, as they stand after the name of one.
 func (t *textual) maySecret(at int32) bool {
-	return at > 0 && t.a.parts[at-1].run == t.a.parts[at].run && isSecretName(string(t.a.word(&t.a.parts[at-1])))
+	return at > 0 && t.a.parts[at-1].run == t.a.parts[at].run && t.r.comparer.names.isSecretText(t.a.word(&t.a.parts[at-1]))
 }
 
 // lineNames tells apart the words of a line, or of a text between tags, that may name a
@@ -81,6 +82,7 @@ func (t *textual) nameOf(i int32) wordName {
 // nameLine names the words of a line.
 func (t *textual) nameLine() {
 	l, often := &t.line, map[uint64]int32{}
+	l.names = slices.Grow(l.names, min(len(t.a.parts)-int(l.first), 64))
 	for i := l.first; int(i) < len(t.a.parts) && t.a.parts[i].run == l.run; i++ {
 		var n wordName
 		if t.a.parts[i].label && !t.differs[i] {
