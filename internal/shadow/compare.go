@@ -136,8 +136,9 @@ type comparison struct {
 	in       *inString // that words are compared of, nil for none
 	secrecy  placeSecrecy
 
-	differed bool // something was noted, perhaps for a rule that leaves it out
-	embedded bool // the JSON is in something else
+	differed  bool // something was noted, perhaps for a rule that leaves it out
+	embedded  bool // the JSON is in something else
+	sentenced int  // strings of which words were compared
 
 	a, b   *jsonTree
 	texted [2]parted

@@ -38,6 +38,10 @@ func (r *comparison) private() bool {
 	return r.secrecy.private
 }
 
+// maxSentences is how many strings of a body are compared by words; each other one is a
+// value, so that a body of many small ones takes no longer than others.
+const maxSentences = 1 << 14
+
 // isSentence tells texts of several words from JSON, and from what has no words.
 func isSentence(text []byte) bool {
 	return bytes.IndexByte(text, ' ') > 0 && !looksJSON(text)
@@ -45,6 +49,9 @@ func isSentence(text []byte) bool {
 
 // words compares two strings word by word, if they have enough words in common.
 func (r *comparison) words(a, b []byte, of *inString) bool {
+	if r.sentenced++; r.sentenced > maxSentences {
+		return false
+	}
 	form := formPlain
 	if a[0] == '<' && b[0] == '<' {
 		form = formMarkup

@@ -270,6 +270,14 @@ func TestWordsAreLimited(t *testing.T) {
 	require.Less(t, words, maxFields)
 }
 
+// TestManySentences: of very many strings the last ones are compared as values.
+func TestManySentences(t *testing.T) {
+	list := func(number int) Response {
+		return jsonAnswer("[" + strings.Repeat(fmt.Sprintf(`"it costs %d",`, number), maxSentences+1) + `"end"]`)
+	}
+	require.Equal(t, []string{`changed body[].~costs: "it costs 1" -> "it costs 2"`, `changed body[]: "it costs 1" -> "it costs 2"`}, told(newComparer(t, Rules{}).Compare("GET /", list(1), list(2))))
+}
+
 // TestHostileWords: a text of 100 MB, of which all words differ and each names a value,
 // takes memory in proportion to its size, and few places.
 func TestHostileWords(t *testing.T) {
