@@ -114,8 +114,8 @@ func (t *parted) nextWord(from, at, to int) (begin, end int, label bool) {
 			break
 		}
 	}
-	for end > at && t.text[end-1] == '.' { // of the sentence
-		end--
+	if word := bytes.TrimRight(t.text[at:end], "."); len(word) > 0 { // of the sentence
+		end = at + len(word)
 	}
 	short := end == at+1 && end < to && (t.text[end] == '=' || t.text[end] == ':') && isLetter(t.text[at])
 	return at, end, !value && !t.json && (short || isLabel(t.text[at:end]))

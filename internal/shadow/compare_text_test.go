@@ -216,7 +216,7 @@ func TestHostileTexts(t *testing.T) {
 	for name, text := range map[string]string{
 		"angles": strings.Repeat("<", 1<<20), "deep": strings.Repeat("<a>", 1<<17), "ends": strings.Repeat("<b>", 1<<16) + strings.Repeat("</a>", 1<<16),
 		"items": strings.Repeat("<li>x", 1<<16), "random": string(random), "quotes": strings.Repeat(`"a`, 1<<17), "attributes": "<a" + strings.Repeat(" b=c", 1<<16) + ">",
-		"words": strings.Repeat("a b ", 1<<16), "latin": strings.Repeat("<\xff\xfe>", 1<<16), "rows": strings.Repeat("\",,,\n", 1<<16),
+		"words": strings.Repeat("a b ", 1<<16), "latin": strings.Repeat("<\xff\xfe>", 1<<16), "rows": strings.Repeat("\",,,\n", 1<<16), "dots": strings.Repeat(".", 1<<20),
 	} {
 		for _, media := range []string{"text/html", "text/xml", "text/plain", "text/csv"} {
 			begin := time.Now()
