@@ -28,6 +28,8 @@ func FuzzCompareJSON(f *testing.F) {
 		{`{"at":"2026-01-02T03:04:05Z"}`, `{"at":1767366245}`},
 		{"\xef\xbb\xbf{}", "{}\n{}"},
 		{"caf\xe9", "café"},
+		{`{"t":"it is 1 and b is 2, from x"}`, `{"t":"it is 3 and b is 4 5, from y"}`},
+		{`["<b>a b</b> 1","..  . a"]`, `["<b>a c</b> 2",".. . \u0061 b"]`},
 	} {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
