@@ -228,16 +228,12 @@ func (j *jsonRedaction) object(nodes []*pathNode, hidden hiding, depth int) erro
 			return errJSON
 		}
 		j.at++
-		inside, secret := j.hides(name, hidden), ""
-		if j.next() != 0 {
-			secret = j.member(&of, name)
+		known := j.w.r.names.of(name)
+		inside := j.hides(name, known, hidden)
+		if secret := j.member(&of, known.role); secret != "" {
+			inside, known = max(inside, hideTexts), j.w.r.names.of(secret)
 		}
-		if secret != "" {
-			inside = max(inside, hideTexts)
-			j.names(secret)
-		} else {
-			j.names(name)
-		}
+		j.names(known)
 		if err := j.value(membersOf(nodes, name), inside, depth+1); err != nil {
 			return err
 		}
@@ -255,22 +251,22 @@ func (j *jsonRedaction) object(nodes []*pathNode, hidden hiding, depth int) erro
 
 // names prepares for the number, or the list of some, after a name, which may be a
 // secret by that name.
-func (j *jsonRedaction) names(name string) {
+func (j *jsonRedaction) names(known nameSecrecy) {
 	switch c := j.next(); {
 	case c == '[':
-		j.numbers = j.w.r.names.numbers(name, true)
+		j.numbers = known.listed
 	case isDigit(c) || c == '-':
-		j.numbers = j.w.r.names.numbers(name, false)
+		j.numbers = known.number
 	}
 }
 
 // hides tells how much is hidden of the value after a name, in an object of which as
 // much is hidden.
-func (j *jsonRedaction) hides(name string, within hiding) hiding {
+func (j *jsonRedaction) hides(name string, known nameSecrecy, within hiding) hiding {
 	if c := j.next(); within == hideAll || c != '"' && c != '{' && c != '[' {
 		return within
 	}
-	switch known := j.w.r.names.of(name); {
+	switch {
 	case known.text || j.w.grant && name == "code":
 		return hideTexts
 	case known.within:
@@ -314,7 +310,7 @@ func (j *jsonRedaction) array(nodes []*pathNode, hidden hiding, numbers numberSe
 		}
 		if i == 1 && name != "" {
 			hidden = max(hidden, hideTexts)
-			j.names(name)
+			j.names(j.w.r.names.of(name))
 		}
 		j.row = true
 		if err := j.value(inside, hidden, depth+1); err != nil {

@@ -136,14 +136,6 @@ func (c *nameCache) isSecretText(name []byte) bool {
 	return c.isSecret(string(name))
 }
 
-// numbers tells which numbers with a name are secrets.
-func (c *nameCache) numbers(name string, listed bool) numberSecrecy {
-	if listed {
-		return c.of(name).listed
-	}
-	return c.of(name).number
-}
-
 func (c *nameCache) of(name string) nameSecrecy {
 	if len(name) > maxRoute {
 		return secrecyOf(name[:maxRoute])

@@ -56,10 +56,9 @@ func lastName(name string) string {
 
 // member looks at a member of an object, whose value comes next, and gives the name of
 // the secret that it is, "" for none.
-func (j *jsonRedaction) member(p *pair, name string) string {
-	role := j.w.r.names.of(name).role
+func (j *jsonRedaction) member(p *pair, role pairRole) string {
 	switch {
-	case role == pairNone:
+	case role == pairNone || j.next() == 0:
 		return ""
 	case role <= pairName:
 		if j.in[j.at] == '"' && (p.named == "" || !p.firm && role == pairName) {
