@@ -81,6 +81,7 @@ func (c *Comparer) Compare(route string, baseline, candidate Response) []Differe
 	r := comparisons.Get().(*comparison)
 	defer r.release()
 	r.comparer, r.rules, r.most = c, c.routes.of(route), c.options.MaxDifferences
+	r.made = [2]moment{madeAt(baseline), madeAt(candidate)}
 	if !r.status(baseline, candidate) {
 		return r.found
 	}
@@ -136,9 +137,10 @@ type comparison struct {
 	in       *inString // that words are compared of, nil for none
 	secrecy  placeSecrecy
 
-	differed  bool // something was noted, perhaps for a rule that leaves it out
-	embedded  bool // the JSON is in something else
-	sentenced int  // strings of which words were compared
+	differed  bool      // something was noted, perhaps for a rule that leaves it out
+	embedded  bool      // the JSON is in something else
+	sentenced int       // strings of which words were compared
+	made      [2]moment // when
 
 	a, b   *jsonTree
 	texted [2]parted

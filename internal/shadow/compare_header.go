@@ -107,7 +107,9 @@ func (r *comparison) allHeaders(a, b Response) {
 		if !r.comparer.headers.ignored[canonical] {
 			r.at("header ")
 			r.place = append(r.place, strings.ToLower(name)...)
-			r.header(canonical, a.values(name), b.values(name))
+			if canonical != "Expires" || !r.lifetime(a, b) {
+				r.header(canonical, a.values(name), b.values(name))
+			}
 		}
 	}
 }

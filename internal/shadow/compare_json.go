@@ -39,6 +39,9 @@ func (r *comparison) numbers(a, b []byte) {
 		r.differ(Format, a, b)
 		return
 	}
+	if r.moments(a, b, a, b) {
+		return
+	}
 	if len(a) == len(b) {
 		_, ok := timeOf(string(a))
 		if _, ok2 := timeOf(string(b)); ok && ok2 {

@@ -32,6 +32,8 @@ type Response struct {
 	Header  http.Header
 	Body    Body
 	Failure string // such as "timeout" or "connection reset"
+
+	asked, ended time.Time // when it was asked for, and when it was whole, by our clock; zero where nobody knows
 }
 
 // Body is what a message carried, decoded: without the encodings of its transfer

@@ -241,6 +241,7 @@ func (m *Mirror) mirror(c *capture) (fate *atomic.Uint64) {
 		a.Took = asked.baseline.took
 	} else {
 		a.Told = a.Response.Status
+		a.Response = a.Response.during(a.At, a.At.Add(a.Took))
 	}
 	if asked.noise != nil {
 		if noise := asked.noise.response(); noise.Status != 0 && !apart(c.header, a.Response.Status, noise.Status) {

@@ -175,6 +175,7 @@ type mirrorAnswer struct {
 	status int
 	header http.Header
 	body   captureTee
+	at     time.Time // when it was asked for
 	took   time.Duration
 	err    error // there was no answer
 	broken error // it did not come to its end
@@ -188,8 +189,8 @@ func newAnswer(b *captureBudget, most int64) *mirrorAnswer {
 
 // get asks, and reads the answer.
 func (a *mirrorAnswer) get(ctx context.Context, o proxyOrigin, r *http.Request) {
-	start := time.Now()
-	defer func() { a.took = time.Since(start) }()
+	a.at = time.Now()
+	defer func() { a.took = time.Since(a.at) }()
 	var again measure.Resending
 	res, err := o.roundTrip(again.Watch(ctx), r)
 	if err == nil {
@@ -245,7 +246,7 @@ func (a *mirrorAnswer) response() Response {
 		r.Body.Size, r.Body.Cut, r.Body.Digest = -1, true, ""
 		r.Body.Damage = mirrorFailure(a.broken)
 	}
-	return r
+	return r.during(a.at, a.at.Add(a.took))
 }
 
 // mirrorFailure says in few words why there was no answer: the same words for the same

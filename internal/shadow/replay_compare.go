@@ -116,7 +116,7 @@ func (c *comparing) candidate(j *job, baseline Response) []Difference {
 // baseline gives the answer that the candidate's is compared with.
 func (c *comparing) baseline(j *job) (Response, bool) {
 	if c.p.stream.Beside == nil {
-		return j.Response, j.Response.Status != 0
+		return j.recorded(), j.Response.Status != 0
 	}
 	return j.answers[1].Response, j.answers[1].err != measure.StatusGenerator
 }
@@ -134,7 +134,7 @@ func (c *comparing) second(j *job) (Response, bool) {
 		a := &j.answers[c.p.second.number]
 		return a.Response, a.err != measure.StatusGenerator && a.err != unfinishedWord
 	case c.p.stream.Beside != nil && c.p.test.Noise == plan.Recorded:
-		return j.Response, j.Response.Status != 0
+		return j.recorded(), j.Response.Status != 0
 	}
 	return Response{}, false
 }

@@ -74,6 +74,9 @@ func (j *job) header() (headers, secrets http.Header) {
 	return j.headers, j.secrets
 }
 
+// recorded is the recorded answer, with when that was.
+func (j *job) recorded() Response { return j.Response.during(j.At, j.recordedEnd()) }
+
 // recordedEnd is when the answer was known in the recording.
 func (j *job) recordedEnd() time.Time { return j.At.Add(j.Took) }
 

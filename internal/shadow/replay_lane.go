@@ -89,6 +89,7 @@ func (l *lane) do(j *job, within *patience) {
 		l.record.late(j.due, a.at.Sub(j.from()))
 	}
 	err := l.exchange(j, a, within)
+	a.Response = a.during(a.at, time.Now())
 	if l.arm != "" {
 		l.settle(j, a, err)
 	}
