@@ -142,7 +142,7 @@ func (p mirrorProof) doubt(c shadow.Mirrored, findings []shadow.Finding) string 
 	case c.Compared < p.needed:
 		return fmt.Sprintf("no regression, but %s can not show as much as --mismatch asks; %d can", shadowCount(c.Compared, "comparison"), p.needed)
 	case unknown > 0 && evidence.ShareHigh(unknown, c.Compared+c.Unanswered, 0.95) > p.share:
-		return fmt.Sprintf("of %s nobody knows whether the answers match, which is more than --mismatch lets go unseen: both versions failed, or their bodies are not known; see what they answer, and mirror again", shadowCount(unknown, "exchange"))
+		return fmt.Sprintf("of %s nobody knows whether the answers match, which is more than --mismatch lets go unseen: both versions failed, or the baseline alone, or their bodies are not known; see what they answer, and mirror again", shadowCount(unknown, "exchange"))
 	case c.Conditions > c.Compared:
 		return fmt.Sprintf("most could not be compared: of %d of %d only one version said that nothing had changed since the user asked (If-None-Match or the like); take what a proxy mirrors with --baseline, which asks both without that", c.Conditions, c.Conditions+c.Compared)
 	case c.Unanswered > c.Compared:
@@ -156,7 +156,7 @@ func (p mirrorProof) doubt(c shadow.Mirrored, findings []shadow.Finding) string 
 func undecided(findings []shadow.Finding) (open, unknown uint64) {
 	for _, f := range findings {
 		switch {
-		case f.Kind == shadow.Undecidable:
+		case f.Kind == shadow.Undecidable, f.Kind == shadow.Unserved && f.Class == shadow.Undecided:
 			unknown += f.Differing
 		case f.Class == shadow.Undecided:
 			open++

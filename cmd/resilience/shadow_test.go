@@ -200,9 +200,9 @@ func TestMirrorReportFailsClosed(t *testing.T) {
 		"undecided":      {shadow.Mirrored{Compared: 100}, found(shadow.Undecided), true, "inconclusive", "1 finding may be noise or a regression: mirror for longer"},
 		"no noise":       {shadow.Mirrored{Compared: 100}, found(shadow.Undecided), false, "inconclusive", "1 finding may be noise or a regression: name a second instance of the baseline with --noise"},
 		"mostly not":     {shadow.Mirrored{Compared: 100, Shed: 60, Dropped: 41}, nil, true, "inconclusive", "most could not be compared: 101 of 201; mirror a smaller --sample"},
-		"both failed":    {shadow.Mirrored{Compared: 100}, failed(3), true, "inconclusive", "of 3 exchanges nobody knows whether the answers match, which is more than --mismatch lets go unseen: both versions failed, or their bodies are not known; see what they answer, and mirror again"},
+		"both failed":    {shadow.Mirrored{Compared: 100}, failed(3), true, "inconclusive", "of 3 exchanges nobody knows whether the answers match, which is more than --mismatch lets go unseen: both versions failed, or the baseline alone, or their bodies are not known; see what they answer, and mirror again"},
 		"few failed":     {shadow.Mirrored{Compared: 1000}, failed(3), true, "pass", "no regression"},
-		"the baseline":   {shadow.Mirrored{Compared: 900, Unanswered: 100}, nil, true, "inconclusive", "of 100 exchanges nobody knows whether the answers match, which is more than --mismatch lets go unseen: both versions failed, or their bodies are not known; see what they answer, and mirror again"},
+		"the baseline":   {shadow.Mirrored{Compared: 900, Unanswered: 100}, nil, true, "inconclusive", "of 100 exchanges nobody knows whether the answers match, which is more than --mismatch lets go unseen: both versions failed, or the baseline alone, or their bodies are not known; see what they answer, and mirror again"},
 		"a defect of us": {shadow.Mirrored{Compared: 1, Errors: 2}, nil, true, "inconclusive", "most could not be compared: 2 of 3; mirror a smaller --sample"},
 	} {
 		t.Run(name, func(t *testing.T) {

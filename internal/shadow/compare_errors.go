@@ -8,7 +8,13 @@ import "net/http"
 // much alike they are: two versions that are down, or that let nobody in, tell nothing
 // of what users would be answered. A rule that ignores the status of the route says
 // that they are meant to answer so; no rule says that of answers that are missing.
+//
+// Where the baseline alone fails, as who is asked twice does when it limits how often it
+// is asked, the two are [Unserved]: of the candidate nothing is wrong that is known.
 func (c *Comparer) CompareAgain(route string, told int, baseline, candidate Response) []Difference {
+	if found, alone := c.failsAlone(route, told, baseline, candidate); alone {
+		return found
+	}
 	if !c.bothFail(route, told, baseline.Status, candidate.Status) {
 		return c.Compare(route, baseline, candidate)
 	}
@@ -19,6 +25,46 @@ func (c *Comparer) CompareAgain(route string, told int, baseline, candidate Resp
 	return found
 }
 
+// CompareNoise is [Comparer.CompareAgain] for another answer of the baseline, once its
+// first one was compared with the candidate's. Of two failures nothing is told.
+func (c *Comparer) CompareNoise(route string, told int, baseline, again Response) []Difference {
+	if found, alone := c.failsAlone(route, told, baseline, again); alone {
+		return found
+	}
+	if unserved(told, baseline.Status) && unserved(told, again.Status) {
+		return nil
+	}
+	return c.Compare(route, baseline, again)
+}
+
+// failsAlone tells that the baseline failed where users and the other answer did not,
+// unless a rule says that its status does not matter there.
+func (c *Comparer) failsAlone(route string, told int, baseline, other Response) (found []Difference, alone bool) {
+	if !unserved(told, baseline.Status) || unlikeTold(told, other.Status) {
+		return nil, false
+	}
+	rules := c.routes.of(route).spot(statusPlace, Unserved)
+	if rules.ignored && baseline.Status != 0 {
+		return nil, false
+	}
+	a, b := outcome(baseline), outcome(other)
+	return []Difference{{
+		Place: statusPlace, Kind: Unserved, Baseline: excerpt(a), Candidate: excerpt(b), expected: c.rules.expected(rules.expect, a, b),
+	}}, true
+}
+
+// unserved reports whether a status is that of one who could not answer at all, or not
+// so often, where the user was answered.
+func unserved(told, status int) bool {
+	switch status {
+	case told:
+		return false
+	case 0, http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500
+}
+
 // undecidableStatus is that nobody knows whether two answers match in their status.
 func undecidableStatus(baseline, candidate Response) Difference {
 	return Difference{Place: statusPlace, Kind: Undecidable, Baseline: excerpt(outcome(baseline)), Candidate: excerpt(outcome(candidate))}
@@ -27,8 +73,12 @@ func undecidableStatus(baseline, candidate Response) Difference {
 // undecidedByStatus reports whether a difference is one of those.
 func undecidedByStatus(d Difference) bool { return d.Place == statusPlace && d.Kind == Undecidable }
 
+// isUnserved reports whether a difference is that the baseline alone failed.
+func isUnserved(d Difference) bool { return d.Kind == Unserved }
+
 // uncompared reports whether this is all that is known of two answers, so that what the
-// baseline's differs in from another one of it says nothing either.
+// baseline's differs in from another one of it says nothing either, but that it failed
+// alone.
 func uncompared(found []Difference) bool { return len(found) == 1 && undecidedByStatus(found[0]) }
 
 // statusPlace is the place of a status.

@@ -18,12 +18,13 @@ const (
 	ID          Kind = "id"          // both are UUIDs or other made-up ids, and not the same
 	Failed      Kind = "failed"      // one of the two gave no answer
 	Damaged     Kind = "damaged"     // the body of one of the two can not be trusted
+	Unserved    Kind = "unserved"    // the baseline alone failed, and users did not: there is nothing to compare with
 	Undecidable Kind = "undecidable" // too little is known of both to call them equal
 	TooMany     Kind = "too many"    // more differences than are listed
 )
 
 // kinds are all of them, the gravest first: findings are listed in this order.
-var kinds = []Kind{Failed, Missing, Type, Changed, Damaged, Added, Encoding, Order, Format, ID, Time, TooMany, Undecidable}
+var kinds = []Kind{Failed, Missing, Type, Changed, Damaged, Added, Encoding, Order, Format, ID, Time, TooMany, Unserved, Undecidable}
 
 // Difference is one way in which two answers differ.
 type Difference struct {

@@ -92,6 +92,12 @@ func (f Finding) String() string {
 	return text
 }
 
+// unserved reports whether the baseline failed alone, and not by a chance that would as
+// well have met its other answer.
+func (f Finding) unserved() bool {
+	return f.Kind == Unserved && f.Class == Undecided && (f.NoiseDiffering == 0 || f.Evidence.Certain(f.Alpha))
+}
+
 // share is how often it differs.
 func (f Finding) share() float64 { return float64(f.Differing) / float64(max(1, f.Pairs)) }
 

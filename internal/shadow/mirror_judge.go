@@ -3,6 +3,7 @@ package shadow
 import (
 	"bytes"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -47,8 +48,9 @@ func (j *MirrorJudge) Compare(a Answers) (differ bool) {
 		At: time.Now().UTC(), Route: a.Route, Session: a.Session, Request: a.Request, Trace: mirrorTrace(a.Request.Header),
 		Candidate: j.comparer.CompareAgain(a.Route, a.Told, a.Answer, a.Candidate), Hide: a.Hide,
 	}
-	if a.Noise != nil && !uncompared(o.Candidate) {
-		o.Noise, o.Paired = j.comparer.Compare(a.Route, a.Answer, *a.Noise), true
+	if a.Noise != nil {
+		o.Noise = j.comparer.CompareNoise(a.Route, a.Told, a.Answer, *a.Noise)
+		o.Paired = !uncompared(o.Candidate) || slices.ContainsFunc(o.Noise, isUnserved)
 	}
 	j.findings.Add(o)
 	for _, d := range o.Candidate {

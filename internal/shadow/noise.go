@@ -370,6 +370,9 @@ func (f *Findings) class(key fieldKey, of *field) Class {
 	case key.kind == Undecidable:
 		return Undecided
 	case of.watch.Finding().Certain(f.alpha(of)):
+		if key.kind == Unserved { // of the baseline
+			return Undecided
+		}
 		return Regression
 	case of.likeNoise():
 		return Noise

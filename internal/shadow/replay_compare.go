@@ -90,8 +90,9 @@ func (c *comparing) add(j *job) {
 		o.Session = ""
 	}
 	o.Candidate = c.candidate(j, baseline)
-	if second, ok := c.second(j); ok && !uncompared(o.Candidate) && !c.recordedApart(j, baseline) {
-		o.Noise, o.Paired = c.comparer.Compare(j.Route, baseline, second), true
+	if second, ok := c.second(j); ok && !c.recordedApart(j, baseline) {
+		o.Noise = c.comparer.CompareNoise(j.Route, j.Response.Status, baseline, second)
+		o.Paired = !uncompared(o.Candidate) || slices.ContainsFunc(o.Noise, isUnserved)
 	}
 	differences := c.findings.placed(j.Route, slices.DeleteFunc(slices.Clone(o.Candidate), Difference.Expected))
 	c.findings.Add(o)
@@ -109,6 +110,9 @@ func (c *comparing) candidate(j *job, baseline Response) []Difference {
 	found := c.comparer.CompareAgain(j.Route, j.Response.Status, baseline, candidate)
 	if slices.ContainsFunc(found, undecidedByStatus) {
 		c.fail(failedPair{baseline: baseline.Status, candidate: candidate.Status})
+	}
+	if slices.ContainsFunc(found, isUnserved) {
+		c.fail(failedPair{baseline: baseline.Status, alone: true})
 	}
 	return found
 }
@@ -225,15 +229,16 @@ type comparedField struct {
 // noise, one of which nothing is known is taken for a regression, unless it is one
 // of times or made-up ids; where something does, one that noise has never shown is
 // undecided, and one that noise has shown too is noise until more is known. Answers
-// of which too little is known to compare them may mismatch in any case.
+// of which too little is known to compare them may mismatch in any case, and so may
+// those to which the baseline gave none more often than chance explains.
 func (c *comparing) verdicts() map[comparedField]comparedVerdict {
 	all := map[comparedField]comparedVerdict{}
 	for _, f := range c.findings.List() {
-		open := f.Class == Undecided && f.Kind != Time && f.Kind != ID && f.Kind != Undecidable
+		open := f.Class == Undecided && f.Kind != Time && f.Kind != ID && f.Kind != Undecidable && f.Kind != Unserved
 		var v comparedVerdict
 		v.mismatched = f.Class == Regression || open && !c.learns()
 		v.status = v.mismatched && f.Place == statusPlace
-		v.undecided = open && c.learns() && f.NoiseDiffering == 0 || f.Kind == Undecidable
+		v.undecided = open && c.learns() && f.NoiseDiffering == 0 || f.Kind == Undecidable || f.unserved()
 		v.undecidedStatus = v.undecided && f.Place == statusPlace
 		key := comparedField{f.Route, comparedAt{f.Place, f.Kind}}
 		all[key] = all[key].with(v)

@@ -11,10 +11,10 @@ import (
 )
 
 // failedPair are the statuses of two versions that failed both where users did not,
-// or that the baseline was given up because the test ended.
+// that the baseline was given up because the test ended, or that it failed alone.
 type failedPair struct {
 	baseline, candidate int // 0 for no answer
-	givenUp             bool
+	givenUp, alone      bool
 }
 
 // fail counts an exchange that is undecided by its statuses.
@@ -34,6 +34,7 @@ func (c *comparing) tellFailed() {
 		c.p.record.warn(undecided+"the baseline had not answered when the test ended; give it longer by grace:", n)
 		delete(c.failed, failedPair{givenUp: true})
 	}
+	c.tellUnserved(undecided)
 	var n uint64
 	var parts []string
 	for _, pair := range slices.SortedFunc(maps.Keys(c.failed), failedPair.compare) {
@@ -43,6 +44,24 @@ func (c *comparing) tellFailed() {
 	if n > 0 {
 		c.p.record.warn(undecided+"both versions failed (%s), and the recording does not say that users were answered so; %s",
 			n, strings.Join(parts, ", "), strings.Join(failedHints(c.failed), "; "))
+	}
+}
+
+// tellUnserved warns that the baseline failed alone, if that is not what it does in its
+// own two answers as well. The lock is held.
+func (c *comparing) tellUnserved(undecided string) {
+	var n uint64
+	var parts []string
+	for _, pair := range slices.SortedFunc(maps.Keys(c.failed), failedPair.compare) {
+		if pair.alone {
+			n += c.failed[pair]
+			parts = append(parts, fmt.Sprintf("%s: %d", failedPair{baseline: pair.baseline, candidate: pair.baseline}, c.failed[pair]))
+			delete(c.failed, pair)
+		}
+	}
+	if n > 0 && slices.ContainsFunc(c.findings.List(), Finding.unserved) {
+		c.p.record.warn(undecided+"the baseline alone failed (%s), and users did not; it may be asked more than it allows, as with noise: twice: see why it failed, replay slower, or name another instance under noise:",
+			n, strings.Join(parts, ", "))
 	}
 }
 
