@@ -148,7 +148,7 @@ func TestManyWordsMismatch(t *testing.T) {
 	require.Equal(t, "body.p.~again", f.placed("/", at("again"))[0].Place, "a word that comes again")
 	verdicts := map[comparedField]comparedVerdict{{"/", comparedAt{"body.p.~{key}", Changed}}: {mismatched: true}}
 	set := comparedSet{route: "/", all: []comparedAt{{"body.p.~new", Changed}}}
-	require.True(t, set.judge(verdicts).mismatched)
+	require.True(t, set.judge(verdicts, f.Folded).mismatched)
 }
 
 // TestStringsRecorded: of a string that a recording has a pseudonym in, nothing is known.

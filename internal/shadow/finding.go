@@ -152,7 +152,7 @@ func (f *Findings) ClassOf(route, place string, kind Kind) Class {
 	if r == nil {
 		return Undecided
 	}
-	for _, at := range []string{r.wordPlace(fieldKey{place, kind, 0}).place, otherPlaces} {
+	for _, at := range []string{r.counted(fieldKey{place, kind, 0}).place, otherPlaces} {
 		key := fieldKey{at, kind, 0}
 		if of := r.fields[key]; of != nil {
 			of.endBlock()

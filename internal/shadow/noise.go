@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"resilience/gates/evidence"
@@ -68,6 +69,7 @@ type Findings struct {
 	tested uint64 // of those that threw a coin, which share the error rate
 	used   []uint64
 	thrown map[thrown]bool
+	folds  atomic.Bool // a route has names that are data
 }
 
 // routeFields is what is known of a route.
@@ -77,6 +79,8 @@ type routeFields struct {
 	wordFields        int                      // of words in texts, before this exchange
 	newWordFields     int                      // of this one
 	elements          map[string]*elementWords // by their places
+	named             map[string]int           // fields of names that are missing or added, by the object
+	folded            map[string]bool          // objects whose names are data
 }
 
 // fieldKey names a field of a route. What meets an expectation is a field of its
@@ -156,13 +160,22 @@ func (f *Findings) Add(o Observed) {
 	if len(o.Candidate)+len(o.Noise) == 0 {
 		return
 	}
-	for _, t := range f.touch(r, o) {
+	all := f.touch(r, o)
+	for _, t := range all {
 		t.count(o)
 		if t.key.tested() {
 			f.throw(r, o, t)
 		}
 	}
 	r.seen(o.Candidate, o.Noise)
+	for _, t := range all {
+		if !t.fresh {
+			continue
+		}
+		if object := r.seeName(t.key); object != "" {
+			f.foldNames(r, object)
+		}
+	}
 }
 
 // route finds what is known of a route.
@@ -212,7 +225,7 @@ func (f *Findings) touch(r *routeFields, o Observed) []touched {
 // field finds a field, or makes it; where there are too many already, it is that of
 // all other places.
 func (f *Findings) field(r *routeFields, key fieldKey) (of *field, at fieldKey, fresh bool) {
-	key = r.wordPlace(key)
+	key = r.counted(key)
 	if of := r.fields[key]; of != nil {
 		return of, key, false
 	}

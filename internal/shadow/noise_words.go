@@ -24,9 +24,15 @@ func (f *Findings) placed(route string, all []Difference) []Difference {
 	defer f.mu.Unlock()
 	r := f.route(route)
 	for i, d := range all {
-		all[i].Place = r.wordPlace(fieldKey{d.Place, d.Kind, 0}).place
+		all[i].Place = r.counted(fieldKey{d.Place, d.Kind, 0}).place
 	}
 	return all
+}
+
+// counted gives the field that a difference at a place is one of.
+func (r *routeFields) counted(key fieldKey) fieldKey {
+	key.place = r.fold(key.place)
+	return r.wordPlace(key)
 }
 
 // elementWords are the words that name values of an element.

@@ -164,15 +164,16 @@ func (c *comparing) set(route string, differences []Difference) *comparedSet {
 	}
 	var key strings.Builder
 	key.WriteString(route)
+	s := &comparedSet{route: route}
 	for _, d := range differences {
-		key.WriteString("\x00" + d.Place + "\x00" + string(d.Kind))
+		at := comparedAt{c.findings.Folded(route, d.Place), d.Kind}
+		if !slices.Contains(s.all, at) {
+			s.all = append(s.all, at)
+			key.WriteString("\x00" + at.place + "\x00" + string(at.kind))
+		}
 	}
 	if known := c.sets[key.String()]; known != nil {
 		return known
-	}
-	s := &comparedSet{route: route}
-	for _, d := range differences {
-		s.all = append(s.all, comparedAt{d.Place, d.Kind})
 	}
 	c.sets[key.String()] = s
 	return s
@@ -203,7 +204,7 @@ func (c *comparing) settle(end bool) {
 	for i, cell := range cells {
 		v, seen := known[cell.set]
 		if !seen {
-			v = cell.set.judge(verdicts)
+			v = cell.set.judge(verdicts, c.findings.Folded)
 			known[cell.set] = v
 		}
 		c.p.record.compared(cell.route, cell.tenant, cell.second, counts[i], v)
@@ -254,9 +255,11 @@ func (v comparedVerdict) with(o comparedVerdict) comparedVerdict {
 }
 
 // judge takes together what is thought of the differences of a set. One that is
-// not known by its name is among the others.
-func (s *comparedSet) judge(verdicts map[comparedField]comparedVerdict) (v comparedVerdict) {
+// not known by its name is among the others; folded gives the names under which they
+// are counted by now.
+func (s *comparedSet) judge(verdicts map[comparedField]comparedVerdict, folded func(route, place string) string) (v comparedVerdict) {
 	for _, d := range s.all {
+		d.place = folded(s.route, d.place)
 		found, known := verdicts[comparedField{s.route, d}]
 		if at := strings.Index(d.place, textMark); !known && at >= 0 {
 			found, known = verdicts[comparedField{s.route, comparedAt{d.place[:at] + otherText, d.kind}}]

@@ -104,7 +104,7 @@ func TestVerdicts(t *testing.T) {
 		c := comparingFor(t, func(s *plan.Shadow) { s.Noise = noise })
 		o.Route = "GET /items"
 		c.findings.Add(o)
-		return c.set(o.Route, o.Candidate).judge(c.verdicts())
+		return c.set(o.Route, o.Candidate).judge(c.verdicts(), c.findings.Folded)
 	}
 	mismatched, undecided := comparedVerdict{mismatched: true}, comparedVerdict{undecided: true}
 	require.Equal(t, mismatched, of(plan.NoNoise, Observed{Candidate: one("body.a", Changed)}))
@@ -116,11 +116,12 @@ func TestVerdicts(t *testing.T) {
 	require.Equal(t, undecided, of(plan.Recorded, Observed{Paired: true, Candidate: one("body.a", Changed)}))
 	require.Equal(t, comparedVerdict{}, of(plan.Recorded, Observed{Paired: true, Candidate: one("body.a", Changed), Noise: one("body.a", Changed)}))
 
+	asIs := func(_, place string) string { return place }
 	unknown := &comparedSet{route: "GET /items", all: []comparedAt{{"body.new", Missing}}}
 	for _, route := range []string{"GET /items", otherRoutes} {
-		require.Equal(t, mismatched, unknown.judge(map[comparedField]comparedVerdict{{route, comparedAt{otherPlaces, Missing}}: mismatched}), "among the others")
+		require.Equal(t, mismatched, unknown.judge(map[comparedField]comparedVerdict{{route, comparedAt{otherPlaces, Missing}}: mismatched}, asIs), "among the others")
 	}
-	require.Equal(t, comparedVerdict{}, unknown.judge(map[comparedField]comparedVerdict{{"GET /other", comparedAt{otherPlaces, Missing}}: mismatched}))
+	require.Equal(t, comparedVerdict{}, unknown.judge(map[comparedField]comparedVerdict{{"GET /other", comparedAt{otherPlaces, Missing}}: mismatched}, asIs))
 }
 
 // TestReplayTellsOfExpectations: a change that was approved is no mismatch, and one
