@@ -181,7 +181,7 @@ func shadowCarry(c *checker, _ *Phase, s *Shadow) {
 }
 
 // differenceKinds are the kinds of differences, as package shadow tells them apart.
-var differenceKinds = []string{"changed", "missing", "added", "type", "format", "order", "encoding", "time", "id", "failed", "damaged"}
+var differenceKinds = []string{"changed", "missing", "added", "type", "format", "length", "order", "encoding", "time", "id", "failed", "damaged"}
 
 func shadowCompare(c *checker, _ *Phase, s *Shadow) {
 	at := c.under(".compare")

@@ -69,7 +69,7 @@ type Comparison struct {
 // Intended is a change that somebody approved.
 type Intended struct {
 	Field  string `yaml:"field" jsonschema:"required"`  // where it is, as above
-	Kind   string `yaml:"kind,omitempty"`               // changed, missing, added, type, format, order, encoding, time or id; default any
+	Kind   string `yaml:"kind,omitempty"`               // changed, missing, added, type, format, length, order, encoding, time or id; default any
 	From   string `yaml:"from,omitempty"`               // what the baseline has there; default anything
 	To     string `yaml:"to,omitempty"`                 // what the candidate has there; default anything
 	By     string `yaml:"by,omitempty"`                 // who approved it

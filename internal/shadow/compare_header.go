@@ -4,6 +4,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -51,17 +52,19 @@ func IgnoredHeaders() map[string]string { return maps.Clone(ignoredHeaders) }
 // headerForms say how headers are compared that are more than their text; the
 // others are compared as they are.
 var headerForms = map[string]func(string) string{
-	"Etag":                          presence, // what it is like is the system's own affair
-	"Last-Modified":                 presence, // of files it is when they were deployed
-	"Set-Cookie":                    cookieForm,
-	"Cache-Control":                 listForm,
-	"Vary":                          listForm,
-	"Allow":                         listForm,
-	"Access-Control-Allow-Methods":  listForm,
-	"Access-Control-Allow-Headers":  listForm,
-	"Access-Control-Expose-Headers": listForm,
-	"Strict-Transport-Security":     directiveForm,
-	"Content-Encoding":              strings.ToLower,
+	"Etag":                                presence, // what it is like is the system's own affair
+	"Last-Modified":                       presence, // of files it is when they were deployed
+	"Set-Cookie":                          cookieForm,
+	"Content-Security-Policy":             policyForm,
+	"Content-Security-Policy-Report-Only": policyForm,
+	"Cache-Control":                       listForm,
+	"Vary":                                listForm,
+	"Allow":                               listForm,
+	"Access-Control-Allow-Methods":        listForm,
+	"Access-Control-Allow-Headers":        listForm,
+	"Access-Control-Expose-Headers":       listForm,
+	"Strict-Transport-Security":           directiveForm,
+	"Content-Encoding":                    strings.ToLower,
 }
 
 func presence(string) string { return "present" }
@@ -104,12 +107,10 @@ func (r *comparison) allHeaders(a, b Response) {
 	slices.Sort(differing)
 	for _, name := range differing {
 		canonical := http.CanonicalHeaderKey(name)
-		if !r.comparer.headers.ignored[canonical] {
+		if !r.comparer.headers.ignored[canonical] || canonical == "Content-Length" && onlyHeads(a, b) {
 			r.at("header ")
 			r.place = append(r.place, strings.ToLower(name)...)
-			if canonical != "Expires" || !r.lifetime(a, b) {
-				r.header(canonical, a.values(name), b.values(name))
-			}
+			r.headerOf(canonical, a, b)
 		}
 	}
 }
@@ -135,6 +136,87 @@ func (r Response) values(name string) (values []string) {
 		return []string{r.Body.Encoding}
 	}
 	return values
+}
+
+// onlyHeads reports whether both answers have no body, but say how long it would be, as
+// those to HEAD do: nothing else tells of it then. How well it would be packed does not
+// matter.
+func onlyHeads(a, b Response) bool {
+	for _, r := range []Response{a, b} {
+		if len(r.Body.Data) > 0 || r.Body.Cut || r.Body.Damage != "" || r.Header.Get("Content-Length") == "" || r.Header.Get("Content-Encoding") != "" || r.Status == http.StatusNotModified {
+			return false
+		}
+	}
+	return true
+}
+
+// headerOf compares a header that two answers differ in.
+func (r *comparison) headerOf(name string, a, b Response) {
+	switch {
+	case name == "Set-Cookie":
+		r.cookies(a.values(name), b.values(name))
+	case name == "Cache-Control" && r.directives(a.values(name), b.values(name)):
+	case name == "Expires" && r.lifetime(a, b):
+	default:
+		r.header(name, a.values(name), b.values(name))
+	}
+}
+
+// cookies compares each cookie for itself: header set-cookie.lang. One that comes and
+// goes hides no other that is lost.
+func (r *comparison) cookies(a, b []string) {
+	these, those := cookieForms(a), cookieForms(b)
+	names := slices.Compact(slices.Sorted(func(yield func(string) bool) {
+		for _, all := range []map[string][]string{these, those} {
+			for name := range all {
+				if !yield(name) {
+					return
+				}
+			}
+		}
+	}))
+	for _, name := range names {
+		r.member([]byte(name), false, func() { r.header("", these[name], those[name]) })
+	}
+}
+
+// cookieForms gives the cookies by their names.
+func cookieForms(values []string) map[string][]string {
+	all := map[string][]string{}
+	for _, value := range values {
+		form := cookieForm(value)
+		name, _, _ := strings.Cut(form, ";")
+		all[name] = append(all[name], form)
+	}
+	for _, forms := range all {
+		slices.Sort(forms)
+	}
+	return all
+}
+
+// directives compares the values of directives, each for itself, where both answers have
+// the same ones: how long an answer may be kept may differ whenever one asks.
+func (r *comparison) directives(a, b []string) bool {
+	these, those := directiveValues(a), directiveValues(b)
+	if !maps.EqualFunc(these, those, func(string, string) bool { return true }) {
+		return false
+	}
+	for _, name := range slices.Sorted(maps.Keys(these)) {
+		if these[name] != those[name] {
+			r.member([]byte(name), false, func() { r.differ(Changed, []byte(these[name]), []byte(those[name])) })
+		}
+	}
+	return true
+}
+
+// directiveValues gives the directives of a list, by their names.
+func directiveValues(values []string) map[string]string {
+	all := map[string]string{}
+	for part := range strings.SplitSeq(strings.ToLower(strings.Join(values, ",")), ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		all[strings.TrimSpace(name)] = strings.TrimSpace(value)
+	}
+	return all
 }
 
 // header compares the values of one header.
@@ -204,6 +286,14 @@ func sortedForm(value, separator string) string {
 	}
 	slices.Sort(parts)
 	return strings.Join(parts, separator+" ")
+}
+
+// nonces are of one answer (https://www.w3.org/TR/CSP3/#grammardef-nonce-source).
+var nonces = regexp.MustCompile(`'nonce-[^']*'`)
+
+// policyForm sorts the directives of a policy, and leaves out what its nonces are.
+func policyForm(value string) string {
+	return directiveForm(nonces.ReplaceAllString(value, "'nonce'"))
 }
 
 // cookieForm leaves of a cookie its name and how it is kept: values are secret, and

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"hash/maphash"
 	"slices"
+	"strconv"
 )
 
 // keyNames are the fields by which the items of a list are matched where no rule
@@ -166,8 +167,10 @@ func (r *comparison) matched(x, y int32, a, b []int32, match []int) {
 	}
 	r.place = append(r.place, "[]"...)
 	taken := make([]bool, len(b))
+	missing, added := 0, 0
 	for i, j := range match {
 		if j < 0 {
+			missing++
 			r.differ(Missing, r.a.raw(a[i]), nil)
 			continue
 		}
@@ -176,8 +179,12 @@ func (r *comparison) matched(x, y int32, a, b []int32, match []int) {
 	}
 	for j, is := range taken {
 		if !is {
+			added++
 			r.differ(Added, nil, r.b.raw(b[j]))
 		}
+	}
+	if missing > 0 && added > 0 && missing != added { // else one of these tells it
+		r.differ(Length, strconv.AppendInt(nil, int64(r.a.nodes[x].count), 10), strconv.AppendInt(nil, int64(r.b.nodes[y].count), 10))
 	}
 	r.place = r.place[:len(r.place)-len("[]")]
 }

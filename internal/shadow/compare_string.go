@@ -12,7 +12,7 @@ type inString struct{ a, b []byte }
 // other texts have; otherwise the string is one value.
 func (r *comparison) sentences(a, b, rawA, rawB []byte) {
 	a, b = r.comparer.withoutHosts(a), r.comparer.withoutHosts(b)
-	if bytes.Equal(a, b) || r.moments(a, b, rawA, rawB) {
+	if bytes.Equal(a, b) || r.urls(a, b, rawA, rawB) || r.moments(a, b, rawA, rawB) {
 		return
 	}
 	if kind := kindOf(a, b); kind != Changed || r.in != nil || !isSentence(a) || !isSentence(b) ||

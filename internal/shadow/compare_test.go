@@ -123,7 +123,7 @@ func TestCompareAnswers(t *testing.T) {
 		"deployed again":       {answered(200, "", "Last-Modified: Mon, 02 Jan 2006 15:04:05 GMT"), answered(200, "", "Last-Modified: Tue, 03 Jan 2006 15:04:05 GMT"), nil},
 		"etag gone":            {answered(200, "", `Etag: "a"`), answered(200, ""), []string{"missing header etag: present -> "}},
 		"lists":                {answered(200, "", "Cache-Control: no-cache, private"), answered(200, "", "Cache-Control: private,no-cache"), nil},
-		"cookies":              {answered(200, "", "Set-Cookie: s=1; Path=/; HttpOnly"), answered(200, "", "Set-Cookie: s=2; Path=/"), []string{"changed header set-cookie: s; httponly; path=/ -> s; path=/"}},
+		"cookies":              {answered(200, "", "Set-Cookie: s=1; Path=/; HttpOnly"), answered(200, "", "Set-Cookie: s=2; Path=/"), []string{"changed header set-cookie.s: s; httponly; path=/ -> s; path=/"}},
 		"time in a header":     {answered(200, "", "Sunset: Mon, 02 Jan 2006 15:04:05 GMT"), answered(200, "", "Sunset: Mon, 02 Jan 2006 15:04:06 GMT"), []string{"time header sunset: Mon, 02 Jan 2006 15:04:05 GMT -> Mon, 02 Jan 2006 15:04:06 GMT"}},
 		"charset":              {answered(200, "", "Content-Type: text/html; charset=utf-8"), answered(200, "", "Content-Type: text/html; charset=ISO-8859-1"), []string{"encoding header content-type: text/html; charset=utf-8 -> text/html; charset=ISO-8859-1"}},
 		"charset in capitals":  {answered(200, "", "Content-Type: text/html; charset=utf-8"), answered(200, "", "Content-Type: text/html;charset=UTF-8"), nil},

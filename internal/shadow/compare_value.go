@@ -13,7 +13,7 @@ import (
 // they as they stand there.
 func (r *comparison) texts(a, b, rawA, rawB []byte) {
 	a, b = r.comparer.withoutHosts(a), r.comparer.withoutHosts(b)
-	if !bytes.Equal(a, b) && !r.moments(a, b, rawA, rawB) {
+	if !bytes.Equal(a, b) && !r.urls(a, b, rawA, rawB) && !r.moments(a, b, rawA, rawB) {
 		r.differ(kindOf(a, b), rawA, rawB)
 	}
 }

@@ -12,6 +12,7 @@ const (
 	Added       Kind = "added"       // the candidate has it, the baseline has not
 	Type        Kind = "type"        // another type, such as a string for a number, or null for either
 	Format      Kind = "format"      // the same value, written in another way: 10 and 10.0
+	Length      Kind = "length"      // a list of which items are missing and others added, and not as many
 	Order       Kind = "order"       // the same items, in another order
 	Encoding    Kind = "encoding"    // another charset, or another encoding of the content
 	Time        Kind = "time"        // both are times, and not the same
@@ -24,7 +25,7 @@ const (
 )
 
 // kinds are all of them, the gravest first: findings are listed in this order.
-var kinds = []Kind{Failed, Missing, Type, Changed, Damaged, Added, Encoding, Order, Format, ID, Time, TooMany, Unserved, Undecidable}
+var kinds = []Kind{Failed, Missing, Type, Changed, Damaged, Added, Length, Encoding, Order, Format, ID, Time, TooMany, Unserved, Undecidable}
 
 // Difference is one way in which two answers differ.
 type Difference struct {

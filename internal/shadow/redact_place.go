@@ -15,11 +15,15 @@ const redactedText = "(redacted)"
 // parameters of a URL. What is compared of a cookie that is set has no value in it, and
 // is shown.
 func Shown(place, value string) string {
-	names := strings.FieldsFunc(strings.TrimPrefix(place, "header "), func(r rune) bool { return strings.ContainsRune(".[]{}", r) })
+	if strings.HasPrefix(place, cookiePlace) { // of a cookie, its name and how it is kept are shown
+		return value
+	}
+	names := strings.FieldsFunc(strings.TrimPrefix(place, "header "), func(r rune) bool { return strings.ContainsRune(".[]{}?", r) })
 	secret := func(name string) bool { // a service may tell which cookies it got
 		return isSecretName(name) || strings.HasPrefix(strings.ToLower(name), "cookie")
 	}
-	if value != "" && slices.ContainsFunc(names, secret) {
+	_, _, parameter := strings.Cut(place, "?")
+	if value != "" && (slices.ContainsFunc(names, secret) || parameter && !isPlainParameter(value)) {
 		return redactedText
 	}
 	if u, err := url.Parse(strings.Trim(value, `"`)); err == nil && u.Host != "" && (u.User != nil || u.RawQuery != "") {
@@ -28,6 +32,15 @@ func Shown(place, value string) string {
 	}
 	return value
 }
+
+// isPlainParameter tells a number or a word, such as that of a page or a language, from
+// what may be a token.
+func isPlainParameter(value string) bool {
+	return len(value) <= 8 && strings.Trim(value, "0123456789") == "" || len(value) <= 16 && strings.Trim(value, "abcdefghijklmnopqrstuvwxyz") == ""
+}
+
+// cookiePlace is what places of cookies begin with.
+const cookiePlace = "header set-cookie"
 
 // shownPlaceEnd is how much of a long place is shown of its beginning, and of its end.
 const shownPlaceEnd = 70
@@ -51,8 +64,12 @@ func (r *Redactor) Private(place string) bool {
 // hides tells whether all of what stands at a place of an answer was declared to be
 // redacted, and otherwise the nodes of the tree of paths that the place is at.
 func (r *Redactor) hides(place string) (nodes []*pathNode, all bool) {
+	place, parameter, _ := strings.Cut(place, "?")
+	if parameter != "" && r.secretQuery(parameter) {
+		return nil, true
+	}
 	if name, is := strings.CutPrefix(place, "header "); is {
-		return nil, r.secretHeader(name)
+		return nil, !strings.HasPrefix(place, cookiePlace) && r.secretHeader(name)
 	}
 	rest, is := strings.CutPrefix(place, "body")
 	if !is || !r.strict {

@@ -25,9 +25,9 @@ func startsURL(text string) bool {
 	return len(text) > 1 && (text[0] == '/' || strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://"))
 }
 
-// splitURL tells where the path of a URL begins and ends; false for a text that is none.
+// pathBounds tells where the path of a URL begins and ends; false for a text that is none.
 // The end is also that of a template (RFC 6570), whose variables are in braces.
-func splitURL(text string) (start, end int, ok bool) {
+func pathBounds(text string) (start, end int, ok bool) {
 	if !startsURL(text) || len(text) > carryURL || strings.ContainsAny(text, " \t\r\n<>\"\\") {
 		return 0, 0, false
 	}
@@ -42,7 +42,7 @@ func splitURL(text string) (start, end int, ok bool) {
 // pathIn gives the host of a URL, "" where it has none, and its path, escaped; "" for a
 // text that is no URL.
 func pathIn(text string) (host, path string) {
-	start, end, ok := splitURL(text)
+	start, end, ok := pathBounds(text)
 	if !ok {
 		return "", ""
 	}
@@ -121,8 +121,8 @@ func (p *pairing) parts(was, is []string, made bool) bool {
 // base notes what stands before the paths that are the same but for their names: a host,
 // and so many parts of the other path.
 func (p *pairing) base(before, after string, parts int) {
-	start, _, _ := splitURL(before)
-	start2, end2, _ := splitURL(after)
+	start, _, _ := pathBounds(before)
+	start2, end2, _ := pathBounds(after)
 	for ; parts > 0; parts-- {
 		start2 += 1 + strings.IndexByte(after[start2+1:end2], '/')
 	}

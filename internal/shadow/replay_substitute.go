@@ -60,7 +60,7 @@ func (c *carried) standsFor(scope, value string) (own string, ok bool) {
 // gives how many. What it names is then asked of the host that has made it. A text that
 // is no URL stays as it is.
 func (c *carried) url(text string, query bool) (own string, n int) {
-	start, end, ok := splitURL(text)
+	start, end, ok := pathBounds(text)
 	if !ok {
 		return text, 0
 	}

@@ -164,7 +164,7 @@ func placePattern(pattern string) *regexp.Regexp {
 	if pattern == "" {
 		return nil
 	}
-	return globbed(strings.ReplaceAll(pattern, "{key}", "*"), withinName, `(?:$|[.\[ ])`) // as reports say it
+	return globbed(strings.ReplaceAll(pattern, "{key}", "*"), withinName, `(?:$|[.\[? ])`) // as reports say it
 }
 
 // withinName is what * stands for in a pattern of places.
