@@ -339,15 +339,15 @@ func targetURL(base *url.URL, target string) (*url.URL, error) {
 	return &u, nil
 }
 
-// countdown tells the last of several that it is the last.
+// countdown tells each of several how many are left.
 type countdown struct {
 	mu   sync.Mutex
 	left int
 }
 
-func (c *countdown) done() (last bool) {
+func (c *countdown) done() (left int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.left--
-	return c.left == 0
+	return c.left
 }

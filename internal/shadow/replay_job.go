@@ -92,23 +92,41 @@ func (j *job) from() time.Time {
 	return j.due
 }
 
-// send hands the job to all lanes at the same moment. Which comes first is
+// send hands the job to the lanes of both arms at the same moment. Which comes first is
 // random: the one behind would find caches warm. The line is locked.
+//
+// The one that tells noise is asked when both have answered: so its answer is at least as
+// far in time from the baseline's as the candidate's is, also where the candidate is
+// slower, and what changes with time differs there no less often. Asked at the same
+// moment, two answers of one process would be more alike than those of two.
 func (j *job) send() {
 	p := j.replaying
 	p.tally.sent.Add(1)
-	first := p.shift()
-	for i := range p.lanes {
-		p.lanes[(i+first)%len(p.lanes)].take(j)
+	arms := p.arms()
+	first := p.shift(len(arms))
+	for i := range arms {
+		arms[(i+first)%len(arms)].take(j)
 	}
+}
+
+// arms are the lanes without the one that tells noise.
+func (p *replaying) arms() []*lane {
+	if p.second == nil {
+		return p.lanes
+	}
+	return p.lanes[:p.second.number]
 }
 
 // answered is called by a lane that has its answer; the last one goes on.
 func (j *job) answered() {
-	if !j.left.done() {
+	p := j.replaying
+	switch left := j.left.done(); {
+	case left == 1 && p.second != nil:
+		p.second.take(j)
+		return
+	case left > 0:
 		return
 	}
-	p := j.replaying
 	if j.conditions.withheld {
 		p.tally.sent.Add(^uint64(0))
 		p.ladder.withhold(j.Route, unmetReason)
@@ -146,7 +164,7 @@ func (j *job) unshare() {
 }
 
 // shift gives which lane is the first; the line is locked.
-func (p *replaying) shift() int { return p.random.IntN(len(p.lanes)) }
+func (p *replaying) shift(lanes int) int { return p.random.IntN(lanes) }
 
 // waitedFor are the lanes that hold up the others: those with at least half of
 // the requests that the slowest one has under way. They are the ones of which an

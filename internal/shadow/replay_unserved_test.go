@@ -103,3 +103,25 @@ func statusing(status int) *standIn {
 func refusing() *standIn {
 	return &standIn{answer: func(asked) (int, map[string]string, string, time.Duration) { return 0, nil, "refused", 0 }}
 }
+
+// TestWhatChangesWithTime is in no answer at the moment of another: a candidate that is
+// slower answers something else more often, and is no regression for that.
+func TestWhatChangesWithTime(t *testing.T) {
+	of := func(work time.Duration) *standIn {
+		return &standIn{answer: func(r asked) (int, map[string]string, string, time.Duration) {
+			return 200, nil, fmt.Sprintf(`{"greeting":"good %c"}`, 'a'+r.at.Add(work).UnixMilli()/200%7), work
+		}}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		exchanges := recordedMany(3000, 17*time.Millisecond)
+		for i := range exchanges {
+			exchanges[i].Session = fmt.Sprint(i)
+		}
+		s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: of(15 * time.Millisecond), baseline: of(time.Millisecond), again: of(time.Millisecond)}
+		s.test.Noise = plan.NoiseTwice
+		all := s.run(t, t.Context())
+		pairs := replaySummed(all, measure.MetricComparison)[measure.Candidate]
+		require.EqualValues(t, 3000, pairs.Count)
+		require.Zero(t, pairs.Failed, happened(all, measure.EventDifference))
+	})
+}
