@@ -224,9 +224,7 @@ func keepGoing(do func()) (err error) {
 // mirror asks for what was kept of one request, compares, and tells what became of
 // it.
 func (m *Mirror) mirror(c *capture) (fate *atomic.Uint64) {
-	ctx, cancel := context.WithTimeout(m.copying, m.options.Timeout)
-	defer cancel()
-	asked := m.askers.ask(ctx, c, m.proxy.budget, m.proxy.maxBody)
+	asked := m.askers.ask(m.copying, m.options.Timeout, c, m.proxy.budget, m.proxy.maxBody)
 	defer asked.release()
 	m.breaker.saw(asked.candidate.err != nil)
 	if m.copying.Err() != nil {

@@ -103,22 +103,25 @@ func (a mirrorAsked) stream() bool {
 	return false
 }
 
-// ask asks all of them at the same time.
-func (a mirrorAskers) ask(ctx context.Context, c *capture, b *captureBudget, most int64) mirrorAsked {
-	var out mirrorAsked
-	var others sync.WaitGroup
-	for _, other := range []struct {
-		origin *proxyOrigin
-		to     **mirrorAnswer
-	}{{a.baseline, &out.baseline}, {a.noise, &out.noise}} {
-		if other.origin != nil {
-			*other.to = newAnswer(b, most)
-			others.Go(func() { (*other.to).get(ctx, *other.origin, a.copyOf(c, *other.origin)) })
-		}
+// ask asks the candidate and the baseline at the same time, and the one that tells noise
+// when both have answered, as [job.send] does. Each may take so long.
+func (a mirrorAskers) ask(ctx context.Context, each time.Duration, c *capture, b *captureBudget, most int64) (out mirrorAsked) {
+	ask := func(of proxyOrigin) *mirrorAnswer {
+		within, cancel := context.WithTimeout(ctx, each)
+		defer cancel()
+		answer := newAnswer(b, most)
+		answer.get(within, of, a.copyOf(c, of))
+		return answer
 	}
-	out.candidate = newAnswer(b, most)
-	out.candidate.get(ctx, a.candidate, a.copyOf(c, a.candidate))
-	others.Wait()
+	var baseline sync.WaitGroup
+	if a.baseline != nil {
+		baseline.Go(func() { out.baseline = ask(*a.baseline) })
+	}
+	out.candidate = ask(a.candidate)
+	baseline.Wait()
+	if a.noise != nil {
+		out.noise = ask(*a.noise)
+	}
 	return out
 }
 
