@@ -11,8 +11,30 @@ import (
 	"time"
 )
 
-// logTime is how Apache and nginx write a time.
+// logTime is how Apache and nginx write a time unless they are told otherwise, with or
+// without a fraction of the second.
 const logTime = "02/Jan/2006:15:04:05 -0700"
+
+// logTimeOf reads a time: also as nginx writes $time_iso8601 and $msec, and Apache what
+// most tell it.
+func logTimeOf(text string) (time.Time, error) {
+	at, err := time.Parse(logTime, text)
+	if err == nil || len(text) < len("1700000000") {
+		return at, err
+	}
+	if text[4] != '-' {
+		if at, ok := epochOf(text); ok {
+			return at, nil
+		}
+		return at, err
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05 -0700"} {
+		if at, err = time.Parse(layout, text); err == nil {
+			break
+		}
+	}
+	return at, err
+}
 
 // mostFields are how many words of a line are looked at.
 const mostFields = 128
@@ -38,13 +60,14 @@ func isAccessLog(start []byte) bool {
 	})
 }
 
-// accessLog reads the lines of a log. They say the second, so what came in one
-// second is spread over it: users do not wait for a clock to strike.
+// accessLog reads the lines of a log. Where they say no more than the second, what came
+// in one second is spread over it: users do not wait for a clock to strike.
 type accessLog struct {
 	i      *importing
 	took   tookField
 	who    int // the word that tells who asks; 0 for what lines have by themselves
 	second []logged
+	finer  bool // it says more than the second
 }
 
 type logged struct {
@@ -74,6 +97,7 @@ func (l *accessLog) line(line []byte, place string) error {
 		l.i.skip(reason, place)
 		return nil
 	}
+	l.finer = l.finer || entry.x.At.Nanosecond() != 0
 	entry.x.Took = l.took.of(entry.words)
 	entry.asker(l.who)
 	if len(l.second) > 0 && (!l.second[0].At.Equal(entry.x.At) || len(l.second) == mostInSecond) {
@@ -89,6 +113,9 @@ func (l *accessLog) line(line []byte, place string) error {
 // The log has when they ended, where it says how long they took.
 func (l *accessLog) spread() error {
 	step := time.Second / time.Duration(max(len(l.second), 1))
+	if l.finer {
+		step = 0
+	}
 	for n, x := range l.second {
 		x.At = x.At.Add(time.Duration(n)*step - x.Took)
 		if err := l.i.keep(x.Exchange, x.place); err != nil {
@@ -123,7 +150,7 @@ func parseLog(line string) (e logEntry, reason string) {
 		return e, logMalformed
 	}
 	e.words, e.line = words, words[moment+1]
-	at, err := time.Parse(logTime, words[moment])
+	at, err := logTimeOf(words[moment])
 	if err != nil {
 		return e, logMoment
 	}

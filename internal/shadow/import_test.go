@@ -350,6 +350,36 @@ func TestAccessLogDurations(t *testing.T) {
 	}
 }
 
+// TestAccessLogTimes wants times in the forms that log_format and LogFormat can give them,
+// and those that tell more than the second not to be spread over it.
+func TestAccessLogTimes(t *testing.T) {
+	for text, want := range map[string]string{
+		"10/Oct/2000:13:55:36 -0700":     "2000-10-10T20:55:36Z",
+		"10/Oct/2000:13:55:36.125 -0700": "2000-10-10T20:55:36.125Z",
+		"2026-11-29T10:00:00+01:00":      "2026-11-29T09:00:00Z",
+		"2026-11-29T10:00:00.250Z":       "2026-11-29T10:00:00.25Z",
+		"2026-11-29T10:00:00+0100":       "2026-11-29T09:00:00Z",
+		"2026-11-29 10:00:00 +0100":      "2026-11-29T09:00:00Z",
+		"1795946400.123":                 "2026-11-29T10:00:00.123Z",
+		"1795946400123456":               "2026-11-29T10:00:00.123456Z",
+	} {
+		got, counts, err := importText(t, strings.Repeat(`10.0.0.1 - - [`+text+`] "GET / HTTP/1.1" 200 5 "-" "curl"`+"\n", 2), ImportOptions{})
+		require.NoError(t, err, text)
+		require.Equal(t, "accesslog", counts.Format, text)
+		require.Equal(t, at(t, want), got[0].At.Round(time.Microsecond), text)
+		apart := time.Second / 2
+		if strings.Contains(want, ".") {
+			apart = 0
+		}
+		require.Equal(t, apart, got[1].At.Sub(got[0].At), text)
+	}
+	for _, text := range []string{"", "now", "2026-13-29T10:00:00Z", "17", "99999999999999999999", "2026-11-29"} {
+		_, counts, err := importText(t, `10.0.0.1 - - [`+text+`] "GET / HTTP/1.1" 200 5`+"\n", ImportOptions{Format: "accesslog"})
+		require.NoError(t, err, text)
+		require.Equal(t, map[string]uint64{logMoment: 1}, skips(counts), text)
+	}
+}
+
 const envoyLines = `{"start_time":"2026-01-02T03:04:05.678Z","method":"GET","path":"/orders/17?x=1","protocol":"HTTP/1.1","response_code":200,"response_flags":"-","bytes_received":0,"bytes_sent":57,"duration":12,"upstream_service_time":"11","x_forwarded_for":"-","user_agent":"curl","request_id":"r","authority":"shop.example","upstream_host":"10.0.0.1:80"}
 {"start_time":"2026-01-02T03:04:06Z","method":"GET","path":"/","response_code":0,"response_flags":"DC","bytes_sent":0,"duration":null,":authority":"shop.example"}
 {"time_iso8601":"2026-01-02T03:04:06+00:00","request_method":"GET","request_uri":"/n","status":"502","http_user_agent":"x","remote_addr":"10.1.1.1"}
