@@ -3,6 +3,7 @@ package shadow
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -123,5 +124,26 @@ func TestWhatChangesWithTime(t *testing.T) {
 		pairs := replaySummed(all, measure.MetricComparison)[measure.Candidate]
 		require.EqualValues(t, 3000, pairs.Count)
 		require.Zero(t, pairs.Failed, happened(all, measure.EventDifference))
+	})
+}
+
+// TestReplayTellsOfTooManyDifferences: what is beyond the differences that are listed may
+// be wrong, and nobody has looked at it.
+func TestReplayTellsOfTooManyDifferences(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		many := func(seed int) *standIn {
+			return counted(func(n int) string {
+				var b strings.Builder
+				for i := range 70 {
+					fmt.Fprintf(&b, `"%c%c":%d,`, 'a'+i/26, 'a'+i%26, seed*n*1000+i)
+				}
+				return "{" + strings.TrimSuffix(b.String(), ",") + "}"
+			})
+		}
+		s := staged{test: shadowTest(), tape: tape{exchanges: recordedMany(50, 100*time.Millisecond)}, candidate: many(1), baseline: many(2), again: many(3)}
+		s.test.Noise = plan.NoiseTwice
+		warnings := happened(s.run(t, t.Context()), measure.EventWarning)
+		require.NotEmpty(t, warnings)
+		require.Equal(t, "GET /items: 50 of 50 pairs of answers differ in more than 64 ways, and so do two answers of the baseline: what is beyond them was not compared; ignore: what differs whenever one asks", warnings[len(warnings)-1].Attrs["detail"])
 	})
 }
