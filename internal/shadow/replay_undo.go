@@ -138,7 +138,7 @@ func (l *lane) title() string {
 // undo sends what takes something back, and looks whether it is gone.
 func (l *lane) undo(ctx context.Context, what string) error {
 	method, path, _ := strings.Cut(what, " ")
-	status, err := l.plainly(ctx, method, path)
+	status, err := l.patiently(ctx, method, path)
 	switch {
 	case err != nil:
 		return err
@@ -147,14 +147,46 @@ func (l *lane) undo(ctx context.Context, what string) error {
 	case method != http.MethodDelete:
 		return nil // what it leaves behind nobody knows
 	}
-	status, err = l.plainly(ctx, http.MethodGet, path)
-	if err != nil {
+	switch status, err = l.patiently(ctx, http.MethodGet, path); {
+	case err != nil:
 		return fmt.Errorf("whether it is gone could not be seen: %w", err)
-	}
-	if status < 300 {
+	case status < 300:
 		return fmt.Errorf("it was deleted, and is still answered %d", status)
+	case status >= 500 || mayComeBack(http.MethodGet, status):
+		return fmt.Errorf("it was deleted, and whether it is gone could not be seen: it was answered %d", status)
 	}
 	return nil
+}
+
+// How long undoing waits before it asks again who does not want to be asked so often.
+const (
+	undoWait    = 200 * time.Millisecond // at first; then twice as long each time
+	undoPatient = 7                      // times, 25 s in all
+)
+
+// patiently sends a request until it is taken: many writes are undone at once, at which
+// a limit that users never reach may be.
+func (l *lane) patiently(ctx context.Context, method, path string) (status int, err error) {
+	wait := undoWait
+	for range undoPatient {
+		if status, err = l.plainly(ctx, method, path); err != nil || !mayComeBack(method, status) {
+			return status, err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+			wait *= 2
+		case <-ctx.Done():
+			timer.Stop()
+			return status, nil
+		}
+	}
+	return l.plainly(ctx, method, path)
+}
+
+// mayComeBack reports whether a request was refused for now, and does no harm again.
+func mayComeBack(method string, status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable && (method == http.MethodDelete || safeMethod(method))
 }
 
 // plainly sends a request as the tenant and gives its status.

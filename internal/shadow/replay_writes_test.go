@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,6 +28,8 @@ type orders struct {
 	there   map[string]bool
 	stays   bool // what is deleted is still there
 	refuses bool // to delete
+	unseen  int  // with what it answers who looks whether something is gone; 0 for 404
+	busy    int  // how many deletions it refuses for now
 
 	gone      int           // it has removed them itself, and says so with this status
 	takesNone bool          // and still says which it would have made
@@ -51,6 +54,9 @@ func newOrders(first int) *orders {
 			id := fmt.Sprint(o.next)
 			o.there[id] = true
 			return 201, nil, `{"id":` + id + `}`, time.Millisecond
+		case r.method == "DELETE" && o.busy > 0:
+			o.busy--
+			return 429, nil, "{}", 0
 		case r.method == "DELETE" && o.refuses:
 			return 403, nil, "{}", 0
 		case r.method == "DELETE" && o.gone != 0:
@@ -64,7 +70,7 @@ func newOrders(first int) *orders {
 			}
 			return 204, nil, "", o.slowly
 		case strings.HasPrefix(r.target, "/orders/") && !o.there[path]:
-			return 404, nil, "{}", 0
+			return cmp.Or(o.unseen, 404), nil, "{}", 0
 		}
 		return 200, nil, "{}", time.Millisecond
 	}
@@ -323,6 +329,8 @@ func TestWarnsOfWhatStays(t *testing.T) {
 	}{
 		"refused":     {func(o *orders) { o.refuses = true }, func(*plan.Writes) {}, "what POST /orders made on the candidate may still be there: DELETE /orders/6: it was answered 403"},
 		"still there": {func(o *orders) { o.stays = true }, func(*plan.Writes) {}, "what POST /orders made on the candidate may still be there: DELETE /orders/6: it was deleted, and is still answered 200"},
+		"not seen":    {func(o *orders) { o.unseen = 500 }, func(*plan.Writes) {}, "what POST /orders made on the candidate may still be there: DELETE /orders/6: it was deleted, and whether it is gone could not be seen: it was answered 500"},
+		"busy":        {func(o *orders) { o.busy = 100 }, func(*plan.Writes) {}, "what POST /orders made on the candidate may still be there: DELETE /orders/6: it was answered 429"},
 		"no answer":   {func(o *orders) { o.loses = true }, func(*plan.Writes) {}, "1 writes may have made something that can not be undone: their answers do not say what"},
 		"not named":   {func(*orders) {}, func(w *plan.Writes) { w.Compensate = map[string]string{"POST /orders": "DELETE /orders/{number}"} }, "2 writes may have made something that can not be undone: their answers do not say what"},
 	} {
@@ -345,6 +353,19 @@ func TestWarnsOfWhatStays(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestUndoesWhatIsRefusedForNow wants a limit of requests to leave nothing behind.
+func TestUndoesWhatIsRefusedForNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		candidate := newOrders(5)
+		candidate.busy = 3
+		s := staged{test: shadowTest(), tape: tape{exchanges: shopping()[:1]}, candidate: candidate, baseline: newOrders(5), tenant: canaryTenant()}
+		s.test.Writes = tenantWrites()
+		all := s.run(t, t.Context())
+		require.Empty(t, happened(all, measure.EventWarning))
+		require.Empty(t, candidate.there)
+	})
 }
 
 // TestWarnsOfMuchThatStays wants a few to be named, and all to be counted.
