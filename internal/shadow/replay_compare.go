@@ -86,7 +86,7 @@ func (c *comparing) add(j *job) {
 	}
 	candidate := &j.answers[0]
 	o := Observed{At: j.due, Route: j.Route, Session: j.Session, Request: j.Request, Trace: candidate.trace, Hide: c.hider(j)}
-	if c.p.test.Writes == nil { // no answer depends on an earlier one
+	if c.p.test.Writes == nil && !c.dealt(j) { // no answer depends on an earlier one
 		o.Session = ""
 	}
 	o.Candidate = c.candidate(j, baseline)
@@ -97,6 +97,28 @@ func (c *comparing) add(j *job) {
 	differences := c.findings.placed(j.Route, slices.DeleteFunc(slices.Clone(o.Candidate), Difference.Expected))
 	c.findings.Add(o)
 	c.count(j, differences)
+}
+
+// dealt reports whether a session was given something by chance that goes on in all its
+// answers, such as the variant of an experiment: there is a cookie that the candidate and
+// the baseline's second lane were both given, and that only one of them has as the
+// baseline has it. (Ids of sessions are others on each lane.)
+func (c *comparing) dealt(j *job) bool {
+	if j.session == nil || c.p.second == nil {
+		return false
+	}
+	s := j.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	candidate, again := s.lane(0).cookies, s.lane(c.p.second.number).cookies
+	for name, value := range s.lane(1).cookies {
+		mine, has := candidate[name]
+		other, has2 := again[name]
+		if has && has2 && (mine == value) != (other == value) {
+			return true
+		}
+	}
+	return false
 }
 
 // candidate tells in which ways the candidate's answer differs from the baseline's,

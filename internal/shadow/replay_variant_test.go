@@ -1,0 +1,65 @@
+package shadow
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"resilience/internal/measure"
+	"resilience/internal/plan"
+)
+
+// experiment gives each session one of two variants, at random, and a cookie to keep it
+// by. Beside it stands a price.
+func experiment(rng *rand.Rand, price int) *standIn {
+	var mu sync.Mutex
+	return &standIn{answer: func(r asked) (int, map[string]string, string, time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		variant, set := "AB"[rng.IntN(2):][:1], map[string]string{}
+		if _, after, has := strings.Cut(r.header.Get("Cookie"), "exp="); has {
+			variant = after[:1]
+		} else {
+			set["Set-Cookie"] = "exp=" + variant
+		}
+		return 200, set, fmt.Sprintf(`{"variant":%q,"price":%d}`, variant, price), time.Millisecond
+	}}
+}
+
+// TestExperimentsBySession: what a session was given once differs in all its answers, and
+// is one cause: few sessions with many answers each prove nothing. What is wrong beside it
+// is found.
+func TestExperimentsBySession(t *testing.T) {
+	for price, want := range map[int]int{10: 0, 11: 40} {
+		variants, prices := 0, 0
+		for seed := range uint64(40) {
+			synctest.Test(t, func(t *testing.T) {
+				var exchanges []Exchange
+				for n := range 360 {
+					e := recordedGet(time.Duration(n)*50*time.Millisecond, fmt.Sprint("s", n%6), "/items")
+					e.Request.Header.Set("Cookie", "exp=pn-0")
+					exchanges = append(exchanges, e)
+				}
+				rng := rand.New(rand.NewPCG(seed, 1))
+				s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: experiment(rng, price), baseline: experiment(rng, 10), again: experiment(rng, 10)}
+				s.test.Noise = plan.NoiseTwice
+				for _, e := range happened(s.run(t, t.Context()), measure.EventDifference) {
+					switch regression := e.Attrs["class"] == string(Regression); {
+					case regression && e.Attrs["place"] == "body.variant":
+						variants++
+					case regression && e.Attrs["place"] == "body.price":
+						prices++
+					}
+				}
+			})
+		}
+		require.LessOrEqual(t, variants, 1, "of 40")
+		require.InDelta(t, want, prices, 5)
+	}
+}
