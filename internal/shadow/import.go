@@ -31,7 +31,7 @@ var importers = []importer{
 	{"k6", "requests of a k6 script, such as those made of a HAR", isK6, readK6},
 	{"har", "HTTP archives of browsers and proxies", isHAR, readHAR},
 	{"vegeta", "targets of vegeta, as JSON", isVegeta, readVegeta},
-	{"envoy", "access logs in JSON, with Envoy's names unless fields are given", isEnvoy, readEnvoy},
+	{"envoy", "access logs in JSON, with Envoy's names unless fields are given, and in Envoy's and Istio's text", isEnvoy, readEnvoy},
 	{"accesslog", "access logs of Apache and nginx, common or combined", isAccessLog, readAccessLog},
 }
 

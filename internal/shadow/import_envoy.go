@@ -93,11 +93,13 @@ func (l *envoyLog) exchange(line []byte) (x Exchange, reason string) {
 	if !utf8.Valid(line) {
 		return x, notUTF8Reason
 	}
-	decoder := json.NewDecoder(bytes.NewReader(line))
-	decoder.UseNumber()
-	var all map[string]any
-	if err := decoder.Decode(&all); err != nil || all == nil {
-		return x, "it is no object of JSON"
+	all := envoyText(line)
+	if all == nil {
+		decoder := json.NewDecoder(bytes.NewReader(line))
+		decoder.UseNumber()
+		if err := decoder.Decode(&all); err != nil || all == nil {
+			return x, "it is no object of JSON"
+		}
 	}
 	get := func(name string) string { return logValue(all, l.names[name]) }
 	at, ok := momentOf(get("at"))

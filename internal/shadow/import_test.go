@@ -380,6 +380,26 @@ func TestAccessLogTimes(t *testing.T) {
 	}
 }
 
+// TestImportEnvoyText wants the formats that Envoy and Istio have unless told otherwise.
+func TestImportEnvoyText(t *testing.T) {
+	const lines = `[2026-11-29T10:00:00.310Z] "POST /api/v1/orders HTTP/2" 204 - 154 0 226 100 "10.0.35.28, 10.0.0.1" "nsq2http" "cc21d9b0-cf5c-432b-8c7e-98aeb7988cd2" "orders" "tcp://10.0.2.1:80"
+[2026-11-29T10:00:01.310Z] "GET /status/418?x=1 HTTP/1.1" 418 - via_upstream - "-" 0 135 3 1 "-" "curl/7.73.0 \"x\"" "84961386" "httpbin:8000" "10.44.1.27:80" outbound|8000||httpbin 10.44.1.23:37652 10.0.45.184:8000 10.44.1.23:46520 - default
+[2026-11-29T10:00:02.310Z] "GET /gone HTTP/1.1" 0 DC downstream_remote_disconnect - "-" 0 0 3 - "-" "-" "84961386" "-" "-"
+[2026-11-29T10:00:02.310Z] "- - -" 0 NR - - "-" 0 0 3 - "-" "-" "-" "-" "-"
+`
+	got, counts, err := importText(t, lines, ImportOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "envoy", counts.Format)
+	require.Equal(t, map[string]uint64{"it is no object of JSON": 1}, skips(counts))
+	require.Len(t, got, 3)
+	require.Equal(t, "POST /api/v1/orders orders 204 true", fmt.Sprint(got[0].Route, " ", got[0].Request.Host, " ", got[0].Response.Status, " ", got[0].Request.Body.Cut))
+	require.Equal(t, 226*time.Millisecond, got[0].Took)
+	require.Equal(t, at(t, "2026-11-29T10:00:01.31Z"), got[1].At)
+	require.Equal(t, Request{Method: "GET", Host: "httpbin:8000", Target: "/status/418?x=1", Header: http.Header{"User-Agent": {`curl/7.73.0 "x"`}}}, got[1].Request)
+	require.Equal(t, http.Header{"Content-Length": {"135"}}, got[1].Response.Header)
+	require.Equal(t, "response flags DC", got[2].Response.Failure)
+}
+
 const envoyLines = `{"start_time":"2026-01-02T03:04:05.678Z","method":"GET","path":"/orders/17?x=1","protocol":"HTTP/1.1","response_code":200,"response_flags":"-","bytes_received":0,"bytes_sent":57,"duration":12,"upstream_service_time":"11","x_forwarded_for":"-","user_agent":"curl","request_id":"r","authority":"shop.example","upstream_host":"10.0.0.1:80"}
 {"start_time":"2026-01-02T03:04:06Z","method":"GET","path":"/","response_code":0,"response_flags":"DC","bytes_sent":0,"duration":null,":authority":"shop.example"}
 {"time_iso8601":"2026-01-02T03:04:06+00:00","request_method":"GET","request_uri":"/n","status":"502","http_user_agent":"x","remote_addr":"10.1.1.1"}
@@ -814,8 +834,11 @@ func FuzzImportVegeta(f *testing.F) {
 	fuzzImporter(f, "vegeta", `{"method":"GET","url":"http://a/b?c#d","body":"AA==","header":{"a":["b"]}}`)
 }
 func FuzzImportAccessLog(f *testing.F) { fuzzImporter(f, "accesslog", combinedLog) }
-func FuzzImportEnvoy(f *testing.F)     { fuzzImporter(f, "envoy", envoyLines) }
-func FuzzImportK6(f *testing.F)        { fuzzImporter(f, "k6", k6Script1, "`${`${a}`}`", "/[/]/ /a/") }
+func FuzzImportEnvoy(f *testing.F) {
+	fuzzImporter(f, "envoy", envoyLines, `[2026-11-29T10:00:00Z] "GET /a HTTP/2" 200 - 1 2 3 4 "-" "-" "-" "a" "-"`)
+}
+
+func FuzzImportK6(f *testing.F) { fuzzImporter(f, "k6", k6Script1, "`${`${a}`}`", "/[/]/ /a/") }
 
 func FuzzImportGoReplay(f *testing.F) {
 	fuzzImporter(f, "goreplay", gor(1, "a", 1, 0, "POST / HTTP/1.1\nHost: a\nContent-Length: 1\n\nx")+gor(2, "a", 2, 3, "HTTP/1.1 200 OK\nContent-Encoding: gzip\n\nx")+gor(3, "a", 4, 0, ""))
