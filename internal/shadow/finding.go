@@ -23,6 +23,9 @@ type Observed struct {
 	// or where nothing is written, so that no answer depends on an earlier one: then
 	// each counts for itself.
 	Session string
+	// Asker is who asked, also where each answer counts for itself: until it turns out
+	// that at a field those of one asker all differ alike, in the candidate or in noise.
+	Asker   string
 	Request Request
 	Trace   string // the id of a trace, if there is one
 	// Candidate is what [Comparer.Compare] says of an answer of the baseline and
@@ -135,7 +138,7 @@ func (f *Findings) finding(route string, r *routeFields, key fieldKey, of *field
 		found.Expectation = f.rules.Expect[key.expected-1]
 	}
 	if key.tested() {
-		found.Evidence, found.Alpha = of.watch.Finding(), f.alpha(of)
+		found.Evidence, found.Alpha = of.evidence().watch.Finding(), f.alpha(of)
 	}
 	return found
 }

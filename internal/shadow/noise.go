@@ -69,7 +69,8 @@ type Findings struct {
 	tested uint64 // of those that threw a coin, which share the error rate
 	used   []uint64
 	thrown map[thrown]bool
-	folds  atomic.Bool // a route has names that are data
+	firsts map[thrown]bool // whether the first coin of a session at a field was of the candidate
+	folds  atomic.Bool     // a route has names that are data
 }
 
 // routeFields is what is known of a route.
@@ -99,12 +100,18 @@ type field struct {
 	number           uint64 // of those that threw a coin, from 1; 0 before
 	differing, noise uint64
 	both             uint64 // exchanges in which both differ
-	watch            evidence.PairWatch
-	block            evidence.Pairs
-	began            time.Time // the block
-	direction        int       // the way in which the first difference went, without noise to compare with
+	all, firsts      coins  // each that was thrown, and the first of each session
+	again, against   uint64 // later coins of sessions whose first was of noise: of noise again, or of the candidate
+	direction        int    // the way in which the first difference went, without noise to compare with
 	examples         []Example
 	whole            bool // of bodies that can only be compared as a whole
+}
+
+// coins are what was thrown at a field.
+type coins struct {
+	watch evidence.PairWatch
+	block evidence.Pairs
+	began time.Time // the block
 }
 
 // thrown is that a session has thrown its coin at a field.
@@ -340,14 +347,60 @@ func (f *Findings) coin(of *field, o Observed, candidate bool) {
 		f.tested++
 		of.number = f.tested
 	}
-	if since := o.At.Sub(of.began); since >= f.options.Block || since < -longAgo {
-		of.endBlock()
-		of.began = o.At
+	of.all.add(o.At, candidate, f.options.Block)
+	if o.Session == "" && o.Asker != "" {
+		f.compareWithFirst(of, o, candidate)
 	}
-	of.block.Discordant++
+}
+
+func (c *coins) add(at time.Time, candidate bool, block time.Duration) {
+	if since := at.Sub(c.began); since >= block || since < -longAgo {
+		c.end()
+		c.began = at
+	}
+	c.block.Discordant++
 	if candidate {
-		of.block.Candidate++
+		c.block.Candidate++
 	}
+}
+
+// end adds the block to what is known.
+func (c *coins) end() {
+	c.watch.Add(c.block)
+	c.block = evidence.Pairs{}
+}
+
+// compareWithFirst learns whether the coins of a session at a field all fall alike, as
+// they do where each session was dealt something at its beginning, on each lane for
+// itself: a variant by the id that it was given.
+func (f *Findings) compareWithFirst(of *field, o Observed, candidate bool) {
+	key := thrown{of, maphash.String(sessionSeed, o.Asker)}
+	switch first, known := f.firsts[key]; {
+	case !known:
+		if f.firsts == nil || len(f.firsts) >= maxThrown {
+			f.firsts = map[thrown]bool{}
+		}
+		f.firsts[key] = candidate
+		of.firsts.add(o.At, candidate, f.options.Block)
+	case first:
+	case candidate:
+		of.against++
+	default:
+		of.again++
+	}
+}
+
+// dealtAlike is how many later coins show that those of a session fall alike.
+const dealtAlike = 5
+
+// evidence are the coins that count. Of a regression, those of a session whose first one
+// was by chance of noise are of the candidate later; where they stay of noise, what
+// differs there was dealt to sessions, and each is one cause.
+func (of *field) evidence() *coins {
+	if of.again >= dealtAlike && of.again >= 10*of.against {
+		return &of.firsts
+	}
+	return &of.all
 }
 
 // news tells whether a session throws its first coin at a field. Of very many it is
@@ -364,10 +417,10 @@ func (f *Findings) news(of *field, session uint64) bool {
 	return true
 }
 
-// endBlock adds the block to what is known.
+// endBlock ends the blocks.
 func (of *field) endBlock() {
-	of.watch.Add(of.block)
-	of.block = evidence.Pairs{}
+	of.all.end()
+	of.firsts.end()
 }
 
 // alpha is a field's part of the error rate.
@@ -382,7 +435,7 @@ func (f *Findings) class(key fieldKey, of *field) Class {
 		return Expected
 	case key.kind == Undecidable:
 		return Undecided
-	case of.watch.Finding().Certain(f.alpha(of)):
+	case of.evidence().watch.Finding().Certain(f.alpha(of)):
 		if key.kind == Unserved { // of the baseline
 			return Undecided
 		}
@@ -396,7 +449,7 @@ func (f *Findings) class(key fieldKey, of *field) Class {
 // likeNoise tells whether a field is known to be noisy, and the candidate to be
 // that as often, within two standard deviations.
 func (of *field) likeNoise() bool {
-	seen := of.watch.Seen()
+	seen := of.evidence().watch.Seen()
 	other := seen.Discordant - seen.Candidate
 	if of.noise == 0 && other == 0 {
 		return false

@@ -85,7 +85,7 @@ func (c *comparing) add(j *job) {
 		return
 	}
 	candidate := &j.answers[0]
-	o := Observed{At: j.due, Route: j.Route, Session: j.Session, Request: j.Request, Trace: candidate.trace, Hide: c.hider(j)}
+	o := Observed{At: j.due, Route: j.Route, Session: j.Session, Asker: j.Session, Request: j.Request, Trace: candidate.trace, Hide: c.hider(j)}
 	if c.p.test.Writes == nil && !c.dealt(j) { // no answer depends on an earlier one
 		o.Session = ""
 	}

@@ -63,3 +63,46 @@ func TestExperimentsBySession(t *testing.T) {
 		require.InDelta(t, want, prices, 5)
 	}
 }
+
+// TestVariantsByVisitor: where the variant follows from an id that each session is given,
+// no cookie tells that it was dealt, but that all answers of a session differ alike.
+func TestVariantsByVisitor(t *testing.T) {
+	byVisitor := func(rng *rand.Rand, price int) *standIn {
+		var mu sync.Mutex
+		return &standIn{answer: func(r asked) (int, map[string]string, string, time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			id, set := fmt.Sprint(100_000+rng.IntN(900_000)), map[string]string{}
+			if _, after, has := strings.Cut(r.header.Get("Cookie"), "visitor="); has {
+				id = after[:6]
+			} else {
+				set["Set-Cookie"] = "visitor=" + id
+			}
+			return 200, set, fmt.Sprintf(`{"variant":"%c","price":%d}`, 'A'+id[5]%2, price), time.Millisecond
+		}}
+	}
+	variants, prices := 0, 0
+	for seed := range uint64(40) {
+		synctest.Test(t, func(t *testing.T) {
+			var exchanges []Exchange
+			for n := range 1200 {
+				e := recordedGet(time.Duration(n)*50*time.Millisecond, fmt.Sprint("s", n%30), "/items")
+				e.Request.Header.Set("Cookie", "visitor=pn-0")
+				exchanges = append(exchanges, e)
+			}
+			rng := rand.New(rand.NewPCG(seed, 2))
+			s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: byVisitor(rng, 11), baseline: byVisitor(rng, 10), again: byVisitor(rng, 10)}
+			s.test.Noise = plan.NoiseTwice
+			for _, e := range happened(s.run(t, t.Context()), measure.EventDifference) {
+				if e.Attrs["class"] == string(Regression) && e.Attrs["place"] == "body.variant" {
+					variants++
+				}
+				if e.Attrs["class"] == string(Regression) && e.Attrs["place"] == "body.price" {
+					prices++
+				}
+			}
+		})
+	}
+	require.LessOrEqual(t, variants, 1, "of 40")
+	require.Equal(t, 40, prices)
+}
