@@ -32,6 +32,14 @@ func experiment(rng *rand.Rand, price int) *standIn {
 	}}
 }
 
+// ownDice are chances of each of the three that are asked, which are asked side by side.
+func ownDice(seed uint64) (all [3]*rand.Rand) {
+	for i := range all {
+		all[i] = rand.New(rand.NewPCG(seed, uint64(i)))
+	}
+	return all
+}
+
 // TestExperimentsBySession: what a session was given once differs in all its answers, and
 // is one cause: few sessions with many answers each prove nothing. What is wrong beside it
 // is found.
@@ -46,8 +54,8 @@ func TestExperimentsBySession(t *testing.T) {
 					e.Request.Header.Set("Cookie", "exp=pn-0")
 					exchanges = append(exchanges, e)
 				}
-				rng := rand.New(rand.NewPCG(seed, 1))
-				s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: experiment(rng, price), baseline: experiment(rng, 10), again: experiment(rng, 10)}
+				rngs := ownDice(seed)
+				s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: experiment(rngs[0], price), baseline: experiment(rngs[1], 10), again: experiment(rngs[2], 10)}
 				s.test.Noise = plan.NoiseTwice
 				for _, e := range happened(s.run(t, t.Context()), measure.EventDifference) {
 					switch regression := e.Attrs["class"] == string(Regression); {
@@ -90,8 +98,8 @@ func TestVariantsByVisitor(t *testing.T) {
 				e.Request.Header.Set("Cookie", "visitor=pn-0")
 				exchanges = append(exchanges, e)
 			}
-			rng := rand.New(rand.NewPCG(seed, 2))
-			s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: byVisitor(rng, 11), baseline: byVisitor(rng, 10), again: byVisitor(rng, 10)}
+			rngs := ownDice(seed)
+			s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: byVisitor(rngs[0], 11), baseline: byVisitor(rngs[1], 10), again: byVisitor(rngs[2], 10)}
 			s.test.Noise = plan.NoiseTwice
 			for _, e := range happened(s.run(t, t.Context()), measure.EventDifference) {
 				if e.Attrs["class"] == string(Regression) && e.Attrs["place"] == "body.variant" {
