@@ -305,3 +305,24 @@ func TestHostileWords(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(places), 3, "%v", places)
 }
+
+// TestSentencesWithinTexts: strings of a script in a page are compared by words too, and
+// what stands in a string is no page again.
+func TestSentencesWithinTexts(t *testing.T) {
+	c, err := NewComparer(Rules{}, CompareOptions{})
+	require.NoError(t, err)
+	page := func(visitor, total, after string) Response {
+		return answered(200, `<p>Hello</p><script id="state" type="application/json">{"list":[{"say":"you are visitor `+visitor+` and pay `+total+` now"}],"html":"<b>one `+visitor+`</b> <script type=\"application/json\">{\"say\":\"a b `+visitor+`\"}<\/script> more of it"}</script><i>after `+after+` that</i>`, "Content-Type: text/html")
+	}
+	places := func(a, b Response) (out []string) {
+		for _, d := range c.Compare("GET /", a, b) {
+			out = append(out, d.Place)
+		}
+		return out
+	}
+	require.Equal(t, []string{"body.script(state).list[].say.~pay"}, places(page("1", "12.00", "x"), page("1", "13.00", "x")))
+	require.Equal(t, []string{"body.script(state).list[].say.~pay", "body.i.~after"}, places(page("1", "12.00", "x"), page("1", "13.00", "y")))
+	all := places(page("1", "12.00", "x"), page("2", "13.00", "y"))
+	require.Subset(t, all, []string{"body.script(state).list[].say.~visitor", "body.script(state).list[].say.~pay", "body.i.~after"})
+	require.Equal(t, all, places(page("2", "13.00", "y"), page("1", "12.00", "x")))
+}
