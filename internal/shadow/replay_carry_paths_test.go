@@ -6,7 +6,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -121,18 +123,25 @@ func TestCarryOutOfAddresses(t *testing.T) {
 // those that it has made.
 func linkedOrders(t *testing.T, next int) http.RoundTripper {
 	t.Helper()
+	var mu sync.Mutex
 	made := map[string]bool{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
 		next++
-		made[fmt.Sprint(next)] = true
+		id := strconv.Itoa(next)
+		made[id] = true
+		mu.Unlock()
 		w.Header().Set("Content-Type", "application/hal+json")
 		w.WriteHeader(http.StatusCreated)
-		fmt.Fprintf(w, `{"state":"open","_links":{"self":{"href":"/orders/%d"},"pay":{"href":"/orders/%d/payments"}}}`, next, next)
+		fmt.Fprintf(w, `{"state":"open","_links":{"self":{"href":"/orders/%s"},"pay":{"href":"/orders/%s/payments"}}}`, id, id)
 	})
 	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/hal+json")
-		if !made[r.PathValue("id")] {
+		mu.Lock()
+		known := made[r.PathValue("id")]
+		mu.Unlock()
+		if !known {
 			w.WriteHeader(http.StatusNotFound)
 		}
 		fmt.Fprint(w, `{"state":"open"}`)
