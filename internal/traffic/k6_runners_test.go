@@ -46,13 +46,16 @@ func (a *asks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	<-time.After(waits(n))
-	if n%10 == 3 {
+	if fails(n) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 }
 
 // waits is how long iteration n waits for its answer.
 func waits(n int) time.Duration { return time.Duration(20+n*37%100) * time.Millisecond }
+
+// fails tells which iterations are answered with an error.
+func fails(n int) bool { return n%10 == 3 }
 
 // waited is a quantile of how long n iterations wait, in milliseconds.
 func waited(n int, q float64) float64 {
@@ -77,14 +80,18 @@ func TestK6Runners(t *testing.T) {
 		all[parallel], asked[parallel] = runScript(t, s), target.seen
 	}
 	one, four := all[1], all[4]
-	const sure = 40*4 - 4 // the last arrival of each process falls into the end, or not
-	require.Equal(t, upTo(t, asked[1], sure), upTo(t, asked[4], sure))
-	require.InDelta(t, len(asked[1]), len(asked[4]), 4)
+	queries, failing := iterations(t, asked[1])
+	queries4, failing4 := iterations(t, asked[4])
+	same := 0 // iterations; a busy machine may leave out the last ones of each process
+	for ; queries[same] != "" && queries4[same] != ""; same++ {
+		require.Equal(t, queries[same], queries4[same])
+	}
+	require.Greater(t, same, 40*4/2)
 	a, b := one.sum(measure.MetricTransaction, nil), four.sum(measure.MetricTransaction, nil)
 	require.EqualValues(t, len(asked[1]), a.Count)
 	require.EqualValues(t, len(asked[4]), b.Count)
-	require.Equal(t, a.Failed, b.Failed)
-	require.Positive(t, a.Failed)
+	require.Equal(t, []uint64{failing, failing4}, []uint64{a.Failed, b.Failed})
+	require.Positive(t, failing)
 	for _, q := range []float64{0.5, 0.9, 0.95} {
 		low, high := math.Inf(1), 0.0
 		for n := range 4 {
@@ -98,7 +105,7 @@ func TestK6Runners(t *testing.T) {
 		require.LessOrEqual(t, merged, 1.05*high, "p%v lies between those of the four processes", 100*q)
 		alone, _ := a.Sketch.Quantile(q)
 		for _, x := range []float64{alone, merged} { // this machine may add any time
-			require.GreaterOrEqual(t, x, 0.95*waited(len(asked[1]), q), "p%v: answers take as long whoever asks", 100*q)
+			require.GreaterOrEqual(t, x, 0.9*waited(same, q), "p%v: answers take as long whoever asks", 100*q)
 		}
 	}
 	sources := map[string]bool{}
@@ -112,21 +119,23 @@ func TestK6Runners(t *testing.T) {
 	}
 }
 
-// upTo gives what iterations with smaller numbers asked, of which there must be all.
-func upTo(t *testing.T, asked map[string]int, most int) map[string]int {
+// iterations gives what each asked, once, and how many of them the server failed.
+func iterations(t *testing.T, asked map[string]int) (queries map[int]string, failing uint64) {
 	t.Helper()
-	some := map[string]int{}
+	queries = map[int]string{}
 	for query, times := range asked {
+		require.Equal(t, 1, times, query)
 		values, err := url.ParseQuery(query)
 		require.NoError(t, err)
 		n, err := strconv.Atoi(values.Get("n"))
 		require.NoError(t, err)
-		if n < most {
-			some[query] = times
+		require.Empty(t, queries[n], "asked twice")
+		queries[n] = query
+		if fails(n) {
+			failing++
 		}
 	}
-	require.Len(t, some, most)
-	return some
+	return queries, failing
 }
 
 // One runner that dies leaves a test that is incomplete, and is named.
