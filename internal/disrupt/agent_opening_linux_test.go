@@ -235,3 +235,15 @@ func (w *podWorld) redirected() {
 		return err == nil && slices.ContainsFunc(chains, func(c *nftables.Chain) bool { return c.Name == "redirect" })
 	}, 10*time.Second, time.Millisecond)
 }
+
+// TestAgentLetsTheFirstRequestArrive: of a connection that brought a request as it was
+// opened, and that nothing was sent on yet, the times of both are the same.
+func TestAgentLetsTheFirstRequestArrive(t *testing.T) {
+	w := newPodWorld(t)
+	h := newHandshaker(t, w)
+	h.open(40000)
+	h.ask("/?wait=60ms")
+	require.Empty(t, w.inject("one", outage(), 0).Error)
+	_, answer := h.receive(tcpRST)
+	require.Contains(t, answer, "HTTP/1.1 200")
+}
