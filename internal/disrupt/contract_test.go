@@ -3,6 +3,7 @@ package disrupt
 import (
 	"context"
 	"encoding/pem"
+	"io"
 	"maps"
 	"math"
 	"net/http"
@@ -365,6 +366,32 @@ func TestFaultLetsGoOfClientsThatGiveUp(t *testing.T) {
 		requireMeasured(t, p, 1)
 		require.EqualValues(t, 1, lift().Matched)
 	})
+}
+
+// Nor are they held who did not send all of a request that was answered without
+// the rest of it. The upstream speaks HTTP/2, which says that it wants no more.
+func TestFaultLetsGoOfClientsThatGiveUpUploading(t *testing.T) {
+	p, call := httpsCaller(t)
+	require.NoError(t, call(t.Context(), "").err)
+	requireMeasured(t, p, 1)
+	lift := inject(t, *contracts["slow_close"].held, p, 1)
+	body, pen := io.Pipe()
+	defer pen.Close()
+	ctx, giveUp := context.WithCancel(t.Context())
+	r := request(t, "POST", p.URL(), "").WithContext(ctx)
+	r.Body, r.ContentLength = body, 1000
+	client := newClient(t, http1)
+	client.Transport.(*http.Transport).TLSClientConfig = trusting(t, p.CA())
+	answered := make(chan struct{})
+	go func() { defer close(answered); _ = do(client, r) }()
+	_, err := pen.Write([]byte("some"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return touched(p) == 1 }, patience, time.Millisecond)
+	giveUp()
+	require.NoError(t, pen.CloseWithError(context.Canceled))
+	soon(t, answered, "the client is gone")
+	requireMeasured(t, p, 1)
+	require.EqualValues(t, 1, lift().Matched)
 }
 
 func TestProxyIsClosedDuringFault(t *testing.T) {

@@ -42,8 +42,8 @@ func removeHops(h http.Header) {
 func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	b := &passed{w: w}
 	out := p.outgoing(b, r)
-	if out.Body != nil {
-		defer out.Body.Close() // the transport may read when we have returned
+	if body, ok := out.Body.(*lent); ok {
+		defer body.closed.Store(true) // the transport may read when we have returned
 	}
 	res, err := p.upstream.transport.RoundTrip(out)
 	b.begin()
@@ -94,6 +94,9 @@ func (p *Proxy) outgoing(b *passed, r *http.Request) *http.Request {
 	}).WithContext(httptrace.WithClientTrace(r.Context(), &o.trace))
 	if r.ContentLength != 0 {
 		o.body.from = r.Body
+		if x := exchangeOf(b.w); x != nil && r.ProtoMajor == 1 {
+			o.body.rest = &x.upload
+		}
 		out.Body = &o.body
 	}
 	return out
@@ -103,6 +106,8 @@ func (p *Proxy) outgoing(b *passed, r *http.Request) *http.Request {
 // closed. Closing leaves the body to the server.
 type lent struct {
 	from   io.Reader
+	rest   io.Reader // what no fault holds back; nil if it may be left
+	ended  atomic.Bool
 	closed atomic.Bool
 }
 
@@ -110,11 +115,21 @@ func (l *lent) Read(p []byte) (int, error) {
 	if l.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	return l.from.Read(p)
+	n, err := l.from.Read(p)
+	if err != nil {
+		l.ended.Store(true)
+	}
+	return n, err
 }
 
+// Close throws away what the transport left, because the upstream answered
+// without it: in HTTP/1 it stands between the server and the end of the
+// connection, and a fault that holds the answer back would hold it for a
+// client that is gone. The server's own Close ends that.
 func (l *lent) Close() error {
-	l.closed.Store(true)
+	if !l.closed.Swap(true) && l.rest != nil && !l.ended.Load() {
+		go func() { _, _ = io.Copy(io.Discard, l.rest) }()
+	}
 	return nil
 }
 
