@@ -208,7 +208,7 @@ func (c *child) end(ctx context.Context) (last stressReport, early time.Time, er
 	asked := time.Now()
 	closed := c.in.Close()
 	<-c.said
-	if c.at.Before(asked) || c.err != nil && ctx.Err() == nil {
+	if c.at.Before(asked) || c.last.Expired || c.err != nil && ctx.Err() == nil {
 		early = c.at
 	}
 	ended := c.cmd.Wait()

@@ -28,8 +28,9 @@ type stressOrder struct {
 // has put it down.
 type stressReport struct {
 	Error   string `json:"error,omitempty"`
-	Matched uint64 `json:"matched"` // what was asked for
-	Touched uint64 `json:"touched"` // what the machine was burdened with
+	Matched uint64 `json:"matched"`           // what was asked for
+	Touched uint64 `json:"touched"`           // what the machine was burdened with
+	Expired bool   `json:"expired,omitempty"` // it was put down because the order's time was over
 }
 
 // burden is something that weighs on the machine for as long as its process
@@ -77,7 +78,7 @@ func Stress(in io.Reader, out io.Writer) error {
 		_, _ = io.Copy(io.Discard, lines)
 	}()
 	b.keepUp(ctx)
-	return say.Encode(stressReport{Matched: asked, Touched: b.weighed()})
+	return say.Encode(stressReport{Matched: asked, Touched: b.weighed(), Expired: ctx.Err() == context.DeadlineExceeded})
 }
 
 // burning keeps processors busy: a thread for each works for its share of every
