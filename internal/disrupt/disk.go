@@ -36,6 +36,14 @@ func (f *filling) begin() (uint64, error) {
 		return 0, err
 	}
 	f.file = file
+	if inMemory(f.Dir) {
+		if err := sacrifice(); err != nil {
+			return 0, fmt.Errorf("make sure that memory is freed here first when it runs out: %w", err)
+		}
+	}
+	if err := spareMemory(f.Dir, f.Leave); err != nil {
+		return 0, err
+	}
 	free, err := freeSpace(f.Dir)
 	if err != nil {
 		return 0, err
@@ -137,6 +145,22 @@ func spareDisk(dir string, leave plan.Size, s Site) error {
 		if same, err := deviceOf(other); err == nil && same == device {
 			return plan.Misfitf("%s is on the same disk as %s (%s): leave at least 1GiB, or use a folder on a disk of its own", dir, what, other)
 		}
+	}
+	return nil
+}
+
+// spareMemory refuses to fill a disk that is kept in memory beyond what there is
+// to spare of that: such a disk may have a size that is all of it.
+func spareMemory(dir string, leave uint64) error {
+	if !inMemory(dir) {
+		return nil
+	}
+	free, err := freeSpace(dir)
+	if err != nil {
+		return err
+	}
+	if _, err := memoryToTake(free-min(free, leave), 0); err != nil {
+		return fmt.Errorf("the disk of %s is kept in memory, mount it with a smaller size or leave more: %w", dir, err)
 	}
 	return nil
 }

@@ -72,7 +72,10 @@ func (p *pressure) possible() error {
 		_, err := memoryToTake(p.order.Size, p.order.Fill)
 		return err
 	case "disk":
-		return spareDisk(p.order.Dir, plan.Size(p.order.Leave), p.site)
+		if err := spareDisk(p.order.Dir, plan.Size(p.order.Leave), p.site); err != nil {
+			return err
+		}
+		return spareMemory(p.order.Dir, p.order.Leave)
 	}
 	return nil
 }

@@ -45,6 +45,17 @@ func resident() uint64 {
 	return pages * uint64(os.Getpagesize()) //nolint:gosec // it is positive
 }
 
+// inMemory tells whether what is in a folder takes memory (tmpfs(5)).
+func inMemory(dir string) bool {
+	const tmpfs, ramfs = 0x01021994, 0x858458f6
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return false
+	}
+	kind := uint32(fs.Type) //nolint:gosec // its width differs by machine
+	return kind == tmpfs || kind == ramfs
+}
+
 // allocate reserves blocks for a part of a file, or fills it where the file
 // system can not reserve.
 func allocate(f *os.File, from, n int64) error {

@@ -114,8 +114,14 @@ func TestReadBound(t *testing.T) {
 // smallDisk mounts a disk of 16 MiB.
 func smallDisk(t *testing.T) string {
 	t.Helper()
+	return diskOf(t, "16m")
+}
+
+// diskOf mounts a disk of some size.
+func diskOf(t *testing.T, size string) string {
+	t.Helper()
 	dir := t.TempDir()
-	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=16m"); err != nil {
+	if err := syscall.Mount("none", dir, "tmpfs", 0, "size="+size); err != nil {
 		t.Skipf("a disk can not be mounted here: %v", err)
 	}
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, 0)) })
@@ -159,6 +165,24 @@ func TestDisksThatAreSpared(t *testing.T) {
 		require.ErrorContains(t, err, want)
 	}
 	require.NoError(t, spareDisk(dir, 1<<30, Site{}))
+}
+
+// A disk that is kept in memory, and may be as large, is not filled: that would
+// take the memory of everybody.
+func TestDisksInMemoryAreSpared(t *testing.T) {
+	dir := diskOf(t, "1024g")
+	fault := func(leave plan.Size) Disruption {
+		made, err := New(plan.Disruption{Name: "d", Disk: &plan.Disk{Dir: dir, Leave: leave}}, Site{Note: quiet})
+		require.NoError(t, err)
+		return made
+	}
+	_, err := fault(0).Prepare(t.Context())
+	require.ErrorContains(t, err, "is kept in memory, mount it with a smaller size or leave more")
+	require.ErrorAs(t, err, new(*plan.Misfit))
+	free, err := freeSpace(dir)
+	require.NoError(t, err)
+	_, err = fault(plan.Size(free - 16<<20)).Prepare(t.Context())
+	require.NoError(t, err)
 }
 
 // Whatever ends the harness ends the burden.

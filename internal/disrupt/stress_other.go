@@ -21,6 +21,9 @@ func threadDemand() time.Duration {
 // sacrifice has no meaning here.
 func sacrifice() error { return nil }
 
+// inMemory can not be told here.
+func inMemory(string) bool { return false }
+
 // resident is only asked for where memory can be taken, which is Linux.
 func resident() uint64 { return 0 }
 
