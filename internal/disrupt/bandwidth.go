@@ -25,6 +25,7 @@ func readBandwidth(d plan.Disruption) (effect, error) {
 func (f bandwidth) touch(w http.ResponseWriter, r *http.Request, c *chance, next http.HandlerFunc) {
 	p := bodyPace{ctx: r.Context(), chance: c, piece: f.piece(), pause: f.pause}
 	if r.ContentLength != 0 {
+		watchHangUp(r)
 		r.Body = &pacedReader{ReadCloser: r.Body, bodyPace: p}
 	}
 	next(&pacedWriter{ResponseWriter: w, least: 1, bodyPace: p}, r)

@@ -52,6 +52,44 @@ type upload struct {
 	io.ReadCloser
 	done atomic.Bool // read to its end
 	lost atomic.Bool // the client broke it off
+
+	conn    net.Conn           // of HTTP/1; nil: the server notices by itself when the client is gone
+	cancel  context.CancelFunc // of the request
+	watched atomic.Bool
+}
+
+// hangUpEvery is how often it is looked whether a client is still there.
+const hangUpEvery = 100 * time.Millisecond
+
+// watch ends the request when its client hangs up. Under HTTP/1 the server only
+// notices that once it has read the whole body, and a fault may keep it from
+// doing so. It ends with the context, which is the request's.
+func (u *upload) watch(ctx context.Context) {
+	if u.conn == nil || u.watched.Swap(true) {
+		return
+	}
+	go func() {
+		look := time.NewTicker(hangUpEvery)
+		defer look.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-look.C:
+				if hungUp(u.conn) {
+					u.cancel()
+				}
+			}
+		}
+	}()
+}
+
+// watchHangUp makes a request end when its client does, while a fault leaves
+// its body unread.
+func watchHangUp(r *http.Request) {
+	if u, ok := r.Body.(*upload); ok {
+		u.watch(r.Context())
+	}
 }
 
 func (u *upload) Read(p []byte) (int, error) {
@@ -64,6 +102,23 @@ func (u *upload) Read(p []byte) (int, error) {
 		u.lost.Store(true)
 	}
 	return n, err
+}
+
+// receive gives the request as it is passed on, with a body whose end is seen.
+// The server's own stays what it was: it looks at that to tell how to close the
+// connection.
+func (x *exchange) receive(r *http.Request) *http.Request {
+	ctx, cancel := context.WithCancel(r.Context())
+	x.upload.ReadCloser, x.upload.cancel = r.Body, cancel
+	if r.ProtoMajor == 1 {
+		x.upload.conn, _ = ctx.Value(connKey{}).(net.Conn)
+		// Without it HTTP/1 would swallow the rest of the request before
+		// the first byte of the response; HTTP/2 is that way anyway.
+		_ = http.NewResponseController(x.ResponseWriter).EnableFullDuplex()
+	}
+	x.request = r.WithContext(ctx)
+	x.request.Body = &x.upload
+	return x.request
 }
 
 // WriteHeader passes a status on. The server must not add what the dependency
@@ -124,6 +179,9 @@ func (x *exchange) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 
 // end measures the exchange, if that is not done already.
 func (x *exchange) end() {
+	if x.upload.cancel != nil {
+		defer x.upload.cancel()
+	}
 	switch {
 	case x.returned && x.refused:
 		x.status = 0

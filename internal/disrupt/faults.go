@@ -100,10 +100,12 @@ func readHarm(d plan.Disruption) (harm, error) {
 
 // readAhead takes a small body in before a fault waits or answers. Under HTTP/1
 // the server only notices that a client gave up, and only keeps a connection
-// for the next request, once it has read the whole of this one.
+// for the next request, once it has read the whole of this one. Where there is
+// more to read, it is looked whether the client is still there.
 func readAhead(r *http.Request) {
 	const small = 64 << 10
 	if r.ContentLength <= 0 || r.ContentLength > small || r.Header.Get("Expect") != "" {
+		watchHangUp(r)
 		return
 	}
 	body, err := io.ReadAll(r.Body)

@@ -37,12 +37,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, proxy: p, request: r, start: time.Now()}
 	defer x.end()
 	if r.ContentLength != 0 {
-		x.upload.ReadCloser, r.Body = r.Body, &x.upload
-		if r.ProtoMajor == 1 {
-			// Without it HTTP/1 would swallow the rest of the request before
-			// the first byte of the response; HTTP/2 is that way anyway.
-			_ = http.NewResponseController(w).EnableFullDuplex()
-		}
+		r = x.receive(r)
 	}
 	if injected := *p.injected.Load(); len(injected) == 0 {
 		p.pass(x, r)
