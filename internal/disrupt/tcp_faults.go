@@ -80,9 +80,8 @@ func tcpLatency(d plan.Disruption) (tcpHarm, error) {
 		return tcpHarm{}, err
 	}
 	l := d.Latency
-	whole := time.Duration(l.Delay)%time.Millisecond == 0 && time.Duration(l.Jitter)%time.Millisecond == 0
-	if whole && (l.Distribution == "" || l.Distribution == "uniform") {
-		return tcpHarm{toxic: only(&toxics.LatencyToxic{Latency: wholeMillis(l.Delay), Jitter: wholeMillis(l.Jitter)})}, nil
+	if l.Jitter == 0 && time.Duration(l.Delay)%time.Millisecond == 0 { // Toxiproxy draws jitter from no seed
+		return tcpHarm{toxic: only(&toxics.LatencyToxic{Latency: wholeMillis(l.Delay)})}, nil
 	}
 	return tcpHarm{toxic: func(random *rand.Rand) toxics.Toxic { return drawn{effect.(latency), random} }}, nil
 }

@@ -704,3 +704,18 @@ func TestTCPDisruptionRefusesNonsense(t *testing.T) {
 	_, err = d.Inject(t.Context(), nil)
 	require.ErrorIs(t, err, errProxyClosed)
 }
+
+// Delays that vary are drawn from the seed, like all that is decided by chance.
+func TestTCPJitterFollowsTheSeed(t *testing.T) {
+	ms := plan.Duration(time.Millisecond)
+	h, err := readTCPHarm(plan.Disruption{Latency: &plan.Latency{Delay: 10 * ms, Jitter: 5 * ms}})
+	require.NoError(t, err)
+	delays := func() (list []time.Duration) {
+		d := h.toxic(rand.New(rand.NewPCG(1, 2))).(drawn)
+		for range 5 {
+			list = append(list, d.latency.of(d.random.Float64()))
+		}
+		return list
+	}
+	require.Equal(t, delays(), delays())
+}
