@@ -74,6 +74,7 @@ func NewControl(proxies map[string]Dependency, token string, ttl time.Duration) 
 	c.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	for pattern, handle := range map[string]handler{
 		"GET /v1/status":                 c.status,
+		"POST /v1/check":                 c.check,
 		"PUT /v1/faults/{id}":            c.inject,
 		"POST /v1/faults/{id}/renew":     c.renew,
 		"DELETE /v1/faults/{id}":         c.lift,
@@ -241,25 +242,41 @@ func (c *Control) status(http.ResponseWriter, *http.Request) (any, error) {
 	return s, nil
 }
 
-func (c *Control) inject(_ http.ResponseWriter, r *http.Request) (any, error) {
+// order reads an order for a proxy that is here.
+func (c *Control) order(r *http.Request) (o Order, err error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, err
+		return o, err
 	}
-	var o Order
 	if err := json.Unmarshal(body, &o); err != nil {
-		return nil, refusal{http.StatusBadRequest, err}
+		return o, refusal{http.StatusBadRequest, err}
 	}
 	if id := r.PathValue("id"); o.ID == "" {
 		o.ID = id
 	} else if o.ID != id {
-		return nil, refuse(http.StatusBadRequest, "the id is %.80q in the body, but %.80q in the path", o.ID, id)
+		return o, refuse(http.StatusBadRequest, "the id is %.80q in the body, but %.80q in the path", o.ID, id)
+	}
+	if _, ok := c.proxies[o.Proxy]; !ok {
+		return o, c.noProxy(o.Proxy)
+	}
+	return o, nil
+}
+
+func (c *Control) check(_ http.ResponseWriter, r *http.Request) (any, error) {
+	o, err := c.order(r)
+	if err == nil {
+		err = c.leases.Check(r.Context(), o)
+	}
+	return c.answer(Lease{}, err), err
+}
+
+func (c *Control) inject(_ http.ResponseWriter, r *http.Request) (any, error) {
+	o, err := c.order(r)
+	if err != nil {
+		return nil, err
 	}
 	if err := o.check(); err != nil {
 		return nil, refusal{http.StatusBadRequest, err}
-	}
-	if _, ok := c.proxies[o.Proxy]; !ok {
-		return nil, c.noProxy(o.Proxy)
 	}
 	return c.leases.Inject(r.Context(), o)
 }

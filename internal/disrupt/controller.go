@@ -140,6 +140,14 @@ func (c *Controller) Status(ctx context.Context) (ControlStatus, error) {
 	return s, err
 }
 
+// check asks whether a fault could be put on a proxy. Nothing is changed.
+func (c *Controller) check(ctx context.Context, o Order) error {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	o.Disruption.Dependency = o.Proxy
+	return c.call(ctx, http.MethodPost, "/v1/check", o, &answer{})
+}
+
 // Inject puts a fault on a proxy and returns once it is in effect. It is then
 // renewed until it is lifted; lift is as [Disruption] wants it. When Inject
 // fails nothing is in effect; should that be uncertain because answers are

@@ -87,12 +87,7 @@ func (l *Leases) Inject(ctx context.Context, o Order) (Lease, error) {
 	if err := o.check(); err != nil {
 		return Lease{}, err
 	}
-	on, ok := l.proxies[o.Proxy]
-	if !ok {
-		return Lease{}, fmt.Errorf("there is no proxy %q here: there is %s", o.Proxy, strings.Join(slices.Sorted(maps.Keys(l.proxies)), ", "))
-	}
-	o.Disruption.Dependency = o.Proxy
-	fault, err := on.Disruption(o.Disruption, o.Seed)
+	fault, err := l.fault(o)
 	if err != nil {
 		return Lease{}, err
 	}
@@ -106,6 +101,25 @@ func (l *Leases) Inject(ctx context.Context, o Order) (Lease, error) {
 		return l.again(now)
 	}
 	return l.inject(ctx, one, o)
+}
+
+// Check finds out whether a fault could be put into effect, and changes nothing.
+func (l *Leases) Check(ctx context.Context, o Order) error {
+	fault, err := l.fault(o)
+	if err == nil {
+		_, err = fault.Prepare(ctx)
+	}
+	return err
+}
+
+// fault makes what an order asks for, without putting it into effect.
+func (l *Leases) fault(o Order) (Disruption, error) {
+	on, ok := l.proxies[o.Proxy]
+	if !ok {
+		return nil, fmt.Errorf("there is no proxy %q here: there is %s", o.Proxy, strings.Join(slices.Sorted(maps.Keys(l.proxies)), ", "))
+	}
+	o.Disruption.Dependency = o.Proxy
+	return on.Disruption(o.Disruption, o.Seed)
 }
 
 // enter makes a lease, or finds the one that there is.

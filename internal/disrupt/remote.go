@@ -295,13 +295,10 @@ type keptRemote struct {
 // keptKindRemote tells what was kept for a fault here from that of others.
 const keptKindRemote = "remote"
 
-// Prepare finds out whether the proxy is still there.
+// Prepare finds out whether the proxy is still there and could do it: only
+// there it is known what it speaks, and whether it shows a certificate.
 func (f *remoteFault) Prepare(ctx context.Context) (measure.Reach, error) {
-	status, err := f.on.by.Status(ctx)
-	if err == nil {
-		_, err = status.proxy(f.on.proxy)
-	}
-	if err != nil {
+	if err := f.on.by.check(ctx, Order{Proxy: f.on.proxy, Disruption: f.plan, Seed: f.seed}); err != nil {
 		return measure.Reach{}, fmt.Errorf("disruption %q: proxy at %s: %w", f.plan.Name, f.on.plan.URL, err)
 	}
 	return measure.Reach{}, nil

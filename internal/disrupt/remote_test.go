@@ -180,6 +180,21 @@ func TestDependencyElsewhereThatIsNotThere(t *testing.T) {
 	}
 }
 
+// What only the proxy knows that it can not do is said before there is any load.
+func TestWhatAProxyElsewhereCanNotDo(t *testing.T) {
+	_, _, url := controlled(t, testToken, 0)
+	d, _ := connect(t, url)
+	can, err := d.Disruption(plan.Disruption{Name: "slow", Dependency: "payments", For: plan.Duration(time.Minute), Latency: &plan.Latency{Delay: plan.Duration(time.Second)}}, 1)
+	require.NoError(t, err)
+	_, err = can.Prepare(t.Context())
+	require.NoError(t, err)
+	canNot, err := d.Disruption(plan.Disruption{Name: "old", Dependency: "payments", For: plan.Duration(time.Minute), Certificate: &plan.Certificate{Kind: "expired"}}, 1)
+	require.NoError(t, err)
+	_, err = canNot.Prepare(t.Context())
+	require.ErrorContains(t, err, `disruption "old": proxy at `+url)
+	require.ErrorContains(t, err, "shows no certificate: add serve: {} to it")
+}
+
 func TestAddressOfAProxyElsewhere(t *testing.T) {
 	for _, c := range []struct {
 		listen, control string
