@@ -44,7 +44,7 @@ var yamlBlock = regexp.MustCompile("(?ms)^(?:<!-- ([a-z]+) -->\n)?```yaml\n(.*?)
 // TestExamples loads every example of the pages: plans as they are, and parts
 // within the skeleton.
 func TestExamples(t *testing.T) {
-	for path, least := range map[string]int{"../../docs/disruptions.md": 11, "../../docs/gates.md": 8, "../../docs/telemetry.md": 3, "../../docs/influxdb.md": 1, "../../docs/distribute.md": 3, "../../docs/otlp.md": 1, "../../docs/tenants.md": 3, "../../docs/canary.md": 8, "../../docs/status-page.md": 2, "../../docs/shadow.md": 4, "../../README.md": 4} {
+	for path, least := range map[string]int{"../../docs/disruptions.md": 11, "../../docs/proxy.md": 1, "../../docs/gates.md": 8, "../../docs/telemetry.md": 3, "../../docs/influxdb.md": 1, "../../docs/distribute.md": 3, "../../docs/otlp.md": 1, "../../docs/tenants.md": 3, "../../docs/canary.md": 8, "../../docs/status-page.md": 2, "../../docs/shadow.md": 4, "../../README.md": 4} {
 		page := readPage(t, path)
 		blocks := yamlBlock.FindAllStringSubmatch(page, -1)
 		require.Equal(t, strings.Count(page, "```yaml"), len(blocks), "a block is not closed")
@@ -67,6 +67,9 @@ func example(t *testing.T, mark, text string) {
 		require.NoError(t, load(t, withCanary(t, text)), "%s", text)
 	case "disruption": // items of a list of them
 		require.NoError(t, load(t, completed(t, "disruptions:\n"+text)), "%s", text)
+	case "proxies": // a file for resilience proxy
+		_, err := plan.ParseDependencies("proxies.yaml", []byte(text), plan.Options{})
+		require.NoError(t, err)
 	case "workflow": // steps of a pipeline
 		for line := range strings.Lines(text) {
 			if _, command, is := strings.Cut(strings.TrimSpace(line), "run: resilience "); is {

@@ -90,7 +90,7 @@ func runProxy(ctx context.Context, s *streams, args []string, o proxyOptions) er
 	control := disrupt.NewControl(proxies, token, o.ttl)
 	control.Served = served
 	for _, name := range slices.Sorted(maps.Keys(proxies)) {
-		fmt.Fprintf(s.out, "proxy %s at %s in front of %s\n", name, proxies[name].URL(), wanted[name].Upstream)
+		fmt.Fprintln(s.out, describeProxy(name, proxies[name], wanted[name]))
 	}
 	fmt.Fprintln(s.out, describeControl(listener, token, config, o.ttl))
 	if config != nil {
@@ -109,6 +109,15 @@ func runProxy(ctx context.Context, s *streams, args []string, o proxyOptions) er
 		fmt.Fprintln(s.out, "stopped: no fault is left")
 	}
 	return err
+}
+
+// describeProxy says where a proxy is, and whom to trust where it serves TLS.
+func describeProxy(name string, proxy disrupt.Dependency, d plan.Dependency) string {
+	text := fmt.Sprintf("proxy %s at %s in front of %s", name, proxy.URL(), d.Upstream)
+	if secure, ok := proxy.(interface{ CA() string }); ok && secure.CA() != "" {
+		text += "; its authority is in " + secure.CA()
+	}
+	return text
 }
 
 // describeControl says where the control is and what it wants.

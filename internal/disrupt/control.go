@@ -223,6 +223,7 @@ type ProxyState struct {
 	Port     int    `json:"port"`
 	Protocol string `json:"protocol,omitempty"`
 	Listen   string `json:"listen,omitempty"` // where it was told to listen
+	CA       string `json:"ca,omitempty"`     // of the authority that vouches for a proxy that serves TLS, in PEM
 	Cursor   uint64 `json:"cursor"`           // of the latest window
 }
 
@@ -234,6 +235,9 @@ func (c *Control) status(http.ResponseWriter, *http.Request) (any, error) {
 	for _, name := range slices.Sorted(maps.Keys(c.proxies)) {
 		p, served := c.proxies[name], c.Served[name]
 		state := ProxyState{Name: name, URL: p.URL(), Port: p.Port(), Protocol: served.Protocol, Listen: served.Listen}
+		if secure, ok := p.(interface{ authorityPEM() []byte }); ok {
+			state.CA = string(secure.authorityPEM())
+		}
 		if served.Backlog != nil {
 			state.Cursor = served.Backlog.Cursor()
 		}

@@ -85,7 +85,7 @@ func newProxy(ctx context.Context, name string, d plan.Dependency, phase, dir st
 	p := &Proxy{name: name, protocol: cmp.Or(d.Protocol, "http"), upstream: up, port: newPort(listener), serving: make(chan struct{})}
 	p.listener = p.port
 	if d.Serve != nil {
-		if p.secure, err = newSecure(p.port, *d.Serve, "h2", "http/1.1"); err != nil {
+		if p.secure, err = newSecure(p.port, *d.Serve, dir, "h2", "http/1.1"); err != nil {
 			_ = listener.Close()
 			return nil, fmt.Errorf("dependency %q: %w", name, err)
 		}
@@ -152,6 +152,8 @@ func (p *Proxy) URL() string {
 
 // CA is the file of the authority that vouches for the proxy, "" without TLS.
 func (p *Proxy) CA() string { return p.secure.file() }
+
+func (p *Proxy) authorityPEM() []byte { return p.secure.pem() }
 
 // Close stops the proxy: connections are closed, also those that were
 // upgraded, and requests under way end as unfinished. It emits what was not

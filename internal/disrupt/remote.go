@@ -36,6 +36,7 @@ type remote struct {
 	by    *Controller
 	url   string
 	port  int
+	ca    authorityFile
 	emit  func(measure.Batch) error
 
 	events atomic.Uint64
@@ -80,6 +81,9 @@ func newRemote(ctx context.Context, name string, d plan.Dependency, phase, dir s
 	state, err := status.proxy(r.proxy)
 	if err == nil {
 		r.url, r.port, err = address(d, state)
+	}
+	if err == nil && state.CA != "" {
+		r.ca, err = putAuthority("", []byte(state.CA))
 	}
 	if err != nil {
 		by.Close()
@@ -148,6 +152,9 @@ func (r *remote) URL() string { return r.url }
 
 // Port is where callers reach the proxy.
 func (r *remote) Port() int { return r.port }
+
+// CA is a file of the authority that vouches for the proxy, "" without TLS.
+func (r *remote) CA() string { return r.ca.path }
 
 // warn notes what a reader of the verdict should know.
 func (r *remote) warn(disruption, detail string) {
@@ -257,6 +264,7 @@ func (r *remote) shutDown() error {
 	r.stop()
 	<-r.done
 	r.by.Close()
+	errs = append(errs, r.ca.remove())
 	if r.err != nil {
 		errs = append(errs, fmt.Errorf("dependency %q: could not hand on what was measured: %w", r.name, r.err))
 	}

@@ -2,9 +2,7 @@ package disrupt
 
 import (
 	"crypto/tls"
-	"errors"
 	"net"
-	"os"
 	"slices"
 	"sync"
 
@@ -17,6 +15,7 @@ import (
 type secure struct {
 	net.Listener
 	authority *authority
+	ca        authorityFile
 	config    *tls.Config
 	names     []string // of the good certificate
 	good      *tls.Certificate
@@ -27,8 +26,9 @@ type secure struct {
 }
 
 // newSecure makes an authority and a certificate for where the listener is, and
-// for further names. Protocols are those of ALPN, the preferred first.
-func newSecure(l net.Listener, s plan.Serve, protocols ...string) (*secure, error) {
+// for further names. A relative path starts at dir. Protocols are those of ALPN,
+// the preferred first.
+func newSecure(l net.Listener, s plan.Serve, dir string, protocols ...string) (*secure, error) {
 	authority, err := newAuthority()
 	if err != nil {
 		return nil, err
@@ -38,13 +38,18 @@ func newSecure(l net.Listener, s plan.Serve, protocols ...string) (*secure, erro
 		names = append(names, host)
 	}
 	good, err := authority.issue(validNow, names)
-	if err == nil {
-		err = authority.write()
-	}
 	if err != nil {
-		return nil, errors.Join(err, authority.remove())
+		return nil, err
 	}
-	out := &secure{Listener: l, authority: authority, names: names, good: good, open: map[*tracked]bool{}}
+	to := s.WriteCA
+	if to != "" {
+		to = plan.Locate(dir, to)
+	}
+	ca, err := putAuthority(to, authority.pem())
+	if err != nil {
+		return nil, err
+	}
+	out := &secure{Listener: l, authority: authority, ca: ca, names: names, good: good, open: map[*tracked]bool{}}
 	out.config = &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: protocols, SessionTicketsDisabled: true,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return out.certificate() },
@@ -102,7 +107,15 @@ func (s *secure) file() string {
 	if s == nil {
 		return ""
 	}
-	return s.authority.file
+	return s.ca.path
+}
+
+// pem is the authority's certificate, nil without TLS.
+func (s *secure) pem() []byte {
+	if s == nil {
+		return nil
+	}
+	return s.authority.pem()
 }
 
 // close removes the authority's file.
@@ -110,25 +123,5 @@ func (s *secure) close() error {
 	if s == nil {
 		return nil
 	}
-	return s.authority.remove()
-}
-
-// write puts the certificate of the authority into a folder of its own, where
-// any service may read it.
-func (a *authority) write() (err error) {
-	if a.dir, err = os.MkdirTemp("", "resilience-ca-"); err != nil {
-		return err
-	}
-	a.file = a.dir + "/ca.pem"
-	if err := os.Chmod(a.dir, 0o755); err != nil { //nolint:gosec // it is public
-		return err
-	}
-	return os.WriteFile(a.file, a.pem(), 0o644) //nolint:gosec // it is public
-}
-
-func (a *authority) remove() error {
-	if a.dir == "" {
-		return nil
-	}
-	return os.RemoveAll(a.dir)
+	return s.ca.remove()
 }

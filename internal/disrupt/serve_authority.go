@@ -19,8 +19,10 @@ import (
 type authority struct {
 	key         *ecdsa.PrivateKey
 	certificate *x509.Certificate
-	dir, file   string // of its certificate
 }
+
+// authorityName is what the certificates of authorities are called.
+const authorityName = "resilience"
 
 // validity is from when to when a certificate holds, counted from now.
 type validity struct{ from, to time.Duration }
@@ -38,7 +40,7 @@ func newAuthority() (*authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a certificate authority: %w", err)
 	}
-	template := template(validity{-2 * day, 31 * day}, "resilience")
+	template := template(validity{-2 * day, 31 * day}, authorityName)
 	template.IsCA, template.BasicConstraintsValid = true, true
 	template.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)

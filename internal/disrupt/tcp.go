@@ -77,7 +77,7 @@ func newTCPProxy(ctx context.Context, name string, d plan.Dependency, dir string
 	p := &TCPProxy{name: name, upstream: address, dial: dial, port: newPort(listener), wires: map[*tcpWire]bool{}}
 	p.listener = p.port
 	if d.Serve != nil {
-		if p.secure, err = newSecure(p.port, *d.Serve); err != nil {
+		if p.secure, err = newSecure(p.port, *d.Serve, dir); err != nil {
 			_ = listener.Close()
 			return nil, err
 		}
@@ -113,6 +113,8 @@ func (p *TCPProxy) URL() string { return "tcp://" + reachable(p.port.address.IP,
 
 // CA is the file of the authority that vouches for the proxy, "" without TLS.
 func (p *TCPProxy) CA() string { return p.secure.file() }
+
+func (p *TCPProxy) authorityPEM() []byte { return p.secure.pem() }
 
 // Disruption reads what a disruption of a plan asks for. Disruptions of the same
 // seed and different names make different decisions.

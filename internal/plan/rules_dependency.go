@@ -101,6 +101,9 @@ func (c *checker) served(d Dependency) {
 	if d.Protocol == "dns" {
 		c.wrongKey("serve", "leave it out", "dns is served without TLS")
 	}
+	if at := c.under(".serve"); at.given("write_ca") && d.Serve.WriteCA == "" {
+		at.wrong("write_ca", "leave it out for a file of its own", "write_ca is empty")
+	}
 	for i, name := range d.Serve.Names {
 		if name == "" || strings.ContainsAny(name, " /:@") && net.ParseIP(name) == nil {
 			c.under(".serve.names[%d]", i).wrong("", "", "a certificate is for a host such as payments.local; got %q", shorten(name))

@@ -131,7 +131,8 @@ type Dependency struct {
 // Serve makes the proxy speak TLS with a certificate of an authority that
 // lives as long as the run; its file is in RESILIENCE_DEP_NAME_CA.
 type Serve struct {
-	Names []string `yaml:"names,omitempty"` // of the certificate, beside those of the proxy's own address
+	Names   []string `yaml:"names,omitempty"`    // of the certificate, beside those of the proxy's own address
+	WriteCA string   `yaml:"write_ca,omitempty"` // a file that the authority's certificate is written to; default one in a temporary folder
 }
 
 // Remote is a proxy that `resilience proxy` runs somewhere else.
