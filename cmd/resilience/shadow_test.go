@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -103,15 +105,21 @@ func endShadowing(ts *testscript.TestScript, neg bool, args []string) {
 // are trusted by ca.pem, and what the last one spoke and showed is in shown.
 func askTimes(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
-		ts.Fatalf("usage: asking TIMES METHOD URL [HEADER:VALUE...]")
+		ts.Fatalf("usage: asking TIMES[xPAUSE] METHOD URL [HEADER:VALUE...]")
 	}
-	times, err := strconv.Atoi(args[0])
+	count, pause, _ := strings.Cut(args[0], "x")
+	times, err := strconv.Atoi(count)
 	ts.Check(err)
+	every, err := time.ParseDuration(cmp.Or(pause, "1ns"))
+	ts.Check(err)
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
 	client := http.DefaultClient
 	if strings.HasPrefix(args[2], "https:") {
 		client = trusting(ts)
 	}
 	for n := range times {
+		<-ticker.C
 		q, err := http.NewRequest(args[1], args[2], http.NoBody) //nolint:noctx // a script has none
 		ts.Check(err)
 		for _, header := range args[3:] {

@@ -1,6 +1,9 @@
 package evidence
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Pairs is what was counted of pairs that tell two systems apart: of as many in
 // which exactly one of the two differed from a third, in how many it was the
@@ -37,6 +40,18 @@ func (w *PairWatch) Add(p Pairs) {
 	}
 	w.seen.Discordant, w.seen.Candidate = w.seen.Discordant+n, w.seen.Candidate+k
 	w.mixture.add(coins(n, k), scored{score: float64(k) - float64(n)/2, variance: float64(n) / 4})
+}
+
+// With gives what the watch would be with one more block, which may still grow. The watch
+// stays as it was.
+func (w *PairWatch) With(p Pairs) *PairWatch {
+	if p.Discordant == 0 {
+		return w
+	}
+	with := *w
+	with.mixture.dependence.batches = slices.Clone(w.mixture.dependence.batches)
+	with.Add(p)
+	return &with
 }
 
 // Seen is what was counted up to now.

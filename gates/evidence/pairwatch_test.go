@@ -122,6 +122,25 @@ func TestPairWatchFinds(t *testing.T) {
 	}
 }
 
+// TestPairWatchWithMore: to look at a block that still grows changes nothing.
+func TestPairWatchWithMore(t *testing.T) {
+	looked, plain := &PairWatch{}, &PairWatch{}
+	plain.Add(Pairs{Discordant: 1})
+	looked.Add(Pairs{Discordant: 1})
+	for block := range uint64(200) { // more than there are batches
+		for grows := range block % 5 {
+			with := looked.With(Pairs{Discordant: grows + 1, Candidate: grows})
+			require.Equal(t, looked.Seen().Discordant+grows+1, with.Seen().Discordant)
+		}
+		p := Pairs{Discordant: block % 5, Candidate: block % 3}
+		with := looked.With(p).Finding()
+		looked.Add(p)
+		plain.Add(p)
+		require.Equal(t, plain.Finding(), looked.Finding())
+		require.Equal(t, plain.Finding(), with)
+	}
+}
+
 func TestPairWatchExplainsItself(t *testing.T) {
 	w := &PairWatch{}
 	w.Add(Pairs{})

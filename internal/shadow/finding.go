@@ -128,7 +128,6 @@ func (f *Findings) List() []Finding {
 }
 
 func (f *Findings) finding(route string, r *routeFields, key fieldKey, of *field) Finding {
-	of.endBlock()
 	found := Finding{
 		Route: route, Place: key.place, Kind: key.kind, Class: f.class(key, of),
 		Pairs: r.pairs, Differing: of.differing, NoisePairs: r.noisePairs, NoiseDiffering: of.noise,
@@ -138,7 +137,7 @@ func (f *Findings) finding(route string, r *routeFields, key fieldKey, of *field
 		found.Expectation = f.rules.Expect[key.expected-1]
 	}
 	if key.tested() {
-		found.Evidence, found.Alpha = of.evidence().watch.Finding(), f.alpha(of)
+		found.Evidence, found.Alpha = of.evidence().now().Finding(), f.alpha(of)
 	}
 	return found
 }
@@ -158,7 +157,6 @@ func (f *Findings) ClassOf(route, place string, kind Kind) Class {
 	for _, at := range []string{r.counted(fieldKey{place, kind, 0}).place, otherPlaces} {
 		key := fieldKey{at, kind, 0}
 		if of := r.fields[key]; of != nil {
-			of.endBlock()
 			return f.class(key, of)
 		}
 	}

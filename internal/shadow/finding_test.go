@@ -93,13 +93,14 @@ func TestFewDifferencesAreUndecided(t *testing.T) {
 }
 
 // TestOneMomentIsNoRegression: however much differs within a block, it has one
-// cause.
+// cause, also for who looks at the findings meanwhile, as a mirror does.
 func TestOneMomentIsNoRegression(t *testing.T) {
 	f, err := NewFindings(Rules{}, FindingOptions{})
 	require.NoError(t, err)
 	for i := range 10_000 {
 		at := time.Unix(1_800_000_000, 0).Add(time.Duration(i%2) * 300 * time.Millisecond) // some end late
 		f.Add(Observed{At: at, Route: "GET /a", Paired: true, Candidate: one("body.a", Changed)})
+		require.Equal(t, Undecided, f.ClassOf("GET /a", "body.a", Changed))
 	}
 	require.Equal(t, []string{"body.a changed undecided"}, classesOf(f))
 }

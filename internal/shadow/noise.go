@@ -2,7 +2,6 @@ package shadow
 
 import (
 	"fmt"
-	"hash/maphash"
 	"math"
 	"slices"
 	"strings"
@@ -99,25 +98,11 @@ func (k fieldKey) tested() bool { return k.expected == 0 && k.kind != Undecidabl
 type field struct {
 	number           uint64 // of those that threw a coin, from 1; 0 before
 	differing, noise uint64
-	both             uint64 // exchanges in which both differ
 	all, firsts      coins  // each that was thrown, and the first of each session
 	again, against   uint64 // later coins of sessions whose first was of noise: of noise again, or of the candidate
 	direction        int    // the way in which the first difference went, without noise to compare with
 	examples         []Example
 	whole            bool // of bodies that can only be compared as a whole
-}
-
-// coins are what was thrown at a field.
-type coins struct {
-	watch evidence.PairWatch
-	block evidence.Pairs
-	began time.Time // the block
-}
-
-// thrown is that a session has thrown its coin at a field.
-type thrown struct {
-	field   *field
-	session uint64
 }
 
 // NewFindings makes an empty collection, for differences by a comparer with the
@@ -262,9 +247,6 @@ func (t touched) count(o Observed) {
 		return
 	}
 	of.differing++
-	if t.noise {
-		of.both++
-	}
 	if len(of.examples) < maxExamples {
 		of.examples = append(of.examples, Example{
 			At: o.At, Request: requestLine(o.Request), Trace: excerpt([]byte(o.Trace)),
@@ -281,148 +263,6 @@ func (o Observed) shown(place, value string) string {
 	return o.Hide(place, value)
 }
 
-// throw throws the coins of an exchange at a field.
-func (f *Findings) throw(r *routeFields, o Observed, t touched) {
-	if o.Paired {
-		if t.candidate != t.noise {
-			f.coin(t.field, o, t.candidate)
-		}
-		return
-	}
-	switch t.key.kind {
-	case Missing:
-		f.oneOfTwo(r, o, t, Added)
-	case Added:
-		f.oneOfTwo(r, o, t, Missing)
-	case Type, Format, Encoding, Failed, Damaged:
-		f.oneWay(o, t)
-	case Changed:
-		if t.key.place == statusPlace {
-			f.oneWay(o, t)
-		}
-	}
-}
-
-// oneOfTwo throws a coin with the kinds missing and added on its sides. The one by
-// which a field was found does not count: it could have been no other.
-func (f *Findings) oneOfTwo(r *routeFields, o Observed, t touched, opposite Kind) {
-	is := func(d Difference) bool { return d.Kind == opposite && d.Place == t.difference.Place }
-	if slices.ContainsFunc(o.Candidate, is) {
-		return // both at once: items of a list
-	}
-	if !t.fresh {
-		f.coin(t.field, o, true)
-	}
-	if other := r.fields[fieldKey{t.key.place, opposite, 0}]; other != nil {
-		f.coin(other, o, false)
-	}
-}
-
-// oneWay throws a coin for the way in which a value differs: as at the first time,
-// or the other way round.
-func (f *Findings) oneWay(o Observed, t touched) {
-	way := strings.Compare(t.difference.Baseline, t.difference.Candidate)
-	if t.field.direction == 0 {
-		t.field.direction = way
-		return
-	}
-	if way != 0 {
-		f.coin(t.field, o, way == t.field.direction)
-	}
-}
-
-// longAgo is how much earlier an exchange that ended late may have begun than the
-// block that it is counted in. What is earlier than that is of another clock.
-const longAgo = 10 * time.Minute
-
-// sessionSeed is of the hashes of sessions.
-var sessionSeed = maphash.MakeSeed()
-
-// coin throws a coin, unless its session has thrown one already.
-func (f *Findings) coin(of *field, o Observed, candidate bool) {
-	if o.Session != "" && !f.news(of, maphash.String(sessionSeed, o.Session)) {
-		return
-	}
-	if of.number == 0 { // whichever way the coin falls
-		f.tested++
-		of.number = f.tested
-	}
-	of.all.add(o.At, candidate, f.options.Block)
-	if o.Session == "" && o.Asker != "" {
-		f.compareWithFirst(of, o, candidate)
-	}
-}
-
-func (c *coins) add(at time.Time, candidate bool, block time.Duration) {
-	if since := at.Sub(c.began); since >= block || since < -longAgo {
-		c.end()
-		c.began = at
-	}
-	c.block.Discordant++
-	if candidate {
-		c.block.Candidate++
-	}
-}
-
-// end adds the block to what is known.
-func (c *coins) end() {
-	c.watch.Add(c.block)
-	c.block = evidence.Pairs{}
-}
-
-// compareWithFirst learns whether the coins of a session at a field all fall alike, as
-// they do where each session was dealt something at its beginning, on each lane for
-// itself: a variant by the id that it was given.
-func (f *Findings) compareWithFirst(of *field, o Observed, candidate bool) {
-	key := thrown{of, maphash.String(sessionSeed, o.Asker)}
-	switch first, known := f.firsts[key]; {
-	case !known:
-		if f.firsts == nil || len(f.firsts) >= maxThrown {
-			f.firsts = map[thrown]bool{}
-		}
-		f.firsts[key] = candidate
-		of.firsts.add(o.At, candidate, f.options.Block)
-	case first:
-	case candidate:
-		of.against++
-	default:
-		of.again++
-	}
-}
-
-// dealtAlike is how many later coins show that those of a session fall alike.
-const dealtAlike = 5
-
-// evidence are the coins that count. Of a regression, those of a session whose first one
-// was by chance of noise are of the candidate later; where they stay of noise, what
-// differs there was dealt to sessions, and each is one cause.
-func (of *field) evidence() *coins {
-	if of.again >= dealtAlike && of.again >= 10*of.against {
-		return &of.firsts
-	}
-	return &of.all
-}
-
-// news tells whether a session throws its first coin at a field. Of very many it is
-// forgotten at some time that they did.
-func (f *Findings) news(of *field, session uint64) bool {
-	key := thrown{of, session}
-	if f.thrown[key] {
-		return false
-	}
-	if f.thrown == nil || len(f.thrown) >= maxThrown {
-		f.thrown = map[thrown]bool{}
-	}
-	f.thrown[key] = true
-	return true
-}
-
-// endBlock ends the blocks.
-func (of *field) endBlock() {
-	of.all.end()
-	of.firsts.end()
-}
-
 // alpha is a field's part of the error rate.
 func (f *Findings) alpha(of *field) float64 {
 	return f.options.FalseAlarms * evidence.FieldShare(of.number)
@@ -435,7 +275,7 @@ func (f *Findings) class(key fieldKey, of *field) Class {
 		return Expected
 	case key.kind == Undecidable:
 		return Undecided
-	case of.evidence().watch.Finding().Certain(f.alpha(of)):
+	case of.evidence().now().Finding().Certain(f.alpha(of)):
 		if key.kind == Unserved { // of the baseline
 			return Undecided
 		}
@@ -449,7 +289,7 @@ func (f *Findings) class(key fieldKey, of *field) Class {
 // likeNoise tells whether a field is known to be noisy, and the candidate to be
 // that as often, within two standard deviations.
 func (of *field) likeNoise() bool {
-	seen := of.evidence().watch.Seen()
+	seen := of.evidence().now().Seen()
 	other := seen.Discordant - seen.Candidate
 	if of.noise == 0 && other == 0 {
 		return false
