@@ -54,7 +54,7 @@ type Mirrored struct {
 	Compared   uint64 `json:"compared"`    // both were answered, or the baseline was
 	Differing  uint64 `json:"differing"`   // of those
 	Failed     uint64 `json:"failed"`      // of those: the candidate gave no answer
-	Withheld   uint64 `json:"withheld"`    // the method is not safe and the route not allowed, or it is a copy already
+	Withheld   uint64 `json:"withheld"`    // it may change data and its route is not allowed, or it is a copy already
 	NotSampled uint64 `json:"not_sampled"` // users who are not in the sample
 	Streams    uint64 `json:"streams"`     // upgrades, gRPC and event streams
 	Unanswered uint64 `json:"unanswered"`  // the primary or baseline gave no whole answer, or its client left before
@@ -161,15 +161,21 @@ func (m *Mirror) wanted(r *http.Request) bool {
 	return false
 }
 
+// allowed reports whether a request may be copied, as far as its head tells.
 func (m *Mirror) allowed(r *http.Request) bool {
-	if safe(r.Method, r.Header) {
+	target := proxyTarget(r)
+	switch {
+	case asksForMore(Request{Method: r.Method, Target: target, Header: r.Header}):
+		return false
+	case safeMethod(r.Method):
 		return true
 	}
-	if len(m.options.Allow) == 0 || m.options.Route == nil || overridden(r.Header) {
-		return false
-	}
-	return slices.Contains(m.options.Allow, m.options.Route(r.Method, proxyTarget(r)))
+	return m.options.Route != nil && slices.Contains(m.options.Allow, m.options.Route(r.Method, target))
 }
+
+// asksForMore reports whether a request may change data though its method, or who allowed
+// its route, says that it does not.
+func asksForMore(r Request) bool { return overridden(r) || mutates(r) }
 
 // enqueue never waits.
 func (m *Mirror) enqueue(c *capture) {
@@ -224,6 +230,10 @@ func keepGoing(do func()) (err error) {
 // mirror asks for what was kept of one request, compares, and tells what became of
 // it.
 func (m *Mirror) mirror(c *capture) (fate *atomic.Uint64) {
+	x := c.exchange(m.options.Route)
+	if asksForMore(x.Request) || x.Request.Body.Damage != "" && !safeMethod(c.method) {
+		return &m.withheld
+	}
 	asked := m.askers.ask(m.copying, m.options.Timeout, c, m.proxy.budget, m.proxy.maxBody)
 	defer asked.release()
 	m.breaker.saw(asked.candidate.err != nil)
@@ -233,7 +243,7 @@ func (m *Mirror) mirror(c *capture) (fate *atomic.Uint64) {
 	if asked.lost() {
 		return &m.dropped
 	}
-	a := Answers{Exchange: c.exchange(m.options.Route), Candidate: asked.candidate.response()}
+	a := Answers{Exchange: x, Candidate: asked.candidate.response()}
 	if asked.baseline != nil {
 		a.Response = asked.baseline.response()
 		a.Took = asked.baseline.took

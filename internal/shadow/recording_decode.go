@@ -98,7 +98,12 @@ func (d *decoder) header() http.Header {
 		for j := 0; j < more && d.err == nil; j++ {
 			values = append(values, d.text())
 		}
-		h[name] = values[first:len(values):len(values)]
+		all := values[first:len(values):len(values)]
+		name = http.CanonicalHeaderKey(name) // whoever wrote it: nobody looks for others
+		if known := h[name]; known != nil {
+			all = append(known, all...)
+		}
+		h[name] = all
 	}
 	return h
 }

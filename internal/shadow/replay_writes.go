@@ -75,26 +75,44 @@ func newLadder(w *plan.Writes, tenants []plan.Identity) (*ladder, error) {
 // allows reports whether an exchange may be replayed. What may not is counted.
 func (l *ladder) allows(e Exchange) (rung, bool) {
 	whole := !e.Request.Body.Cut && e.Request.Body.Damage == ""
-	harmless := safe(e.Request.Method, e.Request.Header)
-	switch named := slices.ContainsFunc(l.writes.Routes, func(route string) bool { return e.Route == route }); {
+	safe := safeMethod(e.Request.Method)
+	switch {
 	case !strings.HasPrefix(e.Request.Target, "/"):
 		return l.withhold(e.Route, "its target is no path")
 	case isStream(e):
 		return l.withhold(e.Route, "it is a stream, or changes protocols")
-	case harmless && whole:
-		return rungSafe, true
-	case overridden(e.Request.Header):
-		return l.withhold(e.Route, "a header of it asks for another method")
-	case !harmless && !named:
+	case !safe && !l.named(e):
 		return l.withhold(e.Route, "it may change data, and writes: does not name its route")
 	case !whole:
 		return l.withhold(e.Route, "its body was not recorded whole")
+	case overridden(e.Request):
+		return l.withhold(e.Route, "it asks for another method by a header or field (X-HTTP-Method-Override, _method)")
+	case (safe || l.tenant == nil) && mutates(e.Request):
+		return l.withhold(e.Route, "it is a mutation of GraphQL, which is sent only by a tenant that writes:")
+	case safe:
+		return rungSafe, true
 	case l.tenant == nil:
 		return rungNamed, true
+	case l.identityOf(e.Request.Header) != "":
+		return l.withhold(e.Route, "its "+l.identityOf(e.Request.Header)+" says who the user is: give the tenant that header")
 	case l.full():
 		return l.withhold(e.Route, "as many writes as can be undone were sent")
 	}
 	return rungTenant, true
+}
+
+// named reports whether writes: names the route of an exchange, and that is its route,
+// whatever the recording says.
+func (l *ladder) named(e Exchange) bool {
+	if !slices.Contains(l.writes.Routes, e.Route) {
+		return false
+	}
+	route := e.Route
+	if start, long := strings.CutSuffix(route, "/..."); long {
+		route = start + "/{rest...}"
+	}
+	t, err := readTemplate(route)
+	return err == nil && t.fits(e.Request.Method, segmentsOf(pathOf(e.Request.Target)))
 }
 
 // isStream reports whether an exchange has no end to wait for: a WebSocket, an event

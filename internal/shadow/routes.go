@@ -90,10 +90,7 @@ func (r *Routes) RouteOf(method, target string) string {
 	if path == "" || path[0] != '/' { // OPTIONS *, CONNECT host:443
 		return shortened(method+" "+path, maxRoute)
 	}
-	segments := strings.Split(path[1:], "/")
-	for i, s := range segments {
-		segments[i] = s[:before(s, ";")]
-	}
+	segments := segmentsOf(path)
 	for _, t := range r.templates {
 		if t.fits(method, segments) {
 			return shortened(method+" "+t.path, maxRoute)
@@ -112,6 +109,15 @@ func (r *Routes) RouteOf(method, target string) string {
 		b.WriteString("/" + s)
 	}
 	return shortened(b.String(), maxRoute)
+}
+
+// segmentsOf are the parts of a path, without parameters.
+func segmentsOf(path string) []string {
+	segments := strings.Split(path[1:], "/")
+	for i, s := range segments {
+		segments[i] = s[:before(s, ";")]
+	}
+	return segments
 }
 
 // pathOf is the path of a target, which may be a whole URL.
