@@ -42,7 +42,7 @@ func (o *observer) reading(a *accumulator, each string) reading {
 	}
 	r.contradict()
 	if r.undecided > 0 {
-		r.warnings = append(r.warnings, fmt.Sprintf("of %s exchanges nobody knows whether their answers match: what they differ in was seen too seldom to tell it from noise, or both versions failed", countText(r.undecided)))
+		r.warnings = append(r.warnings, fmt.Sprintf("of %s exchanges nobody knows whether their answers match: what they differ in was seen too seldom, or in too short a time, to tell it from noise, or both versions failed", countText(r.undecided)))
 	}
 	if r.unplaced > 0 {
 		r.warnings = append(r.warnings, fmt.Sprintf("%s arrivals could not start; which of them would have counted here is not known", countText(r.unplaced)))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -206,7 +207,7 @@ func runMirror(cmd *cobra.Command, s *streams, o mirrorOptions) error {
 	mirror.Close(closing)
 	proof.noise = judge.KnowsNoise()
 	report := newMirrorReport(mirror.Counts(), judge.Findings(), proof)
-	report.Interrupted, report.Warnings = interrupted(), judge.Warnings()
+	report.Interrupted, report.Warnings = interrupted(), judge.Warnings(o.noise == cmp.Or(o.primary, o.baseline))
 	if files != nil {
 		report.Differing = keptIn(files, judge)
 	}

@@ -80,6 +80,9 @@ type Finding struct {
 	Examples []Example // at most 3, of the candidate
 
 	Expectation Expectation // that it meets, where it is expected
+
+	blocks   uint64 // of time, in which exactly one of candidate and noise differed
+	unvaried bool   // it is one value of each, in all examples and beyond
 }
 
 // String tells the finding in one line.
@@ -131,13 +134,14 @@ func (f *Findings) finding(route string, r *routeFields, key fieldKey, of *field
 	found := Finding{
 		Route: route, Place: key.place, Kind: key.kind, Class: f.class(key, of),
 		Pairs: r.pairs, Differing: of.differing, NoisePairs: r.noisePairs, NoiseDiffering: of.noise,
-		Unread: of.whole && 2*of.noise > r.noisePairs, Examples: slices.Clone(of.examples),
+		Unread: of.whole && 2*of.noise > r.noisePairs, Examples: slices.Clone(of.examples), unvaried: !of.varied,
 	}
 	if key.expected > 0 {
 		found.Expectation = f.rules.Expect[key.expected-1]
 	}
 	if key.tested() {
-		found.Evidence, found.Alpha = of.evidence().now().Finding(), f.alpha(of)
+		coins := of.evidence()
+		found.Evidence, found.Alpha, found.blocks = coins.now().Finding(), f.alpha(of), coins.seen()
 	}
 	return found
 }

@@ -2,9 +2,7 @@ package shadow
 
 import (
 	"bytes"
-	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -45,7 +43,7 @@ func NewMirrorJudge(rules Rules, options CompareOptions, how FindingOptions, dif
 // expected, as far as is known by then.
 func (j *MirrorJudge) Compare(a Answers) (differ bool) {
 	o := Observed{
-		At: time.Now().UTC(), Route: a.Route, Session: a.Session, Request: a.Request, Trace: mirrorTrace(a.Request.Header),
+		At: time.Now().UTC(), Route: a.Route, Session: a.Session, Request: a.Request, Trace: traceOf(a.Request.Header),
 		Candidate: j.comparer.CompareAgain(a.Route, a.Told, a.Answer, a.Candidate), Hide: a.Hide,
 	}
 	if a.Noise != nil {
@@ -100,15 +98,8 @@ func (j *MirrorJudge) KnowsNoise() bool {
 // Findings are those so far, the gravest first.
 func (j *MirrorJudge) Findings() []Finding { return j.findings.List() }
 
-// Warnings tell the rules that nothing met.
-func (j *MirrorJudge) Warnings() []string { return unmetRules(j.comparer, j.findings) }
-
-// mirrorTrace takes the trace id out of a traceparent header (W3C Trace Context,
-// section 3.2), "" where there is none.
-func mirrorTrace(h http.Header) string {
-	parts := strings.Split(h.Get("Traceparent"), "-")
-	if len(parts) < 4 || len(parts[1]) != 32 {
-		return ""
-	}
-	return parts[1]
+// Warnings tell what a reader of the findings should know, and which rules nothing met.
+// The primary or baseline may tell its own noise.
+func (j *MirrorJudge) Warnings(own bool) []string {
+	return append(j.findings.Warnings(own), unmetRules(j.comparer, j.findings)...)
 }

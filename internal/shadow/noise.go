@@ -102,7 +102,9 @@ type field struct {
 	again, against   uint64 // later coins of sessions whose first was of noise: of noise again, or of the candidate
 	direction        int    // the way in which the first difference went, without noise to compare with
 	examples         []Example
-	whole            bool // of bodies that can only be compared as a whole
+	whole            bool      // of bodies that can only be compared as a whole
+	values           [2]string // of the baseline and the candidate, where they first differed
+	varied           bool      // they differed in others later
 }
 
 // NewFindings makes an empty collection, for differences by a comparer with the
@@ -247,6 +249,12 @@ func (t touched) count(o Observed) {
 		return
 	}
 	of.differing++
+	switch values := [2]string{t.difference.Baseline, t.difference.Candidate}; {
+	case of.differing == 1:
+		of.values = values
+	case of.values != values:
+		of.varied = true
+	}
 	if len(of.examples) < maxExamples {
 		of.examples = append(of.examples, Example{
 			At: o.At, Request: requestLine(o.Request), Trace: excerpt([]byte(o.Trace)),

@@ -11,9 +11,10 @@ import (
 
 // coins are what was thrown at a field.
 type coins struct {
-	watch evidence.PairWatch
-	block evidence.Pairs
-	began time.Time // the block
+	watch  evidence.PairWatch
+	block  evidence.Pairs
+	began  time.Time // the block
+	blocks uint64    // that had any
 }
 
 // thrown is that a session has thrown its coin at a field.
@@ -108,8 +109,19 @@ func (c *coins) add(at time.Time, candidate bool, block time.Duration) {
 // now is what is known with the block that is under way, which goes on.
 func (c *coins) now() *evidence.PairWatch { return c.watch.With(c.block) }
 
+// seen is in how many blocks coins were thrown.
+func (c *coins) seen() uint64 {
+	if c.block.Discordant > 0 {
+		return c.blocks + 1
+	}
+	return c.blocks
+}
+
 // end adds the block to what is known.
 func (c *coins) end() {
+	if c.block.Discordant > 0 {
+		c.blocks++
+	}
 	c.watch.Add(c.block)
 	c.block = evidence.Pairs{}
 }

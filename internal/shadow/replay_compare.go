@@ -316,21 +316,10 @@ func (c *comparing) tell(end time.Time) {
 			c.p.record.warn("%s: nothing in these bodies was compared: they could only be compared as a whole, and two answers of the baseline differ in %d of %d", f.Route, f.NoiseDiffering, f.NoisePairs)
 		}
 	}
-	c.tellCrowded(all)
 	c.tellFailed()
 	c.p.record.tellTenants()
-	for _, warning := range unmetRules(c.comparer, c.findings) {
+	for _, warning := range slices.Concat(c.findings.Warnings(c.p.test.Noise == plan.NoiseTwice), unmetRules(c.comparer, c.findings)) {
 		c.p.record.warn("%s", warning)
-	}
-}
-
-// tellCrowded warns of routes whose answers differ in so many ways that not all of them
-// are listed: what is wrong may be among the rest.
-func (c *comparing) tellCrowded(all []Finding) {
-	for _, f := range all {
-		if f.Kind == TooMany && f.Class == Noise {
-			c.p.record.warn("%s: %d of %d pairs of answers differ in more than %d ways, and so do two answers of the baseline: what is beyond them was not compared; ignore: what differs whenever one asks", f.Route, f.Differing, f.Pairs, maxDifferences)
-		}
 	}
 }
 

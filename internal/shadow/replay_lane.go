@@ -137,7 +137,7 @@ func (l *lane) exchange(j *job, a *answer, within *patience) error {
 	if resp.Request != nil { // with the headers that the sender added
 		a.sent.Header = resp.Request.Header
 	}
-	a.trace = replayTrace(resp.Header, req.Header)
+	a.trace = traceOf(resp.Header, req.Header)
 	if a.Body, err = readReplayed(req.Method, resp, l.keeps()); err != nil {
 		a.Body.Damage = "the answer ended early: " + err.Error()
 		return replayCause(ctx, err)
@@ -248,9 +248,9 @@ func shownRequest(r Request) string {
 	return r.Method + " " + path + "?" + strings.Join(names, "&")
 }
 
-// replayTrace takes a trace id out of a traceparent header (W3C Trace Context,
+// traceOf takes a trace id out of a traceparent header (W3C Trace Context,
 // section 3.2), "" when there is none.
-func replayTrace(headers ...http.Header) string {
+func traceOf(headers ...http.Header) string {
 	for _, h := range headers {
 		parts := strings.Split(h.Get("Traceparent"), "-")
 		if len(parts) >= 4 && len(parts[1]) == 32 && strings.Trim(parts[1], "0123456789abcdef") == "" {
