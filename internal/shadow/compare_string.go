@@ -12,13 +12,29 @@ type inString struct{ a, b []byte }
 // other texts have; otherwise the string is one value.
 func (r *comparison) sentences(a, b, rawA, rawB []byte) {
 	a, b = r.comparer.withoutHosts(a), r.comparer.withoutHosts(b)
-	if bytes.Equal(a, b) || r.urls(a, b, rawA, rawB) || r.moments(a, b, rawA, rawB) {
+	if bytes.Equal(a, b) || r.urls(a, b, rawA, rawB) || r.moments(a, b, rawA, rawB) || r.jsonWithin(a, b, rawA, rawB) {
 		return
 	}
 	if kind := kindOf(a, b); kind != Changed || r.in != nil || !isSentence(a) || !isSentence(b) ||
 		r.comparer.options.Recorded && hasPseudonym(string(a)) || r.private() || !r.words(a, b, &inString{rawA, rawB}) {
 		r.differ(kind, rawA, rawB)
 	}
+}
+
+// jsonWithin compares two strings that are objects or lists of JSON, as bodies are: a time
+// in one hides nothing beside it. It reports whether they are.
+func (r *comparison) jsonWithin(a, b, rawA, rawB []byte) bool {
+	if r.in != nil || !looksJSON(a) || !looksJSON(b) || r.private() {
+		return false
+	}
+	if r.sentenced++; r.sentenced > maxSentences {
+		return false
+	}
+	differs, are := r.embeddedJSON(a, b)
+	if are && !differs {
+		r.differ(Format, rawA, rawB)
+	}
+	return are
 }
 
 // placeSecrecy is whether the strings at a place may be secrets: that of the last place

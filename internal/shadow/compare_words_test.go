@@ -60,16 +60,19 @@ func TestWordsOfStrings(t *testing.T) {
 		baseline, candidate string
 		want                []string
 	}{
-		"a sentence":       {"order 8127 will cost 12.00", "order 8128 will cost 13.00", []string{`changed body.text.~order: "order 8127 will cost 12.00" -> "order 8128 will cost 13.00"`, `changed body.text.~cost: "order 8127 will cost 12.00" -> "order 8128 will cost 13.00"`}},
-		"a word more":      {"mug sold out today", "mug sold today", []string{`changed body.text.~sold: "mug sold out today" -> "mug sold today"`}},
-		"a time in it":     {"made at 2026-01-02T15:04:05Z by us", "made at 2026-01-02T15:04:06Z by us", []string{`time body.text.~at: "made at 2026-01-02T15:04:05Z by us" -> "made at 2026-01-02T15:04:06Z by us"`}},
-		"another sentence": {"leave it at the door", "ring two times before noon", []string{`changed body.text: "leave it at the door" -> "ring two times before noon"`}},
-		"a time":           {"Fri, 02 Jan 2026 15:04:05 GMT", "Fri, 02 Jan 2026 15:04:06 GMT", []string{`time body.text: "Fri, 02 Jan 2026 15:04:05 GMT" -> "Fri, 02 Jan 2026 15:04:06 GMT"`}},
-		"one word":         {"sold", "none", []string{`changed body.text: "sold" -> "none"`}},
-		"white space":      {"sold out", "sold  out", []string{`changed body.text: "sold out" -> "sold  out"`}},
-		"JSON":             {`{"a": 1, "b": 2}`, `{"a": 1, "b": 3}`, []string{`changed body.text: "{\"a\": 1, \"b\": 2}" -> "{\"a\": 1, \"b\": 3}"`}},
-		"HTML":             {"<b>mug</b> for <i>10</i>", "<b>mug</b> for <i>12</i>", []string{`changed body.text.i: "\u003cb\u003emug\u003c/b\u003e for \u003ci\u003e10\u003c/i\u003e" -> "\u003cb\u003emug\u003c/b\u003e for \u003ci\u003e12\u003c/i\u003e"`}},
-		"a long one":       {strings.Repeat("on and ", 30) + "it costs 10", strings.Repeat("on and ", 30) + "it costs 12", []string{"changed body.text.~costs: 10 -> 12"}},
+		"a sentence":              {"order 8127 will cost 12.00", "order 8128 will cost 13.00", []string{`changed body.text.~order: "order 8127 will cost 12.00" -> "order 8128 will cost 13.00"`, `changed body.text.~cost: "order 8127 will cost 12.00" -> "order 8128 will cost 13.00"`}},
+		"a word more":             {"mug sold out today", "mug sold today", []string{`changed body.text.~sold: "mug sold out today" -> "mug sold today"`}},
+		"a time in it":            {"made at 2026-01-02T15:04:05Z by us", "made at 2026-01-02T15:04:06Z by us", []string{`time body.text.~at: "made at 2026-01-02T15:04:05Z by us" -> "made at 2026-01-02T15:04:06Z by us"`}},
+		"another sentence":        {"leave it at the door", "ring two times before noon", []string{`changed body.text: "leave it at the door" -> "ring two times before noon"`}},
+		"a time":                  {"Fri, 02 Jan 2026 15:04:05 GMT", "Fri, 02 Jan 2026 15:04:06 GMT", []string{`time body.text: "Fri, 02 Jan 2026 15:04:05 GMT" -> "Fri, 02 Jan 2026 15:04:06 GMT"`}},
+		"one word":                {"sold", "none", []string{`changed body.text: "sold" -> "none"`}},
+		"white space":             {"sold out", "sold  out", []string{`changed body.text: "sold out" -> "sold  out"`}},
+		"JSON":                    {`{"a": 1, "b": 2}`, `{"a": 1, "b": 3}`, []string{"changed body.text.b: 2 -> 3"}},
+		"JSON, written otherwise": {`{"a": 1, "b": 2}`, `{"b":2,"a":1}`, []string{`format body.text: "{\"a\": 1, \"b\": 2}" -> "{\"b\":2,\"a\":1}"`}},
+		"JSON in JSON in JSON":    {`{"a":"{\"b\":\"[{\\\"c\\\":1}]\"}"}`, `{"a":"{\"b\":\"[{\\\"c\\\":2}]\"}"}`, []string{"changed body.text.a.b[].c: 1 -> 2"}},
+		"half of it":              {`{"a": 1}`, `{"a": 1`, []string{`changed body.text: "{\"a\": 1}" -> "{\"a\": 1"`}},
+		"HTML":                    {"<b>mug</b> for <i>10</i>", "<b>mug</b> for <i>12</i>", []string{`changed body.text.i: "\u003cb\u003emug\u003c/b\u003e for \u003ci\u003e10\u003c/i\u003e" -> "\u003cb\u003emug\u003c/b\u003e for \u003ci\u003e12\u003c/i\u003e"`}},
+		"a long one":              {strings.Repeat("on and ", 30) + "it costs 10", strings.Repeat("on and ", 30) + "it costs 12", []string{"changed body.text.~costs: 10 -> 12"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, c.want, told(newComparer(t, Rules{}).Compare("GET /", quoted(c.baseline), quoted(c.candidate))))
