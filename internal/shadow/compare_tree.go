@@ -82,7 +82,7 @@ func (b Body) unparsed(t *jsonTree) {
 
 // share parses a body that several will look at, if it is JSON.
 func (b *Body) share() {
-	if b.Cut || b.Damage != "" || !startsJSON(b.Data) {
+	if b.Cut || b.Damage != "" || !looksJSON(b.Data) {
 		return
 	}
 	t := treePool.Get().(*jsonTree)

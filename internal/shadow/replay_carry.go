@@ -125,7 +125,7 @@ func (p *pairing) remember(before, after string, keys ...string) {
 // otherwise. Own tells that whoever asked releases it.
 func treeOf(b Body) (t *jsonTree, own bool) {
 	switch {
-	case b.Cut || len(b.Data) > carryBody || !startsJSON(b.Data):
+	case b.Cut || len(b.Data) > carryBody || !looksJSON(b.Data):
 		return nil, false
 	case b.tree != nil:
 		return b.tree, false
@@ -136,12 +136,6 @@ func treeOf(b Body) (t *jsonTree, own bool) {
 		return nil, false
 	}
 	return t, true
-}
-
-// startsJSON reports whether a text begins as an object or a list does.
-func startsJSON(data []byte) bool {
-	first := bytes.TrimLeft(data, " \t\r\n")
-	return len(first) > 0 && (first[0] == '{' || first[0] == '[')
 }
 
 // pair goes through two values at the same place, in a field of that name. What is
@@ -284,7 +278,7 @@ func jsonOf(b Body) (any, bool) {
 	if b.Cut || len(b.Data) == 0 || len(b.Data) > carryBody {
 		return nil, false
 	}
-	if !startsJSON(b.Data) {
+	if !looksJSON(b.Data) {
 		return nil, false
 	}
 	d := json.NewDecoder(bytes.NewReader(b.Data))

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"hash/fnv"
 	"io"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -203,17 +201,7 @@ func sampled(e Exchange, share float64) bool {
 	if share >= 1 {
 		return true
 	}
-	h := fnv.New64a()
-	_, _ = io.WriteString(h, cmp.Or(e.Session, e.Request.Method+" "+e.Request.Target+e.At.String()))
-	// The upper bits of FNV differ too little for short keys: they are mixed
-	// (finalizer of MurmurHash3, Appleby 2011).
-	x := h.Sum64()
-	x ^= x >> 33
-	x *= 0xff51afd7ed558ccd
-	x ^= x >> 33
-	x *= 0xc4ceb9fe1a85ec53
-	x ^= x >> 33
-	return float64(x) < share*math.MaxUint64
+	return inShare(cmp.Or(e.Session, e.Request.Method+" "+e.Request.Target+e.At.String()), share)
 }
 
 // routeName is the route of an exchange, or what stands for it.
