@@ -62,6 +62,7 @@ type job struct {
 	acc        *accumulator
 	companions []companion // of recovery
 	unpooled   []string    // gates that recovery can not ask
+	waived     []string    // and those that it need not
 	missing    string      // why it can not be judged
 	arms       bool        // it is compared with the baseline arm, ten seconds by ten seconds
 

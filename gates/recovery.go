@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"resilience/internal/measure"
 )
@@ -40,6 +41,10 @@ func (j *judge) findCompanions(c *job, gates []Gate) {
 		if c.gate.Of != "" && c.gate.Of != g.SLI || c.gate.From != "" && g.From != "" && g.From != c.gate.From {
 			continue
 		}
+		if g.Waiver.Active(j.record.Run.Started) { // it would never recover to what need not hold
+			c.waived = append(c.waived, g.String())
+			continue
+		}
 		if !known || g.Each != "" || !poolable(g, row) {
 			c.unpooled = append(c.unpooled, g.String())
 			continue
@@ -57,6 +62,9 @@ func (j *judge) findCompanions(c *job, gates []Gate) {
 			what += " over " + c.gate.Of
 		}
 		c.missing = what + " in this phase says what recovered means"
+		if len(c.waived) > 0 {
+			c.missing += ": waived are " + strings.Join(c.waived, ", ")
+		}
 	}
 }
 
@@ -198,6 +206,9 @@ func (j *judge) recovery(c *job, each string, check *Check) {
 	check.Limit, check.Objective = finite(limit), string(c.gate.Op)+" "+unitText(limit, UnitTime)
 	for _, text := range c.unpooled {
 		check.warn("recovery does not look at %q: a few seconds can not answer it", text)
+	}
+	for _, text := range c.waived {
+		check.warn("recovery does not look at %q: it is waived", text)
 	}
 	var worst Check
 	var longest recovered

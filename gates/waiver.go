@@ -26,6 +26,17 @@ func (w *Waiver) String() string {
 // critical, calibrated, and not waived.
 func (g Gate) decides() bool { return g.Severity != Warning && g.Advisory == "" }
 
+// Deciding are those of a phase's gates whose outcome counts in the verdict of a
+// run that began at a moment: what is waived then is not among them.
+func Deciding(gates []Gate, at time.Time) (list []Gate) {
+	for _, g := range gates {
+		if g.decides() && !g.Waiver.Active(at) {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
 // waive lets a check that is not a pass be, where its gate has a waiver that
 // holds when the run began: judging again next year gives the same verdict.
 func (c *Check) waive(run Run) {

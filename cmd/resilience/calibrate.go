@@ -1,37 +1,55 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"resilience/gates"
 	"resilience/internal/plan"
 )
 
-// calibrated are the gates of a phase, of which those that are not calibrated
-// yet only advise: so many runs of the plan that passed the phase must have
-// judged them first. Runs that another gate failed say nothing of false alarms.
-func calibrated(p plan.Plan, phase plan.Phase) ([]gates.Gate, error) {
-	list := gatesOf(phase)
+// calibrated gives the plan with those gates of some phases only advisory that
+// are not calibrated yet: so many runs of the plan that passed the phase must
+// have judged them first. Runs that another gate failed say nothing of false
+// alarms.
+func calibrated(p plan.Plan, names []string) (plan.Plan, error) {
+	p.Phases = slices.Clone(p.Phases)
+	for i := range p.Phases {
+		phase := &p.Phases[i]
+		if !slices.Contains(names, phase.Name) {
+			continue
+		}
+		phase.Gates = slices.Clone(phase.Gates)
+		if err := calibrate(p.Name, phase); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// calibrate notes of each gate of a phase whether it decides.
+func calibrate(planName string, phase *plan.Phase) error {
+	list := phase.Sentences()
 	most := uint64(0)
 	for _, g := range list {
 		most = max(most, g.Calibrate)
 	}
 	if most == 0 {
-		return list, nil
+		return nil
 	}
 	outcomes := make([][]gates.Outcome, len(list))
-	for run, err := range passed(runsDir, p.Name, phase.Name) {
+	for run, err := range passed(runsDir, planName, phase.Name) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if !hear(list, outcomes, verdictOf(run, phase.Name), most) {
 			break
 		}
 	}
 	for i := range list {
-		list[i].Advisory = list[i].Calibrated(outcomes[i])
+		phase.Gates[i].Advisory = list[i].Calibrated(outcomes[i])
 	}
-	return list, nil
+	return nil
 }
 
 // hear adds what a verdict says of each gate, and reports whether more is

@@ -192,7 +192,7 @@ func steadily(phase plan.Phase, slots []plan.Slot) (longest time.Duration) {
 func critical(phase plan.Phase, slots []plan.Slot) (n int) {
 	for _, g := range phase.Gates {
 		switch kind := g.Gate.Period.Kind; {
-		case g.Gate.Severity == gates.Warning:
+		case g.Gate.Severity == gates.Warning, g.Gate.Advisory != "":
 		case kind == gates.DuringEach || kind == gates.AfterEach:
 			n += max(1, len(partNames(slots)))
 		default:

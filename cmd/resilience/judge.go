@@ -181,9 +181,13 @@ func extension(db *store.DB, phase string, most time.Duration) (more time.Durati
 
 // gatesFrom are the gates that a plan has for a phase.
 func gatesFrom(p plan.Plan, phase string) ([]gates.Gate, error) {
+	p, err := calibrated(p, []string{phase})
+	if err != nil {
+		return nil, err
+	}
 	found := named(p, []string{phase})
 	if len(found) == 0 {
 		return nil, &usageError{fmt.Sprintf("--plan: the record has a phase %q, the plan has none of that name", phase)}
 	}
-	return calibrated(p, found[0])
+	return found[0].Sentences(), nil
 }

@@ -58,23 +58,11 @@ func savePlan(db *store.DB, p plan.Plan, phases []string) error {
 		return err
 	}
 	for _, phase := range named(p, phases) {
-		list, err := calibrated(p, phase)
-		if err != nil {
-			return err
-		}
-		if err := db.SaveGates(phase.Name, list); err != nil {
+		if err := db.SaveGates(phase.Name, phase.Sentences()); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func gatesOf(phase plan.Phase) []gates.Gate {
-	list := make([]gates.Gate, len(phase.Gates))
-	for i, g := range phase.Gates {
-		list[i] = g.Gate
-	}
-	return list
 }
 
 // named are the phases of a plan with these names, in the plan's order.

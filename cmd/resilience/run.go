@@ -86,6 +86,9 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 	if err != nil {
 		return reportRefusal(s, o, err)
 	}
+	if p, err = calibrated(p, phases); err != nil {
+		return reportRefusal(s, o, err)
+	}
 	if o.dryRun {
 		if _, err := unannounced(p, phases, o); err != nil {
 			return err

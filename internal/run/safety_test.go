@@ -452,6 +452,35 @@ func TestWhatIsWaivedIsNotWatched(t *testing.T) {
 	require.NotNil(t, w, "the waiver has expired")
 }
 
+func TestWhatIsNotCalibratedIsNotWatched(t *testing.T) {
+	phase := plan.Phase{Watch: &plan.Watch{FalseAlarms: 0.01}}
+	for _, text := range []string{"availability >= 99%", "errors <= 1%"} {
+		g, err := gates.Parse(text)
+		require.NoError(t, err)
+		phase.Gates = append(phase.Gates, plan.Gate{Gate: g})
+	}
+	phase.Gates[0].Advisory = "no run has judged it"
+	w, err := newWatch(phase)
+	require.NoError(t, err)
+	require.NotNil(t, w)
+	require.Len(t, newHealth(phase).steady, 1, "nor does it keep disruptions from being injected")
+	phase.Gates[1].Advisory = "nor that one"
+	w, err = newWatch(phase)
+	require.NoError(t, err)
+	require.Nil(t, w, "nothing is left to watch")
+}
+
+func TestWhatIsWaivedTellsNoSickness(t *testing.T) {
+	phase := plan.Phase{}
+	g, err := gates.Parse("latency p95 <= 1ms")
+	require.NoError(t, err)
+	g.Waiver = &gates.Waiver{Owner: "jane", Reason: "a migration", Expires: time.Now().Add(time.Hour)}
+	phase.Gates = []plan.Gate{{Gate: g}}
+	require.Empty(t, newHealth(phase).steady, "it would keep every disruption from being injected")
+	phase.Gates[0].Waiver.Expires = time.Now().Add(-time.Hour)
+	require.Len(t, newHealth(phase).steady, 1)
+}
+
 // overheard is a recorder that is looked at before it keeps an event.
 type overheard struct {
 	*memory

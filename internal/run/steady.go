@@ -38,7 +38,7 @@ type health struct {
 type stretch struct{ from, until time.Time }
 
 func newHealth(phase plan.Phase) *health {
-	return &health{phase: phase.Name, steady: gates.Watchable(phase.Sentences()), dead: map[string]string{}}
+	return &health{phase: phase.Name, steady: gates.Watchable(gates.Deciding(phase.Sentences(), time.Now())), dead: map[string]string{}}
 }
 
 // heard takes note of what happened and was measured.

@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"resilience/gates"
@@ -18,10 +17,10 @@ func newWatch(phase plan.Phase) (*gates.Watch, error) {
 		return nil, nil
 	}
 	all := phase.Sentences()
-	watched := slices.DeleteFunc(slices.Clone(all), func(g gates.Gate) bool { return g.Waiver.Active(time.Now()) })
+	watched := gates.Deciding(all, time.Now())
 	w, err := gates.NewWatch(watched, phase.Name, phase.Baseline.Target != "", float64(phase.Watch.FalseAlarms))
 	if err != nil && len(watched) < len(all) {
-		return nil, nil // what could be watched is waived
+		return nil, nil // what could be watched is waived, or not calibrated yet
 	}
 	if err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
