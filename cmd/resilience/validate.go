@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,11 +27,21 @@ func validateCommand(s *streams) *cobra.Command {
 			}
 			fmt.Fprintf(s.out, "%s: valid;%s\n", args[0], summary(p))
 			untestable(s.out, p, p.Phases)
+			expiredWaivers(s.out, p)
 			return nil
 		},
 	}
 	varFlag(cmd, &vars)
 	return cmd
+}
+
+// expiredWaivers tells which waivers let nothing be broken any more.
+func expiredWaivers(out io.Writer, p plan.Plan) {
+	for _, w := range p.Waivers {
+		if last := time.Time(w.Expires); !time.Now().Before(last.Add(24 * time.Hour)) {
+			fmt.Fprintf(out, "! the waiver of %q by %s expired on %s\n", w.Gate, w.Owner, last.Format(time.DateOnly))
+		}
+	}
 }
 
 // summary counts what a plan has.
