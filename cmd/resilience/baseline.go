@@ -42,7 +42,7 @@ func findBaselines(ctx context.Context, p plan.Plan, phases []plan.Phase, given 
 		var err error
 		switch {
 		case want.Record != "":
-			err = b.record(ctx, phase, want.Record)
+			err = b.record(ctx, p, phase, want.Record)
 		case want.Runs > 0:
 			err = b.passing(p, phase)
 		}
@@ -53,9 +53,10 @@ func findBaselines(ctx context.Context, p plan.Plan, phases []plan.Phase, given 
 	return b, nil
 }
 
-// record takes one record, and says so when it did not pass itself: to be as
-// good as a bad run proves little.
-func (b *baselines) record(ctx context.Context, phase plan.Phase, ref string) error {
+// record takes one record, and says so when it did not pass itself, or was asked
+// something else: to be as good as a bad run proves little, and to be as fast as
+// one with a tenth of the traffic is something else.
+func (b *baselines) record(ctx context.Context, p plan.Plan, phase plan.Phase, ref string) error {
 	db, err := b.open(ctx, ref)
 	if err != nil {
 		return err
@@ -70,6 +71,13 @@ func (b *baselines) record(ctx context.Context, phase plan.Phase, ref string) er
 	}
 	if doc.Outcome != gates.Pass {
 		b.note(phase, "the baseline %s did not pass itself (%s: %s)", doc.Run.ID, doc.Outcome, doc.Reason)
+	}
+	why, err := unlike(db, p, phase)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		b.note(phase, "the baseline %s was asked something else: %s", doc.Run.ID, why)
 	}
 	b.of[phase.Name] = append(b.of[phase.Name], db)
 	return nil
