@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"resilience/internal/measure"
@@ -20,6 +22,7 @@ const (
 	versionPatience = 10 * time.Second // for an answer
 	versionPoll     = 250 * time.Millisecond
 	maxVersion      = 500 // bytes
+	versionAsks     = 10  // over connections of their own, so that a balancer asks several instances
 )
 
 // identify notes the version of each target that traffic goes to, and reports
@@ -77,14 +80,38 @@ func (c *Conductor) versionOf(ctx context.Context, b *bound, name string, t plan
 var errAway = errors.New("it does not serve")
 
 // answered asks the target itself, until it answers: right after a rollout some
-// need a moment.
+// need a moment. In the middle of one its instances tell several versions.
 func (c *Conductor) answered(ctx context.Context, t plan.Target) (string, error) {
 	for {
 		version, err := askVersion(ctx, t, c.Plan.Dir)
-		if !errors.Is(err, errAway) || wait(ctx, versionPoll) != nil {
-			return version, err
+		switch {
+		case err == nil:
+			return version, c.sameVersion(ctx, t, version)
+		case !errors.Is(err, errAway), wait(ctx, versionPoll) != nil:
+			return "", err
 		}
 	}
+}
+
+// sameVersion asks a target some more times for its version. Who does not answer
+// now did before: just another version counts.
+func (c *Conductor) sameVersion(ctx context.Context, t plan.Target, version string) error {
+	said := make([]string, versionAsks)
+	said[0] = version
+	var all sync.WaitGroup
+	for i := range said[1:] {
+		all.Go(func() { said[1+i], _ = askVersion(ctx, t, c.Plan.Dir) })
+	}
+	all.Wait()
+	slices.Sort(said)
+	said = slices.DeleteFunc(slices.Compact(said), func(v string) bool { return v == "" })
+	if len(said) < 2 {
+		return nil
+	}
+	for i := range said {
+		said[i] = strings.TrimSpace(said[i][:min(len(said[i]), maxVersion)])
+	}
+	return fmt.Errorf("its instances are of several versions: %s", strings.Join(said, ", "))
 }
 
 func askVersion(ctx context.Context, t plan.Target, dir string) (string, error) {

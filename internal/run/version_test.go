@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,7 +49,9 @@ func TestVersions(t *testing.T) {
 		"a command":        {nil, plan.Version{Command: "echo noise; echo $RESILIENCE_PHASE", Is: "beta"}, true, ""},
 		"not at once":      {[]string{"", "1.2"}, plan.Version{Path: "/version", Header: "X-Version", Is: "1.2"}, true, ""},
 		"another":          {[]string{"1.1"}, plan.Version{Path: "/version", JSON: "build.commit", Is: "1.2"}, false, "the target shop was version 1.1 before the tests, not 1.2"},
-		"changes":          {[]string{"1.2", "1.3"}, plan.Version{Path: "/version", JSON: "build.commit"}, true, "the target shop was version 1.2 before the tests and 1.3 after them"},
+		"several":          {[]string{"1.2", "1.2", "1.3", "1.2"}, plan.Version{Path: "/version", JSON: "build.commit"}, false, "the target shop did not tell its version before the tests: its instances are of several versions: 1.2, 1.3"},
+		"only once":        {[]string{"1.2", "", "", "", "", "", "", "", "", "", "1.2", ""}, plan.Version{Path: "/version", JSON: "build.commit"}, true, ""},
+		"changes":          {append(slices.Repeat([]string{"1.2"}, versionAsks), "1.3"), plan.Version{Path: "/version", JSON: "build.commit"}, true, "the target shop was version 1.2 before the tests and 1.3 after them"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, plan.Phase{Tests: []plan.Test{test("checkout", 0, time.Second)}})
