@@ -18,8 +18,10 @@ import (
 // + 10%") passes only when it is shown that the candidate is not worse by more
 // (non-inferiority: see [evidence.ShareBake]). All gates of a phase must pass, so
 // each may err with the whole allowed error (an intersection-union test: Berger,
-// Technometrics 24, 1982). It fails as any other gate does, by the intervals of
-// both arms; between the two it is inconclusive.
+// Technometrics 24, 1982). It fails when the intervals of both arms exclude it, as
+// with any other gate, and the comparison does too: intervals take requests to be
+// independent, and bursts that hit one of two equal arms by chance would fail one
+// phase in three. Between the two it is inconclusive.
 
 // comparesArms reports whether a job is one of a share or of a quantile of
 // latencies over what is steady, beside a baseline arm.
@@ -51,8 +53,9 @@ func episodeOf(at int64) int64 {
 }
 
 // compareArms looks at a gate that was judged by the values of both arms again,
-// now by their difference, and takes back a pass that is not shown.
-func (j *judge) compareArms(c *job, each string, e *estimate, check *Check) {
+// now by their difference, and takes back a pass that is not shown, and a failure
+// that may be chance.
+func (j *judge) compareArms(c *job, each string, e *estimate, split float64, check *Check) {
 	before := newEstimate(c.row, c.gate.Stat, j.now.reading(j.now.ask(c.gate.SLI, c.gate, c.inst, measure.Baseline, c.wants()), each))
 	a := &armsJob{job: c, candidate: e, baseline: &before, confidence: j.sure(c.gate)}
 	a.episodes = episodesOf(c.row, e.reading, before.reading)
@@ -68,6 +71,37 @@ func (j *judge) compareArms(c *job, each string, e *estimate, check *Check) {
 			check.lacks = found.lacks
 		}
 	}
+	if check.Outcome == Fail && !e.allRefused() && !j.beyond(a, c.gate.Value, each, split) {
+		check.doubt(Evidence, "%s was %s, not %s, but the arms vary so much from ten seconds to the next that it may be chance",
+			c.gate.Subject(), check.Observed, check.Objective)
+		check.lacks = math.Inf(1)
+	}
+}
+
+// fewEpisodes are too few to tell how much the arms vary from one to the next.
+const fewEpisodes = 3
+
+// beyond reports whether the candidate is worse than a value or its parts allow,
+// even though requests that come together may depend on each other. What the
+// comparison can not tell the intervals have decided.
+func (j *judge) beyond(a *armsJob, v Value, each string, split float64) bool {
+	switch v.Kind {
+	case "max", "min":
+		x, y := j.beyond(a, v.Args[0], each, split), j.beyond(a, v.Args[1], each, split)
+		if (v.Kind == "max") == atMost(a.job.gate.Op) {
+			return x && y
+		}
+		return x || y
+	case "baseline":
+	default:
+		b := j.bound(v, a.job, each, fromHalf(split))
+		return b.missing == "" && a.candidate.excludes(a.job.gate.Op, b.lenient(a.job.gate.Op), split)
+	}
+	margin, ok := a.margin(v, true)
+	if len(a.episodes) <= fewEpisodes || !ok && v.Change != "" { // or it has to be better than the baseline
+		return true
+	}
+	return a.bake(margin, oneLook(1-split)).Beyond
 }
 
 // episodesOf puts the same ten seconds of both arms together.
@@ -130,7 +164,7 @@ func (j *judge) against(a *armsJob, v Value, each string) compared {
 		x, y := j.against(a, v.Args[0], each), j.against(a, v.Args[1], each)
 		return together(x, y, (v.Kind == "max") == atMost(a.job.gate.Op))
 	case "baseline":
-		if margin, ok := a.margin(v); ok {
+		if margin, ok := a.margin(v, false); ok {
 			return a.decide(v, margin)
 		}
 		found := a.plain(j.bound(v, a.job, each, a.confidence))
@@ -180,9 +214,13 @@ func example(row SLI) string {
 }
 
 // margin is by how much a gate lets the candidate be worse; ok is false when by
-// nothing. Where it depends on the baseline, its interval gives the strictest.
-func (a *armsJob) margin(v Value) (m evidence.Margin, ok bool) {
+// nothing. Where it depends on the baseline, its interval gives the strictest, or
+// the most lenient.
+func (a *armsJob) margin(v Value, lenient bool) (m evidence.Margin, ok bool) {
 	within := a.baseline.interval(a.confidence)
+	if lenient {
+		within.Low, within.High = within.High, within.Low
+	}
 	relative := v.Number // times the baseline, more or less
 	if v.Change == "*" {
 		relative = math.Abs(v.Number - 1)
@@ -257,7 +295,7 @@ func (a *armsJob) bake(margin evidence.Margin, bound float64) evidence.Decision 
 	}
 	b, err := evidence.NewQuantileBake(newSketch, margin, a.job.gate.Stat.Quantile)
 	if err != nil { // p0 or p100: the comparison knows no such quantile
-		return evidence.Decision{Needed: math.Inf(1)}
+		return evidence.Decision{Needed: math.Inf(1), Beyond: true}
 	}
 	for _, e := range a.episodes {
 		b.AddEpisode(e.candidate, e.baseline)

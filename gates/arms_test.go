@@ -6,11 +6,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"resilience/gates/evidence"
 	"resilience/internal/measure"
 )
 
 // phaseOf is a record of two arms, of which each second is drawn.
 func phaseOf(seed uint64, seconds int, candidate, baseline arm) Record {
+	return varying(seed, seconds, func() arm { return candidate }, func() arm { return baseline })
+}
+
+// varying is one of arms that are drawn for each second, too.
+func varying(seed uint64, seconds int, candidate, baseline func() arm) Record {
 	s := &sheet{}
 	random := rand.New(rand.NewPCG(seed, 21))
 	end := epoch + int64(seconds)*second
@@ -20,7 +26,7 @@ func phaseOf(seed uint64, seconds int, candidate, baseline arm) Record {
 	}
 	r := rollout{random: random, at: epoch}
 	for ; r.at < end; r.at += second {
-		s.windows = append(s.windows, r.window(measure.Candidate, candidate), r.window(measure.Baseline, baseline))
+		s.windows = append(s.windows, r.window(measure.Candidate, candidate()), r.window(measure.Baseline, baseline()))
 	}
 	return s.record()
 }
@@ -58,6 +64,39 @@ func TestArmsErrAsRarelyAsAllowed(t *testing.T) {
 			require.GreaterOrEqual(t, passed, c.passes)
 			require.LessOrEqual(t, failed, 4)
 			require.LessOrEqual(t, wrong, 8, "5 % and four standard deviations")
+		})
+	}
+}
+
+// TestEqualArmsDoNotFail: where both arms are alike, none is called worse more often
+// than allowed, however their requests depend on each other. By the intervals of
+// both alone, one in three would be.
+func TestEqualArmsDoNotFail(t *testing.T) {
+	const phases = 40
+	bursting := func(random *rand.Rand) func() arm { // half a dozen seconds, every two minutes or so
+		left := 0
+		return func() arm {
+			switch {
+			case left > 0:
+				left--
+				return arm{0.3, 150}
+			case random.IntN(120) == 0:
+				left = 2 + random.IntN(7)
+			}
+			return arm{0.001, 50}
+		}
+	}
+	for _, text := range []string{"errors <= baseline", "availability >= baseline - 0.1pp", "latency p95 <= baseline"} {
+		t.Run(text, func(t *testing.T) {
+			g := mustParse(t, text)
+			failed := uint64(0)
+			for seed := range uint64(phases) {
+				random := rand.New(rand.NewPCG(seed, 22))
+				if Judge(g, varying(seed, 900, bursting(random), bursting(random))).Outcome == Fail {
+					failed++
+				}
+			}
+			require.False(t, evidence.Excludes(failed, phases, 0.05, 0.99), "%d of %d", failed, phases)
 		})
 	}
 }

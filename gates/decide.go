@@ -47,7 +47,7 @@ func (j *judge) decide(c *job, each string, split float64, check *Check) {
 	e.judge(c.gate, ops, limit, split, check)
 	limit.settle(check)
 	if c.arms && limit.unless == "" && j.now.hasArm(measure.Baseline) {
-		j.compareArms(c, each, &e, check)
+		j.compareArms(c, each, &e, split, check)
 	}
 	if r.doubt != "" && check.Outcome == Pass {
 		check.doubt(Evidence, "%s, so that the record can not be right", r.doubt)
@@ -143,8 +143,7 @@ func (e *estimate) cleanSlate(ops []Op, limit float64) (none string, clean bool)
 // meets the objective; it fails when its interval excludes it; between the two
 // it is inconclusive.
 func (e *estimate) judge(g Gate, ops []Op, limit bound, split float64, check *Check) {
-	r := e.reading
-	if e.ofAttempts() && r.count > 0 && r.failed == r.count && atMost(ops[len(ops)-1]) {
+	if e.allRefused() && atMost(ops[len(ops)-1]) {
 		e.refused(split, check)
 		return
 	}
@@ -153,7 +152,7 @@ func (e *estimate) judge(g Gate, ops []Op, limit bound, split float64, check *Ch
 			continue
 		}
 		if math.IsInf(e.value, 1) {
-			check.broke("%s falls among the %s arrivals that could not start", g.Subject(), countText(r.dropped))
+			check.broke("%s falls among the %s arrivals that could not start", g.Subject(), countText(e.reading.dropped))
 		} else {
 			check.broke("%s was %s, which is not %s", g.Subject(), unitText(e.value, e.row.Unit), check.Objective)
 		}
@@ -162,6 +161,11 @@ func (e *estimate) judge(g Gate, ops []Op, limit bound, split float64, check *Ch
 	if e.meetsAll(g, ops, limit, check) {
 		e.passOrDoubt(g, ops, limit.value, check)
 	}
+}
+
+// allRefused reports whether it is a latency of which no attempt was accepted.
+func (e *estimate) allRefused() bool {
+	return e.ofAttempts() && e.reading.count > 0 && e.reading.failed == e.reading.count
 }
 
 // refused judges a latency of which no attempt was accepted: each counts as

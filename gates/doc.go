@@ -57,7 +57,8 @@
 // is measured too: to fail, a gate must be beyond the interval of both. Where the
 // baseline is an arm of the same phase, a share or a quantile of latencies that
 // is compared with it by a margin passes only when it is shown to be within it
-// (non-inferiority, by blocks of ten seconds of both arms). A baseline that was
+// (non-inferiority, by blocks of ten seconds of both arms), and fails only when the
+// arms do not vary enough from block to block to explain it. A baseline that was
 // interrupted, fell short or was not disrupted as it should have been shows
 // nothing. Beside max() and min() a part that is known and met is enough.
 //

@@ -132,7 +132,7 @@ func (p Planned) shown(g Gate) (what string, seconds float64, ok bool) {
 	a := armsJob{job: &job{gate: g, row: row}, confidence: g.confidence(), baseline: &estimate{
 		row: row, stat: g.Stat, value: 1 - assumedFailures, n: 1e9, hits: 1e9 * (1 - assumedFailures),
 	}}
-	margin, ok := a.margin(g.Value)
+	margin, ok := a.margin(g.Value, false)
 	switch {
 	case !ok:
 	case row.kind == shareKind:

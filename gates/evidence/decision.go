@@ -38,6 +38,9 @@ type Decision struct {
 	// Worse tells that the candidate is worse than the baseline at all, which
 	// may be allowed.
 	Worse bool
+	// Beyond tells that the candidate is worse than allowed, certainly enough to
+	// fail it: what happened within one ten seconds only never is.
+	Beyond bool
 	// Ratio estimates how many times as much the candidate has as the baseline:
 	// of failures, or of the latency. NaN while nothing is known.
 	Ratio float64
@@ -73,13 +76,25 @@ func (d *dependence) statistic(unit float64) statistic {
 	return statistic{z: sum.score / math.Sqrt(sum.variance*inflation), inflation: inflation, freedom: s.freedom}
 }
 
-// decide compares the two statistics with the bound of a look.
-func decide(difference, margin statistic, ratio, bound float64) Decision {
+// cautious is the statistic with what is feared beforehand, too, where that is
+// more than what is seen: to fail somebody takes more than to let him wait.
+func (d *dependence) cautious(unit float64) statistic {
+	s := d.statistic(unit)
+	if s.freedom > 0 {
+		feared := max(s.inflation, d.spread(unit).feared())
+		s.z, s.inflation = s.z*math.Sqrt(s.inflation/feared), feared
+	}
+	return s
+}
+
+// decide compares the statistics with the bound of a look.
+func decide(difference, margin, beyond statistic, ratio, bound float64) Decision {
 	d := Decision{
 		Ratio: ratio, Difference: difference.z, Margin: margin.z,
 		Needed: student(bound, difference.freedom), Inflation: difference.inflation,
 	}
 	d.Worse = difference.z >= d.Needed
+	d.Beyond = beyond.z >= student(bound, beyond.freedom)
 	switch {
 	case margin.z <= -student(bound, margin.freedom):
 		d.Outcome = NonInferior

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"resilience/internal/measure"
 )
@@ -119,6 +120,77 @@ func TestWorseButAllowed(t *testing.T) {
 	require.InDelta(t, 1.2, p99.Decide(1.645).Ratio, 0.06)
 	require.Equal(t, Undecided, b.Decide(math.NaN()).Outcome)
 	require.Equal(t, "undecided", Undecided.String())
+}
+
+// inOne is 1 in one episode.
+func inOne(second, episode int) uint64 {
+	if second/Episode == episode {
+		return 1
+	}
+	return 0
+}
+
+// TestBeyondTheMargin: what goes on is certain; one burst is not, however great, nor
+// what is within the margin.
+func TestBeyondTheMargin(t *testing.T) {
+	for name, c := range map[string]struct {
+		failed func(second int) uint64 // of the candidate's twenty
+		margin Margin
+		beyond bool
+	}{
+		"it goes on":            {func(int) uint64 { return 2 }, Margin{Ratio: 2}, true},
+		"by points":             {func(int) uint64 { return 2 }, Margin{Difference: 0.01}, true},
+		"within the margin":     {func(int) uint64 { return 2 }, Margin{Difference: 0.2}, false},
+		"half of the time":      {func(second int) uint64 { return 2 * uint64(second/300) }, Margin{Ratio: 2}, true},
+		"one burst":             {func(second int) uint64 { return 20 * inOne(second, 40) }, Margin{Ratio: 2}, false},
+		"one burst, by points":  {func(second int) uint64 { return 20 * inOne(second, 40) }, Margin{Difference: 0.01}, false},
+		"nothing, by a mistake": {func(int) uint64 { return 0 }, Margin{Ratio: 2}, false},
+	} {
+		b := NewShareBake(c.margin)
+		for second := range 600 {
+			b.Add(Block{Counts{20, c.failed(second)}, Counts{20, uint64(1 - min(1, second%100))}})
+		}
+		require.Equal(t, c.beyond, b.Decide(1.645).Beyond, name)
+	}
+}
+
+// TestRoundingFindsNothing: a candidate that takes just as much longer as it may is
+// over no more limits than the baseline, wherever the borders of buckets are.
+func TestRoundingFindsNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		allowed := rapid.Float64Range(1, 5).Draw(t, "allowed")
+		candidate, baseline := newSketch(), newSketch()
+		for _, v := range rapid.SliceOfN(rapid.Float64Range(1, 1000), 1, 50).Draw(t, "values") {
+			candidate.Add(v * allowed * (1 - 1e-9))
+			baseline.Add(v)
+		}
+		limit, _ := baseline.Quantile(rapid.Float64Range(0, 1).Draw(t, "quantile"))
+		b := over(candidate, baseline, limit, roundedUp(allowed))
+		require.LessOrEqual(t, b.Candidate.Failed, b.Baseline.Failed)
+	})
+	require.Equal(t, 1.0, roundedUp(1), "of no difference nothing is rounded")
+}
+
+// TestAMuchSlowerCandidateMovesNoLimit: its latencies would be the upper twentieth
+// of both arms, which the baseline never reaches.
+func TestAMuchSlowerCandidateMovesNoLimit(t *testing.T) {
+	b, err := NewQuantileBake(newSketch, Margin{Ratio: 2}, 0.95)
+	require.NoError(t, err)
+	system := latencies(slowing{rate: [2]int{10, 10}})(rand.New(rand.NewPCG(1, 2)))
+	var s second
+	for second := range 600 {
+		system.next(&s)
+		if second >= 180 {
+			for i := range s.values[0] {
+				s.values[0][i] += math.Log(100)
+			}
+		}
+		sums := s.sketches()
+		b.Add(sums[0], sums[1])
+	}
+	d := b.Decide(1.645)
+	require.True(t, d.Beyond, d.String())
+	require.Equal(t, Inferior, d.Outcome)
 }
 
 // TestFewFailuresAreCountedExactly: three of five failures where one in ten

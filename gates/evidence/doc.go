@@ -61,7 +61,8 @@
 // Not to have found a difference shows nothing. A bake ([ShareBake],
 // [LatencyBake]) ends as non-inferior when the data exclude that the candidate
 // is worse by more than the gate allows; as inferior when they exclude that it
-// is no worse and do not show the former; else it is undecided. Shares are
+// is no worse and do not show the former; else it is undecided. It is beyond the
+// margin, which fails it, when they exclude that it is within. Shares are
 // compared by the conditional score, or by the exact binomial tail where
 // failures are rare; an absolute margin by the difference of shares (Farrington
 // and Manning 1990); latencies by their ranks, in strata of ten seconds (van

@@ -11,8 +11,9 @@ var deciles = []float64{0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9}
 // LatencyBake collects a bake, for the decision whether the candidate is slower
 // than the baseline, or not slower than allowed.
 //
-// In each episode all latencies are ranked by the deciles of what both arms
-// showed before, and the candidate's sum of ranks is compared with what chance
+// In each episode all latencies are ranked by the deciles of what the baseline
+// showed before (a candidate that is much slower would move those of both arms so
+// far that the baseline never comes near them), and the candidate's sum of ranks is compared with what chance
 // gives it (Wilcoxon's test in strata: van Elteren, Bulletin of the ISI 37,
 // 1960), at the variance that the episodes' sums really have. The margin is a
 // factor: against it, the candidate's limits are so many times as great.
@@ -21,23 +22,23 @@ type LatencyBake[S Values[S]] struct {
 	margin              float64
 	quantiles           []float64
 	middle              float64
-	history             S
-	candidate, baseline S // of the current episode
-	all                 [2]S
+	candidate, baseline S    // of the current episode
+	all                 [2]S // before it, the candidate first
 	blocks              int
-	difference, beside  dependence
+	difference          dependence // of the scores at no difference
+	beside, beyond      dependence // at the margin: rounded down, and up
 }
 
 // NewLatencyBake begins a bake in which latencies are compared as a whole.
 func NewLatencyBake[S Values[S]](fresh func() S, margin Margin) *LatencyBake[S] {
 	return &LatencyBake[S]{
 		fresh: fresh, margin: atLeastOne(margin.Ratio), quantiles: deciles, middle: 0.5,
-		history: fresh(), candidate: fresh(), baseline: fresh(), all: [2]S{fresh(), fresh()},
+		candidate: fresh(), baseline: fresh(), all: [2]S{fresh(), fresh()},
 	}
 }
 
 // NewQuantileBake begins a bake in which one quantile of latencies, from over 0
-// to under 1, is compared: by how often each arm exceeds the one of before.
+// to under 1, is compared: by how often each arm exceeds the baseline's of before.
 func NewQuantileBake[S Values[S]](fresh func() S, margin Margin, quantile float64) (*LatencyBake[S], error) {
 	if !(quantile > 0 && quantile < 1) {
 		return nil, fmt.Errorf("comparing a quantile of latencies: %v is not between 0 and 1", quantile)
@@ -70,9 +71,8 @@ func (b *LatencyBake[S]) closed() {
 	if limits, ok := b.limits(); ok {
 		b.difference.add(b.ranks(limits, 1))
 		b.beside.add(b.ranks(limits, b.margin))
+		b.beyond.add(b.ranks(limits, roundedUp(b.margin)))
 	}
-	b.history.Merge(b.candidate)
-	b.history.Merge(b.baseline)
 	b.all[0].Merge(b.candidate)
 	b.all[1].Merge(b.baseline)
 	b.candidate, b.baseline, b.blocks = b.fresh(), b.fresh(), 0
@@ -80,7 +80,7 @@ func (b *LatencyBake[S]) closed() {
 
 func (b *LatencyBake[S]) limits() (limits []float64, ok bool) {
 	for _, q := range b.quantiles {
-		limit, ok := b.history.Quantile(q)
+		limit, ok := b.all[1].Quantile(q)
 		if !ok || !(math.Abs(limit) < math.MaxFloat64) {
 			return nil, false
 		}
@@ -111,10 +111,8 @@ func (b *LatencyBake[S]) ranks(limits []float64, margin float64) scored {
 	}
 }
 
-// Decide decides at a look, whose bound is the one that [Boundary] gives it.
-// Each error, to call worse what is not and to call non-inferior what is worse
-// than allowed, then has at most the chance alpha of that boundary in all looks
-// together.
+// Decide decides at a look, whose bound is the one that [Boundary] gives it; its
+// errors are those of [ShareBake.Decide].
 func (b *LatencyBake[S]) Decide(bound float64) Decision {
 	ratio := math.NaN()
 	candidate, ok := b.all[0].Quantile(b.middle)
@@ -122,5 +120,5 @@ func (b *LatencyBake[S]) Decide(bound float64) Decision {
 	if ok && known && baseline != 0 {
 		ratio = candidate / baseline
 	}
-	return decide(b.difference.statistic(1), b.beside.statistic(1), ratio, bound)
+	return decide(b.difference.statistic(1), b.beside.statistic(1), b.beyond.cautious(1), ratio, bound)
 }

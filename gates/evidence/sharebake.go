@@ -58,21 +58,24 @@ func (b *ShareBake) AddEpisode(block Block) {
 }
 
 // Decide decides at a look, whose bound is the one that [Boundary] gives it.
-// Each error, to call worse what is not and to call non-inferior what is worse
-// than allowed, then has at most the chance alpha of that boundary in all looks
-// together.
+// Each error, to call worse what is not, to call beyond the margin what is within
+// it, and to call non-inferior what is beyond it, then has at most the chance
+// alpha of that boundary in all looks together.
 func (b *ShareBake) Decide(bound float64) Decision {
 	k, m := b.total.Candidate.Failed, b.total.failed()
 	difference := b.difference.statistic(unitOf(k, m, b.even))
-	margin := b.beside.statistic(unitOf(k, m, b.allowed))
+	margin, beyond := b.beside.statistic(unitOf(k, m, b.allowed)), b.beside.cautious(unitOf(k, m, b.allowed))
 	if b.rare() {
 		difference.z = b.tail(b.even) / math.Sqrt(difference.inflation)
 		margin.z = b.tail(b.allowed) / math.Sqrt(margin.inflation)
+		beyond.z = b.tail(b.allowed) / math.Sqrt(beyond.inflation)
 	}
 	if b.margin.Difference > 0 {
 		margin = b.apart()
+		beyond = b.difference.cautious(1)
+		beyond.z = margin.z * math.Sqrt(margin.inflation/beyond.inflation)
 	}
-	return decide(difference, margin, b.expect.ratio(), bound)
+	return decide(difference, margin, beyond, b.expect.ratio(), bound)
 }
 
 // rare tells whether failures are so few, or so few of all, that the sum of
