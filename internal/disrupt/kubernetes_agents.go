@@ -1,6 +1,7 @@
 package disrupt
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -141,7 +142,7 @@ func (a *agents) Inject(ctx context.Context, keep func(json.RawMessage) error) (
 	if err := keep(undo); err != nil {
 		return nil, err
 	}
-	f := &agentFault{agents: a, order: left.Order, on: on, leases: make([]Lease, len(on)), gone: make([]int64, len(on))}
+	f := &agentFault{agents: a, order: left.Order, on: on, leases: make([]Lease, len(on)), alive: make([]int64, len(on)), gone: make([]int64, len(on)), lost: make([]string, len(on))}
 	if err := each(on, func(i int) error { return f.inject(ctx, i) }); err != nil {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), liftPatience)
 		defer cancel()
@@ -180,8 +181,10 @@ type agentFault struct {
 	done  sync.WaitGroup
 
 	mu     sync.Mutex
-	leases []Lease // what each agent said last
-	gone   []int64 // when each fault was, in Unix nanoseconds; 0 where that is not known
+	leases []Lease  // what each agent said last
+	alive  []int64  // when each fault was last known to be in effect, in Unix nanoseconds
+	gone   []int64  // when each was over; 0 where that is not known
+	lost   []string // why each was over before it was lifted; "" where it was not
 }
 
 // inject gives one agent its order.
@@ -198,10 +201,14 @@ func (f *agentFault) inject(ctx context.Context, i int) error {
 	return nil
 }
 
+// said takes note of what an agent says of its fault.
 func (f *agentFault) said(i int, l Lease) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.leases[i] = l
+	if !l.Over() {
+		f.alive[i] = time.Now().UnixNano()
+	}
 }
 
 // keepUp renews the leases until the fault is lifted, and tells of pods where
@@ -247,8 +254,18 @@ func (f *agentFault) renew(ctx context.Context, i int) {
 	}
 }
 
-// early tells that a fault ended in one pod before it was lifted.
+// early tells, once, that a fault ended in one pod before it was lifted. What
+// came after it was last known to be in effect does not count as during it.
 func (f *agentFault) early(i int, why string) {
+	f.mu.Lock()
+	known := f.gone[i] != 0
+	if !known {
+		f.gone[i], f.lost[i] = f.alive[i], why
+	}
+	f.mu.Unlock()
+	if known {
+		return
+	}
 	f.site.Note(measure.EventWarning, f.plan.Name, map[string]string{
 		"detail": fmt.Sprintf("the fault ended early in pod %s: %s", f.on[i].pod.name, strings.TrimSpace(why)),
 	})
@@ -261,12 +278,7 @@ func (f *agentFault) lift(ctx context.Context) (measure.Touch, error) {
 	}
 	err := each(f.on, func(i int) error {
 		l, gone, err := f.on[i].lift(ctx, f.order)
-		if l.ID != "" && l.Name != "" {
-			f.said(i, l)
-		}
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.gone[i] = gone
+		f.lifted(i, l, gone)
 		return err
 	})
 	f.done.Wait()
@@ -278,6 +290,44 @@ func (f *agentFault) lift(ctx context.Context) (measure.Touch, error) {
 	clear(f.tried)
 	f.agents.mu.Unlock()
 	return f.touch(), err
+}
+
+// lifted takes note of how the fault of one pod was when it was lifted: still in
+// effect, or over already. One that can not be lifted may be so later.
+func (f *agentFault) lifted(i int, l Lease, gone int64) {
+	known := l.ID != "" && l.Name != ""
+	if known {
+		f.said(i, l)
+	}
+	f.mu.Lock()
+	took := f.alive[i] != 0
+	f.mu.Unlock()
+	switch {
+	case gone == 0:
+	case took && l.State == StateExpired:
+		f.early(i, "its agent was not reached in time to renew it")
+	case took && !known:
+		f.early(i, "the agent or its pod is gone")
+	default:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.gone[i] = cmp.Or(f.gone[i], gone)
+	}
+}
+
+// doubt says where the fault was over while it was in effect elsewhere, "" where
+// that did not happen; f.mu is held.
+func (f *agentFault) doubt() string {
+	var where []string
+	for i, why := range f.lost {
+		if why != "" {
+			where = append(where, "pod "+f.on[i].pod.name)
+		}
+	}
+	if len(where) == 0 || len(where) == len(f.on) { // all of it was over then, which its time tells
+		return ""
+	}
+	return fmt.Sprintf("it was over before it was lifted in %s, and went on in others", strings.Join(where, ", "))
 }
 
 // touch adds up what the agents said.
@@ -298,6 +348,7 @@ func (f *agentFault) touch() measure.Touch {
 	if !slices.Contains(f.gone, 0) {
 		t.Gone = slices.Max(f.gone)
 	}
+	t.Doubt = f.doubt()
 	slices.Sort(t.Names)
 	return t
 }

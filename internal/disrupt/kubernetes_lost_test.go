@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,8 +19,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
 	k8stesting "k8s.io/client-go/testing"
 
+	"resilience/internal/measure"
 	"resilience/internal/plan"
 )
 
@@ -287,5 +290,115 @@ func answering(answer func(agentRequest) agentAnswer) func(context.Context) (io.
 			}
 		}()
 		return pipe{answers, orders}, nil
+	}
+}
+
+// shopAgents is a fault in two pods whose agents answer as told.
+func shopAgents(t *testing.T, answer func(pod string, r agentRequest) agentAnswer) (a *agents, client *fake.Clientset, notes func() []string) {
+	t.Helper()
+	o, client := onFake(plan.Disruption{
+		Kubernetes: &plan.Kubernetes{Select: map[string]string{"app": "shop"}, Port: "8080", Image: "x"}, Error: &plan.Error{}, AtMost: &plan.Amount{Share: 1},
+	}, shopOf(2)...)
+	var mu sync.Mutex
+	var said []string
+	o.site.Note = func(kind, _ string, attrs map[string]string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if kind == measure.EventWarning {
+			said = append(said, attrs["detail"])
+		}
+	}
+	made, err := newAgents(o)
+	require.NoError(t, err)
+	a = made.(*agents)
+	for _, pod := range []string{"p0", "p1"} {
+		a.ready[pod] = &attached{api: o.api, pod: podState{name: pod, uid: pod}, container: "agent", port: 8080, link: &link{
+			open: answering(func(r agentRequest) agentAnswer { return answer(pod, r) }),
+		}}
+	}
+	return a, client, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(said)
+	}
+}
+
+// A fault of agents that ends before its time is not taken for one that lasted:
+// what comes after does not count as during it, and where it went on in other
+// pods the time is in doubt.
+func TestAgentsWhoseFaultEndsEarly(t *testing.T) {
+	const lease, length = 2 * time.Second, 20 * time.Second
+	for name, tt := range map[string]struct {
+		ends  []string // the pods where it ends after a while
+		how   func(l *Lease) (gone bool)
+		over  time.Duration // since it was injected
+		doubt string
+		note  string
+	}{
+		"it lasts": {nil, nil, length, "", ""},
+		"the pod is gone": {
+			[]string{"p1"},
+			nil,
+			length, "it was over before it was lifted in pod p1, and went on in others", "the fault ended early in pod p1: the agent or its pod is gone",
+		},
+		"it was not renewed in time": {
+			[]string{"p0"},
+			func(l *Lease) bool { l.State = StateExpired; return true },
+			length, "it was over before it was lifted in pod p0, and went on in others", "the fault ended early in pod p0: too late",
+		},
+		"that is only seen when it is lifted": {
+			[]string{"p0"},
+			func(l *Lease) bool { l.State = StateExpired; return false },
+			length, "it was over before it was lifted in pod p0, and went on in others", "the fault ended early in pod p0: its agent was not reached in time to renew it",
+		},
+		"everywhere": {
+			[]string{"p0", "p1"},
+			func(l *Lease) bool { l.State = StateExpired; return true },
+			DefaultTTL / 5, "", "the fault ended early in pod p0: too late",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				a, client, notes := shopAgents(t, func(pod string, r agentRequest) agentAnswer {
+					answer := agentAnswer{Lease: Lease{ID: r.ID, Name: "test", State: StateActive, TTL: plan.Duration(lease), Matched: 9, Touched: 9}}
+					ended := slices.Contains(tt.ends, pod) && time.Since(began) > DefaultTTL/4
+					switch {
+					case ended && tt.how == nil: // nobody answers any more
+						<-t.Context().Done()
+					case ended && tt.how(&answer.Lease) && r.Op == agentRenew:
+						answer.Gone, answer.Error = true, "too late"
+					case r.Op == agentLift && !ended:
+						answer.Lease.State = StateLifted
+					}
+					answer.Ended = r.Op == agentEnd
+					return answer
+				})
+				lift, err := a.Inject(t.Context(), func(json.RawMessage) error { return nil })
+				require.NoError(t, err)
+				time.Sleep(DefaultTTL / 4)
+				if tt.ends != nil && tt.how == nil {
+					require.NoError(t, client.CoreV1().Pods("beta").Delete(t.Context(), tt.ends[0], metav1.DeleteOptions{}))
+				}
+				time.Sleep(length - DefaultTTL/4)
+				go func() { // ended agents are gone from their pods
+					time.Sleep(time.Second)
+					for _, pod := range []string{"p0", "p1"} {
+						_ = client.CoreV1().Pods("beta").Delete(context.Background(), pod, metav1.DeleteOptions{})
+					}
+				}()
+				touch, err := lift(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, tt.doubt, touch.Doubt)
+				require.Equal(t, tt.over, time.Unix(0, touch.Ended(time.Now().UnixNano())).Sub(began).Truncate(time.Second))
+				require.EqualValues(t, 18, touch.Touched)
+				if tt.note == "" {
+					require.Empty(t, notes())
+				} else {
+					require.Contains(t, notes(), tt.note)
+					require.Len(t, notes(), len(tt.ends), "each is told once")
+				}
+			})
+		})
 	}
 }
