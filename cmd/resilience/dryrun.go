@@ -32,7 +32,9 @@ func dryRun(ctx context.Context, w io.Writer, p plan.Plan, names []string, o run
 		if err := timeLine(w, p, phase, slots, announce); err != nil {
 			return err
 		}
-		overlaps(w, p, phase, announce)
+		if announce {
+			overlaps(w, p, phase)
+		}
 		compared.tell(w, phase)
 		fmt.Fprintln(w)
 		if err := replayTable(w, p, phase); err != nil {
@@ -79,7 +81,11 @@ func timeLine(w io.Writer, p plan.Plan, phase plan.Phase, slots []plan.Slot, ann
 			fmt.Fprintf(t, "%s\t%s\twarm-up\t%s\tnot judged\n", time.Duration(test.Start), test.WarmupEnd(), test.Name)
 		}
 	}
-	for _, line := range disruptionLines(p, phase, slots, announce) {
+	lines := disruptionLines(p, phase, slots)
+	if !announce && len(lines) > 0 {
+		lines = []string{unannouncedLine}
+	}
+	for _, line := range lines {
 		fmt.Fprintln(t, line)
 	}
 	return t.Flush()

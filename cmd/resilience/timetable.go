@@ -15,9 +15,11 @@ import (
 // it leaves out all but the last.
 const shownTimes = 6
 
-// disruptionLines are the rows of a time line for all injections. Where they
-// are not announced, there is one for each disruption, without times.
-func disruptionLines(p plan.Plan, phase plan.Phase, slots []plan.Slot, announce bool) (lines []string) {
+// unannouncedLine is the row of a time line for all that nobody shall expect.
+const unannouncedLine = "?\t?\tdisruptions\t\tnot announced"
+
+// disruptionLines are the rows of a time line for all injections.
+func disruptionLines(p plan.Plan, phase plan.Phase, slots []plan.Slot) (lines []string) {
 	times, last := map[string]int{}, map[string]string{}
 	for _, s := range slots {
 		d := s.Disruption
@@ -29,12 +31,8 @@ func disruptionLines(p plan.Plan, phase plan.Phase, slots []plan.Slot, announce 
 		if s.More {
 			name, what = name+".*", what+", one after the other"
 		}
-		if !announce {
-			from, to = "?", "?"
-		}
 		n, of := times[d.Name], d.Times()
 		switch {
-		case !announce && n > 1:
 		case of > shownTimes && n == shownTimes/2+1:
 			lines = append(lines, fmt.Sprintf("…\t…\t%s\t%s\t%d more", fault, name, of-shownTimes/2-1))
 		case of > shownTimes && n > shownTimes/2 && n < of:
@@ -71,9 +69,15 @@ func order(phase plan.Phase, s plan.Slot, before string) string {
 // whereTo says what a disruption acts on.
 func whereTo(p plan.Plan, d plan.Disruption) string {
 	kind, what := d.On()
-	_, share := d.Fault()
-	if kind == plan.OnDependency {
-		counted := map[string]string{"tcp": "connections", "dns": "queries"}[p.Dependencies[d.Dependency].Protocol]
+	fault, share := d.Fault()
+	counted := map[string]string{"tcp": "connections", "dns": "queries"}[p.Dependencies[d.Dependency].Protocol]
+	switch {
+	case fault == "drop":
+		counted = "packets"
+	case d.Kubernetes != nil && d.Kubernetes.Protocol == "tcp":
+		counted = "connections"
+	}
+	if kind == plan.OnDependency || d.Share > 0 { // there is something to pick from
 		return fmt.Sprintf("%.4g%% of %s%s to %s%s", 100*share, first(d), cmp.Or(counted, "requests"), what, flapping(d))
 	}
 	if kind == plan.OnAnything || kind == plan.OnMachine {
@@ -115,12 +119,8 @@ func severity(d plan.Disruption) string {
 }
 
 // overlaps warns of disruptions that may be in effect at the same time.
-func overlaps(w io.Writer, p plan.Plan, phase plan.Phase, announce bool) {
-	pairs := p.Overlaps(phase)
-	for i, pair := range pairs {
-		if !announce {
-			return
-		}
+func overlaps(w io.Writer, p plan.Plan, phase plan.Phase) {
+	for i, pair := range p.Overlaps(phase) {
 		if i == 0 {
 			fmt.Fprintln(w)
 		}
