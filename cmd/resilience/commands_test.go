@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,8 @@ import (
 
 	"resilience/fixtures"
 	"resilience/gates"
+	"resilience/internal/measure"
+	"resilience/internal/plan"
 	conduct "resilience/internal/run"
 	"resilience/internal/store"
 )
@@ -128,7 +131,14 @@ func TestARecordWithoutAnEndIsNoPass(t *testing.T) {
 	require.Equal(t, "inconclusive", doc.Outcome)
 	require.Contains(t, doc.Reason, "killed")
 	_, list, _ := call(t, "runs")
-	require.Contains(t, list, "not judged: the run was killed, or is not over yet")
+	require.Contains(t, list, "not judged: the run was killed, or is not over yet", "nothing of it is here but the record")
+
+	hide := showAlive(db.Path())
+	_, list, _ = call(t, "runs")
+	require.Contains(t, list, "not judged: the run is not over yet")
+	hide()
+	_, list, _ = call(t, "runs")
+	require.Contains(t, list, "not judged: the run was killed\n")
 
 	path := strings.TrimSuffix(db.Path(), store.Extension) + conduct.JournalExtension
 	journal, err := conduct.CreateJournal(path, loaded, info.ID, 1, os.LookupEnv)
@@ -151,6 +161,54 @@ func TestARecordWithoutAnEndIsNoPass(t *testing.T) {
 	require.FileExists(t, path)
 }
 
+// Nothing can be said for the faults of a run that goes on, and may be stuck.
+func TestLiftDoesNotVouchForARunThatGoesOn(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.MkdirAll(runsDir, 0o700))
+	path := filepath.Join(runsDir, "20260102T150405Z-abcd"+conduct.JournalExtension)
+	journal, err := conduct.CreateJournal(path, plan.Plan{}, "20260102T150405Z-abcd", 1, os.LookupEnv)
+	require.NoError(t, err)
+	code, _, stderr := call(t, "lift")
+	require.Equal(t, gates.ExitPass, code)
+	require.Contains(t, stderr, "is still going on: stop it")
+
+	fault, err := json.Marshal(map[string]any{"fault": map[string]any{"id": 1, "disruption": plan.Disruption{Name: "slow"}}})
+	require.NoError(t, err)
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, append(append(data, fault...), '\n'), 0o600))
+	for _, args := range [][]string{{"lift"}, {"lift", path}} {
+		code, _, stderr = call(t, args...)
+		require.Equal(t, gates.ExitFault, code)
+		require.Contains(t, stderr, "is still going on, with slow in effect: stop it")
+	}
+	runtime.KeepAlive(journal)
+}
+
+// Where the disk is full the record does not tell how the run ended; the run
+// itself does all the same.
+func TestHowARunEndedIsToldThoughItCanNotBeKept(t *testing.T) {
+	t.Chdir(t.TempDir())
+	p := write(t, "name: tiny\ntargets: {web: {url: \"http://127.0.0.1:1\"}}\nphases: [{name: beta, candidate: web, tests: [{name: a, load: {rate: 1/s, duration: 1s, requests: [{path: /}]}}], gates: [availability >= 1%]}]\n")
+	loaded, err := loadPlan(p, nil)
+	require.NoError(t, err)
+	info := newRun(loaded, 1)
+	db, err := newRecord(t.Context(), loaded, info, []string{"beta"}, "")
+	require.NoError(t, err)
+	require.NoError(t, db.Append(measure.Batch{Events: []measure.Event{{Source: "harness", Seq: 1, At: 1, Kind: measure.EventPhase, Phase: "beta", Name: "beta"}}}))
+	require.NoError(t, db.Close())
+	full, err := store.Open(db.Path()) // which takes nothing
+	require.NoError(t, err)
+
+	var out, said bytes.Buffer
+	why := errors.Join(context.Canceled, fmt.Errorf("%w: undo it", conduct.ErrFaultLeft))
+	var exit *exitError
+	require.ErrorAs(t, conclude(&streams{out: &out, err: &said}, full, nil, nil, info, "", why), &exit)
+	require.Equal(t, gates.ExitFault, exit.code)
+	require.Contains(t, out.String(), "a fault may still be active: undo it")
+	require.Contains(t, said.String(), "read")
+}
+
 // A word that names no run must not read as "nothing is left".
 func TestLiftWantsARun(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -158,6 +216,24 @@ func TestLiftWantsARun(t *testing.T) {
 	code, stdout, stderr := call(t, "lift", "./notes.txt")
 	require.Equal(t, gates.ExitUsage, code, stdout)
 	require.Contains(t, stderr, "notes.txt")
+}
+
+// The file of somebody else is no journal in which nothing is left.
+func TestLiftLeavesOtherFilesAlone(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, text := range []string{"dear diary", "dear diary\n", "\x00\x00\x00", "{\"run\""} {
+		require.NoError(t, os.WriteFile("notes.journal", []byte(text), 0o600))
+		code, stdout, stderr := call(t, "lift", "notes.journal")
+		if text == "{\"run\"" { // of a run that was killed before it did anything
+			require.Equal(t, gates.ExitPass, code, stderr)
+			require.NoFileExists(t, "notes.journal")
+			continue
+		}
+		require.Equal(t, gates.ExitFault, code, stdout)
+		require.Contains(t, stderr, "notes.journal: journal: ")
+		require.Contains(t, stderr, "does not begin with its run")
+		require.FileExists(t, "notes.journal")
+	}
 }
 
 // The record that a pipeline keeps is a copy: the journal is with the original.

@@ -27,6 +27,7 @@ type ending struct {
 	Reason string `json:"reason,omitempty"` // "" when it came to its end
 
 	unfinished bool // the run did not write it itself
+	fresh      bool // the run has just ended: nobody has lifted anything since
 }
 
 // endingOf sorts what ended a run into exit codes. What else goes wrong while
@@ -89,7 +90,7 @@ func unfinished(record string) (ending, error) {
 	case errors.Is(err, conduct.ErrAlive):
 		end.Reason, err = "the run is not over yet", nil
 	case errors.Is(err, fs.ErrNotExist):
-		end.Reason, err = "the run was killed, or is not over yet", nil
+		end.Reason, err = signOfLife(record), nil
 	case err != nil:
 		end.Codes = append(end.Codes, gates.ExitFault)
 		end.Reason = "the run was killed, and what it left is not known"
@@ -104,7 +105,7 @@ func unfinished(record string) (ending, error) {
 // verdicts know.
 func (e ending) lifted(verdicts []gates.Verdict) ending {
 	active := slices.ContainsFunc(verdicts, func(v gates.Verdict) bool { return v.FaultActive })
-	if active || e.unfinished || !slices.Contains(e.Codes, gates.ExitFault) {
+	if active || e.unfinished || e.fresh || !slices.Contains(e.Codes, gates.ExitFault) {
 		return e
 	}
 	e.Codes = slices.DeleteFunc(slices.Clone(e.Codes), func(code int) bool { return code == gates.ExitFault })
@@ -116,9 +117,10 @@ func (e ending) lifted(verdicts []gates.Verdict) ending {
 // exit code, on every path.
 func conclude(s *streams, db *store.DB, stream *streaming, tell *telling, info gates.Run, out string, runErr error) error {
 	end := endingOf(runErr)
+	end.fresh = true
 	errs := finish(db, info, end)
-	doc, err := document(db, nil)
-	if err != nil { // the record can not be read: tell at least how the run ended
+	doc, err := documentOf(db, nil, end) // which may not have got into the record
+	if err != nil {                      // the record can not be read: tell at least how the run ended
 		errs = errors.Join(errs, err)
 		doc = report.NewDocument(info, nil, nil, gates.Worst(append(end.Codes, gates.ExitError)...))
 	}

@@ -76,15 +76,20 @@ func openDocument(ctx context.Context, ref, planPath string, vars []string) (doc
 // document judges every phase of a record that has begun and puts the report
 // together. The gates are the record's own unless another plan is given.
 func document(db *store.DB, other *plan.Plan) (report.Document, error) {
+	end, err := readEnding(db)
+	if err != nil {
+		return report.Document{}, err
+	}
+	return documentOf(db, other, end)
+}
+
+// documentOf is document for a record of which somebody knows how its run ended.
+func documentOf(db *store.DB, other *plan.Plan, end ending) (report.Document, error) {
 	info, err := db.Run()
 	if err != nil {
 		return report.Document{}, err
 	}
 	phases, err := begun(db)
-	if err != nil {
-		return report.Document{}, err
-	}
-	end, err := readEnding(db)
 	if err != nil {
 		return report.Document{}, err
 	}

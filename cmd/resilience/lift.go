@@ -28,7 +28,8 @@ func liftCommand(s *streams) *cobra.Command {
 here or of one, and verifies that it is gone. Secrets are read from where the
 plan says. It may be called again and again.
 
-Exit codes: 0 nothing is left, 6 a fault may still be active.`,
+Exit codes: 0 nothing is left, 6 a fault may still be active, also one of a run
+that still goes on.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return &usageError{"lift wants one run, or none for all of them"}
@@ -51,7 +52,7 @@ func lift(ctx context.Context, s *streams, ref string, force bool, timeout time.
 	}
 	var all []conduct.Undone
 	var problems []error
-	alive := false
+	alive, active := false, false
 	for _, path := range paths {
 		lifter := lifter("lift", path)
 		lifter.Force, lifter.Timeout = force, timeout
@@ -59,7 +60,9 @@ func lift(ctx context.Context, s *streams, ref string, force bool, timeout time.
 		switch {
 		case errors.Is(err, conduct.ErrAlive):
 			alive = true
-			fmt.Fprintf(s.err, "the run %s is still going on: stop it, which lifts its faults, or say --force\n", runOf(path))
+			names := conduct.Active(path)
+			active = active || len(names) > 0
+			fmt.Fprintf(s.err, "the run %s is still going on%s: stop it, which lifts its faults, or say --force\n", runOf(path), with(names))
 		case errors.Is(err, fs.ErrNotExist): // its watchdog was faster
 		case err != nil:
 			problems = append(problems, err)
@@ -67,7 +70,18 @@ func lift(ctx context.Context, s *streams, ref string, force bool, timeout time.
 		all = append(all, done...)
 	}
 	problems = append(problems, sweepSockets())
-	return concludeLift(s, all, alive, ref, errors.Join(problems...))
+	if err = concludeLift(s, all, alive, ref, errors.Join(problems...)); active {
+		return &exitError{gates.ExitFault}
+	}
+	return err
+}
+
+// with says what is in effect.
+func with(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return ", with " + strings.Join(names, ", ") + " in effect"
 }
 
 // watchdogTry is how long the watchdog of a run that has ended may be at it.

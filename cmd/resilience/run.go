@@ -118,6 +118,7 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 	if err != nil {
 		return reportRefusal(s, o, err)
 	}
+	defer showAlive(db.Path())()
 	ctx, hurry, stop := interruptible(ctx)
 	defer stop()
 	live := newLive(s, p, phases, o)
@@ -131,7 +132,7 @@ func runPlan(ctx context.Context, s *streams, p plan.Plan, o runOptions) error {
 	}
 	conductor := &conduct.Conductor{
 		Plan: played, Adapters: outside, Socket: socketOf(db.Path()), Recorder: recorder{db, stream, tell}, Listener: live, Hurry: hurry, ID: info.ID, Seed: info.Seed, Guard: guard,
-		Logs: strings.TrimSuffix(db.Path(), store.Extension) + ".logs", Getenv: os.LookupEnv,
+		Logs: logsOf(db.Path()), Getenv: os.LookupEnv,
 	}
 	conductor.Extension = func(phase string, most time.Duration) (time.Duration, string, error) {
 		return extension(db, phase, most)
@@ -203,7 +204,7 @@ func newGuard(p plan.Plan, info gates.Run, record string) (*conduct.Guard, error
 	}
 	base := strings.TrimSuffix(record, store.Extension)
 	return &conduct.Guard{
-		Path: base + conduct.JournalExtension, Watchdog: []string{self, "watchdog"}, Logs: base + ".logs",
+		Path: base + conduct.JournalExtension, Watchdog: []string{self, "watchdog"}, Logs: logsOf(record),
 		Plan: p, ID: info.ID, Seed: info.Seed, Getenv: os.LookupEnv,
 	}, nil
 }

@@ -228,7 +228,18 @@ func parseLeft(data []byte) (left, error) {
 	if err := lines.Err(); err != nil {
 		return left{}, fmt.Errorf("journal: %w", err)
 	}
+	if !begun && !mayBegin(data[whole:]) {
+		return left{}, errors.New("journal: it does not begin with its run")
+	}
 	return l, nil
+}
+
+// mayBegin reports whether a line that was cut off is the first of a journal: or
+// the file of somebody else would be taken for one in which nothing is left, and
+// removed.
+func mayBegin(line []byte) bool {
+	first := []byte(`{"run":{`)
+	return bytes.HasPrefix(line, first[:min(len(line), len(first))])
 }
 
 // errNoEntry is of a line that announces nothing: it is empty, or was cut off

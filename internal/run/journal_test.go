@@ -71,7 +71,7 @@ func TestAJournalMayBeCutOff(t *testing.T) {
 			require.Equal(t, 1, k.ID)
 		}
 	})
-	for _, bad := range []string{"hello\n", "{}\n", `{"lifted":{"id":1}}` + "\n"} {
+	for _, bad := range []string{"hello", "hello\n", "{}\n", `{"lifted":{"id":1}}` + "\n"} {
 		_, err := parseLeft([]byte(bad))
 		require.Error(t, err, bad)
 	}

@@ -281,8 +281,23 @@ func LeftBehind(path string) (names []string, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, k := range left.faults {
+	return left.names(), left.damaged(path)
+}
+
+// Active names the disruptions that are in effect, or going in, as far as the
+// journal of a run tells that still goes on.
+func Active(path string) []string {
+	left, err := readLeft(path)
+	if err != nil {
+		return nil
+	}
+	return left.names()
+}
+
+// names are those of the disruptions.
+func (l left) names() (names []string) {
+	for _, k := range l.faults {
 		names = append(names, (&hiding{}).disruption(k).Name)
 	}
-	return names, left.damaged(path)
+	return names
 }
