@@ -32,22 +32,8 @@ type exchange struct {
 	upload   upload
 }
 
-// exchangeOf finds the exchange that faults have wrapped, or nil.
-func exchangeOf(w http.ResponseWriter) *exchange {
-	for {
-		if x, ok := w.(*exchange); ok {
-			return x
-		}
-		u, wraps := w.(interface{ Unwrap() http.ResponseWriter })
-		if !wraps {
-			return nil
-		}
-		w = u.Unwrap()
-	}
-}
-
-// upload is the body of a request; it remembers how it ended. Goroutines
-// of the transport read it.
+// upload is the body of a request; it remembers how it ended. The transport's
+// goroutine reads it.
 type upload struct {
 	io.ReadCloser
 	done atomic.Bool // read to its end

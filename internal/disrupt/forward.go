@@ -93,10 +93,7 @@ func (p *Proxy) outgoing(b *passed, r *http.Request) *http.Request {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(httptrace.WithClientTrace(r.Context(), &o.trace))
 	if r.ContentLength != 0 {
-		o.body.from = r.Body
-		if x := exchangeOf(b.w); x != nil && r.ProtoMajor == 1 {
-			o.body.rest = &x.upload
-		}
+		o.body.from, o.body.request = r.Body, r
 		out.Body = &o.body
 	}
 	return out
@@ -105,10 +102,10 @@ func (p *Proxy) outgoing(b *passed, r *http.Request) *http.Request {
 // lent is the body of a request in the hands of the transport, until it is
 // closed. Closing leaves the body to the server.
 type lent struct {
-	from   io.Reader
-	rest   io.Reader // what no fault holds back; nil if it may be left
-	ended  atomic.Bool
-	closed atomic.Bool
+	from    io.Reader
+	request *http.Request
+	ended   atomic.Bool
+	closed  atomic.Bool
 }
 
 func (l *lent) Read(p []byte) (int, error) {
@@ -122,13 +119,11 @@ func (l *lent) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close throws away what the transport left, because the upstream answered
-// without it: in HTTP/1 it stands between the server and the end of the
-// connection, and a fault that holds the answer back would hold it for a
-// client that is gone. The server's own Close ends that.
+// Close looks after the client where the transport left a part, because the
+// upstream answered without it: a fault may hold that answer back.
 func (l *lent) Close() error {
-	if !l.closed.Swap(true) && l.rest != nil && !l.ended.Load() {
-		go func() { _, _ = io.Copy(io.Discard, l.rest) }()
+	if !l.closed.Swap(true) && !l.ended.Load() {
+		watchHangUp(l.request)
 	}
 	return nil
 }

@@ -116,9 +116,14 @@ func readdress(u, base *url.URL, requestURI string) {
 
 // refuse answers a request that the upstream gave no answer to.
 func (p *Proxy) refuse(w http.ResponseWriter, _ *http.Request, err error) {
-	x := exchangeOf(w)
-	if x == nil {
-		panic(http.ErrAbortHandler)
+	x, ok := w.(*exchange)
+	for !ok { // a fault may have wrapped it
+		u, wraps := w.(interface{ Unwrap() http.ResponseWriter })
+		if !wraps {
+			panic(http.ErrAbortHandler)
+		}
+		w = u.Unwrap()
+		x, ok = w.(*exchange)
 	}
 	if x.abandoned() || p.ctx.Err() != nil {
 		panic(http.ErrAbortHandler) // or the server would answer 200
