@@ -235,15 +235,19 @@ func (s *session) mirrors() bool { return s.around.Load().names.Arm == measure.B
 // refuses says why a script must not inject something where a plan is run; nil
 // where it may. k6 without a plan has nobody who could say that it is meant.
 func (s *session) refuses(i *injection) error {
-	st := s.around.Load().stream
-	if st.Test.Name == "" {
-		return nil
-	}
-	phase := plan.Phase{Name: st.Phase, Production: st.Production, Disrupt: st.Disrupt}
 	for _, p := range i.parts {
-		if err := phase.SparesUsers(p.plan); err != nil {
+		if err := s.spares(p.plan); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// spares is an error where a disruption would hurt users.
+func (s *session) spares(d plan.Disruption) error {
+	st := s.around.Load().stream
+	if st.Test.Name == "" {
+		return nil
+	}
+	return plan.Phase{Name: st.Phase, Production: st.Production, Disrupt: st.Disrupt}.SparesUsers(d, st.Target.URL)
 }

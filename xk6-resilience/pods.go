@@ -207,7 +207,7 @@ func (v *vu) site() disrupt.Site {
 	s := v.session
 	around := s.around.Load()
 	return disrupt.Site{
-		Run: cmp.Or(around.stream.Run, "k6"), Phase: around.names.Phase, Dir: around.stream.Dir, Seed: around.stream.Seed,
+		Run: cmp.Or(around.stream.Run, "k6"), Phase: around.names.Phase, Dir: around.stream.Dir, Seed: around.stream.Seed, Spares: s.spares,
 		Note: func(kind, name string, attrs map[string]string) {
 			s.keep(func() { s.event(measure.Event{Kind: kind, Name: name, Attrs: attrs}) })
 		},

@@ -38,7 +38,7 @@ func adapters(p plan.Plan) conduct.Adapters {
 // siteOf tells a disruption's driver what the conductor knows.
 func siteOf(s conduct.Site) disrupt.Site {
 	site := disrupt.Site{
-		Run: s.Run, Phase: s.Phase, Dir: s.Dir, Env: s.Env, Seed: s.Seed, Note: s.Note,
+		Run: s.Run, Phase: s.Phase, Dir: s.Dir, Env: s.Env, Seed: s.Seed, Spares: s.Spares, Note: s.Note,
 		Dependencies: map[string]disrupt.Dependency{}, Services: map[string]disrupt.Service{},
 	}
 	for name, d := range s.Dependencies {

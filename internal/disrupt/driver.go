@@ -58,6 +58,10 @@ type Site struct {
 	Dependencies map[string]Dependency
 	Services     map[string]Service // running; none when undoing
 
+	// Spares is an error where a disruption would hurt users, for what is known
+	// only now; nil where nobody minds.
+	Spares func(plan.Disruption) error
+
 	// Note records what else happened to the target, of the kinds
 	// [measure.EventChange] and [measure.EventWarning].
 	Note func(kind, name string, attrs map[string]string)

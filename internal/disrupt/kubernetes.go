@@ -1,6 +1,7 @@
 package disrupt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/kubectl/pkg/drain"
 
@@ -32,6 +34,7 @@ type cluster struct {
 	client    kubernetes.Interface
 	config    *rest.Config // nil for a fake client
 	namespace string
+	names     []string // of the context and of the cluster in the kubeconfig, where there is one
 	pods      helpers.PodHelper
 }
 
@@ -41,7 +44,8 @@ func connectCluster(k plan.Kubernetes, dir string) (*cluster, error) {
 	if k.Kubeconfig != "" {
 		rules.ExplicitPath = plan.Locate(dir, k.Kubeconfig)
 	}
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: k.Context}).ClientConfig()
+	found := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: k.Context})
+	config, err := found.ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("find the cluster (kubeconfig:, KUBECONFIG, ~/.kube/config, or the account of the pod that this runs in): %w", err)
 	}
@@ -50,7 +54,20 @@ func connectCluster(k plan.Kubernetes, dir string) (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the cluster: %w", err)
 	}
-	return newCluster(client, config, k.Namespace), nil
+	c := newCluster(client, config, k.Namespace)
+	if raw, err := found.RawConfig(); err == nil { // in a pod there may be none
+		c.names = namesIn(raw, cmp.Or(k.Context, raw.CurrentContext))
+	}
+	return c, nil
+}
+
+// namesIn are those by which a kubeconfig calls a context and its cluster.
+func namesIn(raw clientcmdapi.Config, name string) []string {
+	context := raw.Contexts[name]
+	if context == nil {
+		return nil
+	}
+	return []string{name, context.Cluster}
 }
 
 func newCluster(client kubernetes.Interface, config *rest.Config, namespace string) *cluster {

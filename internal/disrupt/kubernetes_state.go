@@ -117,6 +117,9 @@ var kubernetesFaults = map[string]func(onCluster) (Disruption, error){
 // onKubernetes makes a disruption on pods, workloads or nodes.
 func onKubernetes(d plan.Disruption, s Site) (Disruption, error) {
 	o, err := newOnCluster(d, s)
+	if err == nil {
+		err = o.spares()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +144,22 @@ func newOnCluster(d plan.Disruption, s Site) (onCluster, error) {
 		s.Note = func(string, string, map[string]string) {}
 	}
 	return onCluster{plan: d, on: *d.Kubernetes, site: s, api: api}, nil
+}
+
+// spares is an error where the cluster turns out to be one that serves users:
+// which one it is may be left to a kubeconfig that somebody has switched.
+func (o onCluster) spares() error {
+	if o.site.Spares == nil {
+		return nil
+	}
+	for _, name := range o.api.names {
+		d, on := o.plan, o.on
+		on.Context, d.Kubernetes = name, &on
+		if err := o.site.Spares(d); err != nil {
+			return fmt.Errorf("disruption %q: %w", d.Name, err)
+		}
+	}
+	return nil
 }
 
 // need asks whether the account has all rights, and names those it lacks.

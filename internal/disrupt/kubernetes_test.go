@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -242,5 +245,40 @@ func TestUndoOfWhatCannotBeRead(t *testing.T) {
 	o, _ := onFake(plan.Disruption{Kubernetes: &plan.Kubernetes{Workload: "deploy/x"}})
 	for _, undo := range []func(context.Context, onCluster, json.RawMessage) error{undoAgents, undoScaling, undoDraining} {
 		require.ErrorContains(t, undo(t.Context(), o, json.RawMessage(strings.Repeat("x", 3))), "can not be read")
+	}
+}
+
+// Which cluster a plan means may be left to a kubeconfig: one that serves users
+// is not disrupted by accident, and what is in effect there is lifted all the
+// same.
+func TestAKubeconfigThatLeadsToProduction(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "config")
+	for name, tt := range map[string]struct{ context, cluster, spared string }{
+		"a test cluster":      {"beta", "shop-beta", ""},
+		"the current context": {"eu-prod", "shop", "the context eu-prod says"},
+		"its cluster":         {"mine", "shop-live1", "the context shop-live1 says"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `{apiVersion: v1, kind: Config, current-context: %[1]q,
+contexts: [{name: %[1]q, context: {cluster: %[2]q, user: me}}], clusters: [{name: %[2]q, cluster: {server: "https://127.0.0.1:1"}}], users: [{name: me, user: {}}]}`,
+				tt.context, tt.cluster), 0o600))
+			d := plan.Disruption{Name: "d", Kubernetes: &plan.Kubernetes{Kubeconfig: config, Workload: "deployment/shop"}, Scale: &plan.Scale{To: 1}}
+			asked := 0
+			s := Site{Spares: func(d plan.Disruption) error {
+				asked++
+				return plan.Phase{Name: "beta"}.SparesUsers(d, "")
+			}}
+			_, err := New(d, s)
+			require.Positive(t, asked)
+			if tt.spared == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.spared)
+			require.ErrorAs(t, err, new(*plan.Misfit), "the plan has to say more")
+			undone, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			defer cancel()
+			require.NotContains(t, Undo(undone, d, []byte(`{"from":2,"to":1}`), s).Error(), "users")
+		})
 	}
 }

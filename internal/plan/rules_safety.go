@@ -3,7 +3,9 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,24 +39,43 @@ func (c *checker) conditions(texts []string) {
 }
 
 // sayProduction are the words of a name that say that users are served there.
-var sayProduction = []string{"production", "prod", "live"}
+var sayProduction = []string{"production", "prod", "prd", "live"}
 
-// saysProduction reports whether one of the words of a name does.
+// saysProduction reports whether one of the words of a name does, with a number
+// at its end or without: prod2.
 func saysProduction(name string) bool {
 	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return strings.ContainsRune("-_./ :@", r) })
-	return slices.ContainsFunc(words, func(word string) bool { return slices.Contains(sayProduction, word) })
+	return slices.ContainsFunc(words, func(word string) bool { return slices.Contains(sayProduction, strings.TrimRight(word, "0123456789")) })
 }
 
-// serves says why users are taken to be served in a phase, "" when they are
-// not. A disruption in a cluster may add what its context or namespace says.
-func (p Phase) serves(d *Disruption) string {
+// partOfProduction are the names of phases in which a part of the users is
+// served.
+var partOfProduction = regexp.MustCompile(`(?i)(^|[-_./ ])(one[-_]?box|waves?[-_]?[0-9]*)($|[-_./ ])`)
+
+// hostOf is the host that a URL names, "" where it names none yet.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// serves says why users are taken to be served in a phase with a target at an
+// address, "" when they are not. A disruption in a cluster may add what its
+// context or namespace says.
+func (p Phase) serves(d *Disruption, address string) string {
 	switch {
 	case p.Production != nil && !*p.Production:
 		return ""
 	case p.Production != nil:
 		return "production: true"
-	case saysProduction(p.Name):
+	case saysProduction(p.Name) || partOfProduction.MatchString(p.Name):
 		return "the name of the phase"
+	case saysProduction(p.Candidate):
+		return "the name of its target"
+	case saysProduction(hostOf(address)):
+		return "the host " + hostOf(address) + " of its target"
 	case d == nil || d.Kubernetes == nil:
 		return ""
 	case saysProduction(d.Kubernetes.Context):
@@ -68,14 +89,14 @@ func (p Phase) serves(d *Disruption) string {
 // sparesUsers refuses disruptions in production unless the plan says that they
 // are meant.
 func sparesUsers(c *checker, p *Phase, d *Disruption) {
-	if why := p.serves(d); why != "" && !p.Disrupt {
+	if why := p.serves(d, c.plan.Targets[p.Candidate].URL); why != "" && !p.Disrupt {
 		c.wrong("", "say disrupt_production: true in the phase if that is meant", "users are served here, as %s says: a disruption would hurt them", why)
 	}
 }
 
 // scriptsSpareUsers does so for disruptions that a script injects.
 func scriptsSpareUsers(c *checker, p *Phase) {
-	why := p.serves(nil)
+	why := p.serves(nil, c.plan.Targets[p.Candidate].URL)
 	for i, t := range p.Tests {
 		if kind, profile := t.Kind(); why != "" && !p.Disrupt && len(profile.Injects) > 0 {
 			c.under(".tests[%d].%s", i, kind).wrong("injects", "say disrupt_production: true in the phase if that is meant",

@@ -190,7 +190,7 @@ type Phase struct {
 	AbortIf     []string     `yaml:"abort_if,omitempty"`                            // conditions such as errors > 20%, over the last 10 s, that end the phase at once
 	Watch       *Watch       `yaml:"watch,omitempty"`                               // tests the steady gates all the time, and ends the phase once one can not hold
 	Extend      Duration     `yaml:"extend,omitempty"`                              // how much longer the tests may send, once and without disruptions, where there would be too little evidence; default not at all
-	Production  *bool        `yaml:"production,omitempty"`                          // whether users are served; default whether the name or the cluster says so
+	Production  *bool        `yaml:"production,omitempty"`                          // whether users are served; default whether its name, its candidate or the cluster says so
 	Disrupt     bool         `yaml:"disrupt_production,omitempty"`                  // disruptions are meant, though it is production
 	Gates       []Gate       `yaml:"gates"`                                         // what must hold
 }

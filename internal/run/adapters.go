@@ -110,6 +110,10 @@ type Site struct {
 	Dependencies map[string]Dependency
 	Services     map[string]Service // running; none when undoing
 
+	// Spares is an error where a disruption would hurt users, for what a driver
+	// knows only now. Nil when undoing.
+	Spares func(plan.Disruption) error
+
 	// Note records what else happened to the target, of the kinds
 	// [measure.EventChange] and [measure.EventWarning]. It must not be nil.
 	Note func(kind, name string, attrs map[string]string)

@@ -71,10 +71,17 @@ func (c *Conductor) ready(b *bound, d plan.Disruption) (scheduled, error) {
 func (c *Conductor) site(b *bound) Site {
 	return Site{
 		Run: c.ID, Phase: b.phase.Name, Dir: c.Plan.Dir, Env: append(os.Environ(), listed(c.additions(b))...), Seed: c.Seed, Dependencies: b.proxies, Services: b.services,
+		Spares: b.spares,
 		Note: func(kind, name string, attrs map[string]string) {
 			_ = c.event(measure.Event{Kind: kind, Phase: b.phase.Name, Name: name, Attrs: attrs}) // as in note
 		},
 	}
+}
+
+// spares is an error where a disruption would hurt users, and the plan does not
+// say that this is meant.
+func (b *bound) spares(d plan.Disruption) error {
+	return b.phase.SparesUsers(d, b.targets[b.phase.Candidate].URL)
 }
 
 // disrupt injects a disruption now and lifts it when its time is over, a

@@ -16,7 +16,7 @@ func (c *Conductor) serveScripts(b *bound, undo *undoing) error {
 		_, profile := t.Kind()
 		return profile.Script != ""
 	})
-	if !scripted || len(b.proxies) == 0 || b.phase.SparesUsers(plan.Disruption{}) != nil || c.Adapters.Control == nil {
+	if !scripted || len(b.proxies) == 0 || b.spares(plan.Disruption{}) != nil || c.Adapters.Control == nil {
 		return nil
 	}
 	control, stop, err := c.Adapters.Control(b.proxies)
