@@ -36,7 +36,7 @@ func Foresee(gates []Gate, p Planned) (lines []string) {
 	if p.FalseAlarms > 0 {
 		if w, err := NewWatch(gates, "", p.Baseline, p.FalseAlarms); err == nil {
 			for _, g := range w.watched {
-				if what, seconds, ok := p.found(g.gate, g.row, w.alpha*firstPart); ok {
+				if what, seconds, ok := p.found(g.gate, g.row, w.alpha*evidence.FirstPart); ok {
 					lines = append(lines, fmt.Sprintf("watch %s: if %s, that is found%s", textOf(g.gate), what, p.within(seconds)))
 				}
 			}

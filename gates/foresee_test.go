@@ -22,9 +22,9 @@ func TestForesee(t *testing.T) {
 		p    Planned
 		want []string
 	}{
-		{"errors <= baseline", watched, []string{"watch errors <= baseline: if 0.2 % failed, beside 0.1 % of the baseline, that is found in about 56 min" + tooLong}},
+		{"errors <= baseline", watched, []string{"watch errors <= baseline: if 0.2 % failed, beside 0.1 % of the baseline, that is found in about 55 min" + tooLong}},
 		{"errors <= baseline * 2", watched, []string{
-			"watch errors <= baseline * 2: if 0.4 % failed, beside 0.1 % of the baseline, that is found in about 43 min" + tooLong,
+			"watch errors <= baseline * 2: if 0.4 % failed, beside 0.1 % of the baseline, that is found in about 42 min" + tooLong,
 			"errors <= baseline * 2: if 0.1 % failed on both arms, that is shown in about 37 min" + tooLong,
 		}},
 		{"latency p95 <= baseline + 10%", watched, []string{

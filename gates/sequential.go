@@ -11,7 +11,7 @@ import (
 // sequential is a test of one gate that may be looked at after each second.
 type sequential interface {
 	add(candidate, baseline reading) // of the next second
-	certain(alpha float64) bool      // that the gate does not hold
+	Certain(alpha float64) bool      // that the gate does not hold
 	wants() wants
 	compares() bool // with the baseline
 	fmt.Stringer    // what was found, in numbers
@@ -78,7 +78,7 @@ func against(row SLI, g Gate, limit float64, r reading) evidence.Counts {
 	return evidence.Counts{N: n, Failed: k}
 }
 
-func (t *objectiveTest) certain(alpha float64) bool { return t.watch.Finding().Certain(alpha) }
+func (t *objectiveTest) Certain(alpha float64) bool { return t.watch.Finding().Certain(alpha) }
 func (t *objectiveTest) compares() bool             { return false }
 func (t *objectiveTest) wants() wants               { return wantsOf(t.row, t.gate.Stat) }
 
@@ -139,7 +139,7 @@ func (t *sharesTest) add(candidate, baseline reading) {
 	t.watch.Add(evidence.Block{Candidate: against(t.row, t.gate, 0, candidate), Baseline: against(t.row, t.gate, 0, baseline)})
 }
 
-func (t *sharesTest) certain(alpha float64) bool { return t.watch.Finding().Certain(alpha) }
+func (t *sharesTest) Certain(alpha float64) bool { return t.watch.Finding().Certain(alpha) }
 func (t *sharesTest) compares() bool             { return true }
 func (t *sharesTest) wants() wants               { return wantsOf(t.row, t.gate.Stat) }
 
@@ -170,7 +170,7 @@ func (t *latencyTest) add(candidate, baseline reading) {
 	t.watch.Add(candidate.sketch, baseline.sketch)
 }
 
-func (t *latencyTest) certain(alpha float64) bool { return t.watch.Finding().Certain(alpha) }
+func (t *latencyTest) Certain(alpha float64) bool { return t.watch.Finding().Certain(alpha) }
 func (t *latencyTest) compares() bool             { return true }
 func (t *latencyTest) wants() wants               { return wants{sketch: true, limit: math.NaN()} }
 
@@ -192,11 +192,11 @@ func (t *pairTest) add(candidate, baseline reading) {
 	t.b.add(candidate, baseline)
 }
 
-func (t *pairTest) certain(alpha float64) bool {
+func (t *pairTest) Certain(alpha float64) bool {
 	if t.both { // each of them errs as rarely as that, so both together do
-		return t.a.certain(alpha) && t.b.certain(alpha)
+		return t.a.Certain(alpha) && t.b.Certain(alpha)
 	}
-	return t.a.certain(alpha/2) || t.b.certain(alpha/2)
+	return t.a.Certain(alpha/2) || t.b.Certain(alpha/2)
 }
 
 func (t *pairTest) compares() bool { return t.a.compares() || t.b.compares() }

@@ -36,7 +36,7 @@ type Watch struct {
 type watchedGate struct {
 	gate                Gate
 	row                 SLI
-	test                *restarts
+	test                *evidence.Restarts[sequential]
 	wants               wants
 	compares            bool // with the baseline
 	candidate, baseline *accumulator
@@ -61,7 +61,7 @@ func NewWatch(gates []Gate, phase string, baseline bool, falseAlarms float64) (*
 			continue
 		}
 		row, _ := lookUp(g.SLI)
-		w.watched = append(w.watched, &watchedGate{gate: g, row: row, wants: test.wants(), compares: test.compares(), test: newRestarts(func() sequential {
+		w.watched = append(w.watched, &watchedGate{gate: g, row: row, wants: test.wants(), compares: test.compares(), test: evidence.NewRestarts(func() sequential {
 			again, _ := sequentialOf(g, baseline)
 			return again
 		})})
@@ -101,9 +101,10 @@ func (w *Watch) Second() (alarms []Alarm) {
 		if g.baseline != nil {
 			baseline = w.observer.reading(g.baseline, "")
 		}
-		g.test.add(w.observer.reading(g.candidate, ""), baseline)
-		if g.test.certain(w.alpha) {
-			alarms = append(alarms, Alarm{Gate: g.gate, Detail: g.test.found(w.alpha)})
+		candidate := w.observer.reading(g.candidate, "")
+		g.test.Second(func(t sequential) { t.add(candidate, baseline) })
+		if t, certain := g.test.Certain(w.alpha); certain {
+			alarms = append(alarms, Alarm{Gate: g.gate, Detail: t.String()})
 		}
 	}
 	w.observer.forget()

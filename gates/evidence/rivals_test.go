@@ -29,33 +29,44 @@ type judge interface {
 	see(t int, s *second, sums [2]*measure.Sketch) alarms
 }
 
-// watchJudge is ours, while the phase runs.
+// watchJudge is ours, while the phase runs, with the tests that begin later.
 type watchJudge struct {
-	shares    *ShareWatch
-	latencies *LatencyWatch[*measure.Sketch]
+	shares    *Restarts[certainShares]
+	latencies *Restarts[certainLatencies]
 }
 
+type (
+	certainShares    struct{ *ShareWatch }
+	certainLatencies struct {
+		*LatencyWatch[*measure.Sketch]
+	}
+)
+
+func (w certainShares) Certain(alpha float64) bool    { return w.Finding().Certain(alpha) }
+func (w certainLatencies) Certain(alpha float64) bool { return w.Finding().Certain(alpha) }
+
 func newWatchJudge() judge {
-	return &watchJudge{shares: NewShareWatch(1), latencies: NewLatencyWatch(newSketch, 1)}
+	return &watchJudge{
+		shares:    NewRestarts(func() certainShares { return certainShares{NewShareWatch(1)} }),
+		latencies: NewRestarts(func() certainLatencies { return certainLatencies{NewLatencyWatch(newSketch, 1)} }),
+	}
 }
 
 func (w *watchJudge) see(t int, s *second, sums [2]*measure.Sketch) (a alarms) {
 	if s.values[0] == nil {
-		w.shares.Add(s.block())
+		w.shares.Second(func(t certainShares) { t.Add(s.block()) })
 	} else {
-		w.latencies.Add(sums[0], sums[1])
+		w.latencies.Second(func(t certainLatencies) { t.Add(sums[0], sums[1]) })
 	}
 	if t%Episode != 0 {
 		return a
 	}
-	found := Finding{}
-	if s.values[0] == nil {
-		found = w.shares.Finding()
-	} else {
-		found.Log = w.latencies.Finding().Log
-	}
 	for i, level := range levels {
-		a[i] = found.Certain(level)
+		if s.values[0] == nil {
+			_, a[i] = w.shares.Certain(level)
+		} else {
+			_, a[i] = w.latencies.Certain(level)
+		}
 	}
 	return a
 }
@@ -66,7 +77,7 @@ type bakeJudge struct {
 	looks     int
 	shares    *ShareBake
 	latencies *LatencyBake[*measure.Sketch]
-	decision  [len(levels)]Decision
+	promoted  [len(levels)]bool // it was non-inferior at a look
 }
 
 func newBakeJudge(seconds int) *bakeJudge {
@@ -95,12 +106,14 @@ func (b *bakeJudge) see(t int, s *second, sums [2]*measure.Sketch) (a alarms) {
 	}
 	for i := range levels {
 		bound := bounds()[i][b.looks]
+		var d Decision
 		if s.values[0] == nil {
-			b.decision[i] = b.shares.Decide(bound)
+			d = b.shares.Decide(bound)
 		} else {
-			b.decision[i] = b.latencies.Decide(bound)
+			d = b.latencies.Decide(bound)
 		}
-		a[i] = b.decision[i].Worse
+		a[i] = d.Worse
+		b.promoted[i] = b.promoted[i] || d.Outcome == NonInferior
 	}
 	b.looks++
 	return a
