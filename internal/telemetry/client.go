@@ -25,6 +25,7 @@ type client struct {
 	base    string
 	headers http.Header
 	http    *http.Client
+	stamps  bool // the times of its values are by its own clock
 }
 
 // newClient makes a client. Its errors never hold what a header does.
@@ -74,11 +75,13 @@ func (c *client) call(ctx context.Context, method, path string, form url.Values,
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
+	sent := time.Now()
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return 0, unreached(err)
 	}
 	defer resp.Body.Close()
+	answered := time.Now()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
@@ -93,6 +96,11 @@ func (c *client) call(ctx context.Context, method, path string, form url.Values,
 		return 0, fmt.Errorf("answers with what is not understood: %w", err)
 	} else if err != nil {
 		return 0, fmt.Errorf("answers %d: %s", resp.StatusCode, shorten(string(data)))
+	}
+	if c.stamps && resp.StatusCode == http.StatusOK {
+		if err := apart(resp.Header.Get("Date"), sent, answered); err != nil {
+			return 0, err
+		}
 	}
 	return resp.StatusCode, nil
 }

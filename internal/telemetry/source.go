@@ -52,6 +52,7 @@ func newAsker(s plan.Source, dir string) (asker, error) {
 		return nil, err
 	}
 	if s.Prometheus != "" {
+		c.stamps = true
 		return &prometheus{client: c}, nil
 	}
 	return &influxDB{client: c, database: s.Database}, nil
