@@ -88,9 +88,11 @@ func (p *prometheus) ask(ctx context.Context, text string, s stretch, stale int6
 	for _, r := range answer.Data.Result {
 		one := series{labels: r.Metric}
 		for _, v := range r.Values {
-			if !math.IsNaN(v.value) && !math.IsInf(v.value, 0) {
-				one.points = append(one.points, point{int64(math.Round(v.seconds*1e3)) * 1e6, v.value})
+			if math.IsNaN(v.value) || math.IsInf(v.value, 0) {
+				one.odd++
+				continue
 			}
+			one.points = append(one.points, point{int64(math.Round(v.seconds*1e3)) * 1e6, v.value})
 		}
 		all = append(all, one)
 	}

@@ -25,7 +25,7 @@ func TestPrometheusIsAskedForSteps(t *testing.T) {
 	all, err := asks(t, "prometheus", url)
 	require.NoError(t, err)
 	require.Equal(t, []series{
-		{labels: map[string]string{"job": "a"}, points: []point{{1000e9, 1.5}, {1015e9, 2000}}},
+		{labels: map[string]string{"job": "a"}, points: []point{{1000e9, 1.5}, {1015e9, 2000}}, odd: 2},
 		{labels: map[string]string{}},
 	}, all)
 }

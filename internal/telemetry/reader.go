@@ -18,6 +18,7 @@ type reader struct {
 	after  bool // a step begins at its point's moment
 	out    *outlet
 
+	seen   []bool    // whether there was ever a series, one for each text
 	totals []*totals // of counters, one for each text
 	carry  []float64 // of shares: what rounding left over, one for each text
 }
@@ -27,6 +28,7 @@ func newReader(name string, q plan.Query, arm plan.Arm, phase string, step int64
 		name: name, query: q, step: step, after: after, out: out,
 		series: measure.Series{Metric: name, Phase: phase, Arm: arm.Name},
 	}
+	r.seen = make([]bool, len(q.Texts()))
 	for range q.Texts() {
 		r.totals = append(r.totals, &totals{last: map[string]float64{}, longest: int64(q.Stale)})
 		r.carry = append(r.carry, 0)
@@ -36,8 +38,34 @@ func newReader(name string, q plan.Query, arm plan.Arm, phase string, step int64
 
 func (r *reader) warn(detail string) { r.out.warn("query "+r.name, detail) }
 
+// note takes note of what answers are like, whatever is read from them.
+func (r *reader) note(answers [][]series) {
+	for i, all := range answers {
+		r.seen[i] = r.seen[i] || len(all) > 0
+		for _, one := range all {
+			if one.odd > 0 {
+				r.warn("gives values that are NaN or infinite, such as after a division by zero: they are left out")
+			}
+		}
+	}
+}
+
+// done tells at the end of what there was never a series.
+func (r *reader) done() {
+	for i, seen := range r.seen {
+		switch {
+		case seen:
+		case r.query.Share():
+			r.warn([]string{"good", "total"}[i] + " never gave a series: nothing matches it")
+		default:
+			r.warn("never gave a series: nothing matches it")
+		}
+	}
+}
+
 // take reads an answer to each text of the query.
 func (r *reader) take(answers [][]series) {
+	r.note(answers)
 	var windows []measure.Window
 	switch {
 	case r.query.Share():

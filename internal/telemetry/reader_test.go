@@ -159,3 +159,33 @@ func TestCountersAreRememberedBetweenAnswers(t *testing.T) {
 	}
 	require.Equal(t, []told{{1000, 5, 1, 0, 2}, {1005, 5, 1, 0, 3}}, toldBy(h.windows))
 }
+
+func TestWhatAQueryDoesNotGiveIsTold(t *testing.T) {
+	gauge := plan.Query{Query: "x", Type: plan.Gauge}
+	share := plan.Query{Good: "g", Total: "t", Type: plan.Counter}
+	odd := series{labels: map[string]string{"pod": "a"}, odd: 2}
+	for name, tc := range map[string]struct {
+		query   plan.Query
+		answers [][][]series // of one question after the other
+		want    []string
+	}{
+		"all is well":    {gauge, [][][]series{{{at("a", 2)}}, {nil}}, nil},
+		"no numbers":     {gauge, [][][]series{{{odd}}, {{odd}}}, []string{"query q: gives values that are NaN or infinite, such as after a division by zero: they are left out"}},
+		"nothing":        {gauge, [][][]series{{nil}, {nil}}, []string{"query q: never gave a series: nothing matches it"}},
+		"no question":    {gauge, nil, []string{"query q: never gave a series: nothing matches it"}},
+		"none of it":     {share, [][][]series{{nil, nil}}, []string{"query q: good never gave a series: nothing matches it", "query q: total never gave a series: nothing matches it"}},
+		"nothing good":   {share, [][][]series{{nil, {at("a", 2)}}}, []string{"query q: good never gave a series: nothing matches it"}},
+		"later than all": {share, [][][]series{{nil, {at("a", 2)}}, {{at("a", 2)}, {at("a", 2)}}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := &heard{}
+			r := newReader("q", tc.query, plan.Arm{Name: measure.Candidate}, "beta", 5e9, false, h.outlet())
+			for _, answers := range tc.answers {
+				r.take(answers)
+			}
+			require.Subset(t, tc.want, h.details(), "nothing is said too early")
+			r.done()
+			require.Equal(t, tc.want, h.details())
+		})
+	}
+}

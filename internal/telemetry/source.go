@@ -22,6 +22,7 @@ type point struct {
 type series struct {
 	labels map[string]string
 	points []point // none that is not a finite number
+	odd    int     // how many were not: NaN or infinite
 }
 
 // asker puts a question to a source. A point lies in the stretch, and is about

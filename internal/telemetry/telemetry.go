@@ -90,6 +90,11 @@ func (t *Telemetry) query(name string, q plan.Query, arm plan.Arm, out *outlet) 
 	f := newFollower(q, ask.after())
 	reader := newReader(name, q, arm, t.observation.Phase, f.step, ask.after(), out)
 	f.warn = reader.warn
+	f.done = func(int64, error) {
+		if f.answered {
+			reader.done()
+		}
+	}
 	f.ask = func(ctx context.Context, s stretch) error {
 		texts, err := q.Ask(t.observation.Phase, arm, s.from, s.to)
 		if err != nil {
