@@ -54,6 +54,7 @@ var metricUnits = map[string]string{"time": UnitTime, "share": UnitShare}
 func metricRow(row SLI, attrs map[string]string, g Gate) (SLI, string) {
 	row.Unit = cmp.Or(metricUnits[attrs["contains"]], UnitCount)
 	if row.stale = staleAfter(attrs); row.stale > 0 {
+		row.every = nanoseconds(attrs["every"])
 		row.from, row.nothing = fromQuery, "the query gave nothing that counts in this period"
 		if g.Of != "" || g.From != "" || len(g.Where) > 0 || g.Each != "" {
 			return row, row.Name + " is a query about the whole system: leave out of, from and for, and choose by the query itself"
@@ -86,8 +87,11 @@ func metricRow(row SLI, attrs map[string]string, g Gate) (SLI, string) {
 
 // staleAfter is how long a query may go without an answer, in nanoseconds; 0
 // for what is no query.
-func staleAfter(attrs map[string]string) int64 {
-	d, err := time.ParseDuration(attrs["stale"])
+func staleAfter(attrs map[string]string) int64 { return nanoseconds(attrs["stale"]) }
+
+// nanoseconds reads a duration of a record; 0 for what is none.
+func nanoseconds(text string) int64 {
+	d, err := time.ParseDuration(text)
 	if err != nil {
 		return 0
 	}

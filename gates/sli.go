@@ -21,6 +21,7 @@ type SLI struct {
 	nothing string              // what to say when a record holds none of it; "" for no special word
 	bad     func(counts) uint64 // how many samples are bad; nil where values count instead
 	stale   int64               // of a query: the longest stretch without an answer, in nanoseconds; 0 where nothing is asked
+	every   int64               // and the time between two answers; 0 where the record does not tell
 }
 
 // source is what an SLI reads.

@@ -137,7 +137,7 @@ const (
 	EventLifted     = "lifted"     // Attrs touched, matched, unit, names, doubt (why its time can not be trusted); error when lifting could not be confirmed
 	EventSkipped    = "skipped"    // a disruption was never injected; Attrs reason, sweep
 	EventAsked      = "asked"      // the rate asked of a generator from now on; Attrs rate (per second) or vus
-	EventMetric     = "metric"     // a k6 metric or a query of the plan exists; Name it, Attrs type (counter, gauge, rate, trend), contains (time, share, data, default), of a query stale (a Go duration)
+	EventMetric     = "metric"     // a k6 metric or a query of the plan exists; Name it, Attrs type (counter, gauge, rate, trend), contains (time, share, data, default), of a query stale and every (Go durations)
 	EventException  = "exception"  // a script threw; Attrs message, count
 	EventOverflow   = "overflow"   // too many series; Attrs limit
 	EventGenerator  = "generator"  // evidence against the generator itself; Name what (cpu, lag, files, lost, runner, script, vus), Attrs detail

@@ -93,7 +93,7 @@ func (q Query) Metric() map[string]string {
 	if q.Share() {
 		kind = "rate"
 	}
-	return map[string]string{"type": kind, "contains": queryUnits[q.Unit].contains, "stale": time.Duration(q.Stale).String()}
+	return map[string]string{"type": kind, "contains": queryUnits[q.Unit].contains, "stale": time.Duration(q.Stale).String(), "every": time.Duration(q.Every).String()}
 }
 
 // Observation is what a phase asks its monitoring, with every placeholder
