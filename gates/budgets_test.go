@@ -109,3 +109,23 @@ func TestModelSummary(t *testing.T) {
 	require.Nil(t, Judge(nil, Record{Phase: "p"}).Model)
 	require.Zero(t, (spans{{1, 3}, {5, 9}, {10, always[0].to}}).length()-6*int64(time.Nanosecond))
 }
+
+func TestABudgetYoungerThanItsWindowIsTold(t *testing.T) {
+	month, three, hour := 720*time.Hour, 72*time.Hour, time.Hour
+	for name, tc := range map[string]struct {
+		windows map[time.Duration]Tally
+		young   time.Duration // 0 when it is not
+	}{
+		"an hour":               {map[time.Duration]Tally{month: {9990, 10000}, three: {9990, 10000}, hour: {9990, 10000}}, hour},
+		"three days":            {map[time.Duration]Tally{month: {9990, 10000}, three: {9990, 10000}, hour: {100, 100}}, three},
+		"extrapolated":          {map[time.Duration]Tally{month: {10150, 10150}, three: {10000, 10000}, hour: {100, 100}}, three},
+		"a month":               {map[time.Duration]Tally{month: {10300, 10300}, three: {10000, 10000}, hour: {100, 100}}, 0},
+		"nothing in short ones": {map[time.Duration]Tally{month: {10000, 10000}, three: {}, hour: {}}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			young, is := promise{Objective: Objective{Over: month}, windows: tc.windows}.young()
+			require.Equal(t, tc.young, young)
+			require.Equal(t, tc.young > 0, is)
+		})
+	}
+}

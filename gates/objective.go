@@ -2,6 +2,7 @@ package gates
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -223,8 +224,27 @@ func (j *judge) objective(c *job, each string, split float64, check *Check) {
 	value := s.value(decides.Tally)
 	check.Value, check.Observed = finite(value), unitText(value, c.row.Unit)
 	check.Evidence = s.evidence(groups, decides)
+	if began, young := c.promise.young(); s.budget && young {
+		check.warn("all that is known of %s over %s happened in the last %s: the budget is that of as few events", c.promise.Name, spanText(c.promise.Over), spanText(began))
+	}
 	s.judge(groups, decides, check)
 }
+
+// young reports whether events are known of a small part of the window only, and
+// of how long at most: the system, or what counts its events, is that new.
+func (p promise) young() (began time.Duration, young bool) {
+	all := p.windows[p.Over].Total
+	for _, w := range slices.Sorted(maps.Keys(p.windows)) {
+		if t := p.windows[w].Total; w < p.Over && t > 0 && float64(t)*(1+extrapolated) >= float64(all) {
+			return w, true
+		}
+	}
+	return 0, false
+}
+
+// extrapolated is by how much counts of the same events may differ: increase() of
+// Prometheus extrapolates.
+const extrapolated = 0.02
 
 // spent is a gate on a budget or a burn rate, as one on a share of bad events.
 type spent struct {
