@@ -92,6 +92,22 @@ func (c *checker) inGate(g *Gate, word, key, name, hint, missing string) {
 	c.fail(c.path, c.within(n, *n.resolved, offset), hint, "%s %q", missing, name)
 }
 
+// knownGroup wants the score of a group to be of one that has gates.
+func knownGroup(c *checker, p *Phase, g *Gate) {
+	if g.SLI != "score" || g.Of == "" {
+		return
+	}
+	var groups []string
+	for _, one := range p.Gates {
+		if one.Group != "" && one.SLI != "score" && !slices.Contains(groups, one.Group) {
+			groups = append(groups, one.Group)
+		}
+	}
+	if !slices.Contains(groups, g.Of) {
+		c.inGate(g, "of", "of", g.Of, didYouMean(g.Of, groups), "no gate of the phase is in the group")
+	}
+}
+
 // validOptions leaves it to the gate language what the options of a gate may
 // be, and tries them one by one to know which one is wrong.
 func validOptions(c *checker, _ *Phase, g *Gate) {
@@ -105,5 +121,8 @@ func validOptions(c *checker, _ *Phase, g *Gate) {
 		if _, err := gates.ParseWith(g.Text, o); err != nil {
 			c.wrong(key, "", "%s", err)
 		}
+	}
+	if c.given("weight") && g.Weight == 0 {
+		c.wrong("weight", "leave it out of a score by a group: of the others, and score of that", "weight is 1 or more; got 0")
 	}
 }

@@ -1,6 +1,9 @@
 package plan
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // version wants one way to ask a target which version it is.
 func (c *checker) version(v *Version) {
@@ -24,6 +27,9 @@ func (c *checker) version(v *Version) {
 		at.wrongKey(ways[0], "leave them out", "json: and header: are of an answer to path:")
 	case v.JSON != "" && v.Header != "":
 		at.wrong("header", "keep one", "a version is in json: or in header:, not in both")
+	}
+	if at.given("is") && strings.TrimSpace(v.Is) == "" {
+		at.wrong("is", "leave it out where any version will do", "is: names no version, so that any would be right")
 	}
 	if v.Container != nil && v.Container.Name == "" && v.Container.Label == "" {
 		at.wrong("container", "", "container wants name: or label:")

@@ -35,7 +35,7 @@ var (
 		knownServices, validKubernetes, validDrop, validPodLife, validProcess, validContainer, validKill, validRestart, validCPU, validMemory, validDisk, validExec, validHTTP,
 	}
 	gateRules = []func(*checker, *Phase, *Gate){
-		knownDisruption, longEnough, knownTest, knownObjective, knownModel, validOptions, fitsQuery, comparesAnswers,
+		knownDisruption, longEnough, knownTest, knownObjective, knownModel, knownGroup, validOptions, fitsQuery, comparesAnswers,
 	}
 )
 
