@@ -59,6 +59,7 @@ func (j *judge) compareArms(c *job, each string, e *estimate, split float64, che
 	before := newEstimate(c.row, c.gate.Stat, j.now.reading(j.now.ask(c.gate.SLI, c.gate, c.inst, measure.Baseline, c.wants()), each))
 	a := &armsJob{job: c, candidate: e, baseline: &before, confidence: j.sure(c.gate)}
 	a.episodes = episodesOf(c.row, e.reading, before.reading)
+	before.sickness(check)
 	found := j.against(a, c.gate.Value, each)
 	check.Warnings = append(check.Warnings, found.warnings...)
 	if found.text != "" {
@@ -103,6 +104,17 @@ func (j *judge) beyond(a *armsJob, v Value, each string, split float64) bool {
 	}
 	return a.bake(margin, oneLook(1-split)).Beyond
 }
+
+// sickness warns of a baseline that fails so often that it is no measure: a
+// candidate that is broken as well is not worse.
+func (e *estimate) sickness(check *Check) {
+	if r := e.reading; (e.row.from == fromAttempts || e.row.from == fromRequests) && r.failed*sick > r.count {
+		check.warn("of the baseline %s of %s failed themselves: not to be worse than that shows little; a gate without a baseline, such as availability >= 99%%, would", countText(r.failed), countText(r.count))
+	}
+}
+
+// sick is from one failure in how many on nobody should go by what was measured.
+const sick = 20
 
 // episodesOf puts the same ten seconds of both arms together.
 func episodesOf(row SLI, candidate, baseline reading) []both {

@@ -113,7 +113,7 @@ func (e *estimate) ofAttempts() bool {
 // caution adds what a reader should know whatever the outcome.
 func (e *estimate) caution(g Gate, ops []Op, limit float64, check *Check) {
 	r := e.reading
-	if e.ofAttempts() && r.failed*20 > r.count && r.failed < r.count {
+	if e.ofAttempts() && r.failed*sick > r.count && r.failed < r.count {
 		check.warn("%s of the %s attempts failed; a fast refusal looks like a fast answer", countText(r.failed), countText(r.count))
 	}
 	if e.isMean() && (r.unfinished > 0 || r.dropped > 0) {
