@@ -75,15 +75,17 @@ func (j *judge) compose(parts []*measuredPart) composition {
 		return c
 	}
 	c.model = *j.record.Model
+	var missing []string
 	for _, p := range parts {
 		j.look(p)
 		if p.acc != nil {
 			c.measured++
 		}
-		if c.missing == "" {
-			c.missing = p.missing
+		if p.missing != "" {
+			missing = append(missing, p.missing)
 		}
 	}
+	c.missing = strings.Join(missing, "; ")
 	return c
 }
 
