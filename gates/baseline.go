@@ -26,6 +26,20 @@ func (j *judge) sides() []side {
 	return sides
 }
 
+// baselineRuns are the other runs that gates compare with.
+func (j *judge) baselineRuns() (all []BaselineRun) {
+	for i, o := range j.before {
+		c := BaselineRun{Run: j.record.Baselines[i].Run.ID}
+		for _, v := range o.timeline.versions {
+			if v.Arm == measure.Candidate && v.Before == v.After {
+				c.Version = v.Before
+			}
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
 // firstRun is what a gate says that passes because there is nothing to compare
 // with yet, and the plan says `first: record`.
 const firstRun = "there is nothing to compare with yet: this run is recorded as the first baseline"

@@ -137,6 +137,12 @@ type Disrupted struct {
 	Recovered    *float64 `json:"recovered_ms,omitempty"`    // from lifting until the steady gates held again
 }
 
+// BaselineRun is another run that gates compare with.
+type BaselineRun struct {
+	Run     string `json:"run"`               // its id
+	Version string `json:"version,omitempty"` // of its candidate; "" where it did not tell
+}
+
 // Version is which version a target said it was.
 type Version struct {
 	Target string `json:"target"`
@@ -150,18 +156,19 @@ type Version struct {
 
 // Verdict is the answer for one phase.
 type Verdict struct {
-	Phase       string      `json:"phase"`
-	Outcome     Outcome     `json:"outcome"`
-	Cause       Cause       `json:"cause,omitzero"`
-	Reason      string      `json:"reason"`             // one sentence for a pipeline's log
-	Versions    []Version   `json:"versions,omitempty"` // of the targets that tell theirs
-	Checks      []Check     `json:"checks"`
-	Traffic     []Traffic   `json:"traffic"`
-	Disruptions []Disrupted `json:"disruptions"`
-	Shadow      []Replayed  `json:"shadow,omitempty"`       // what shadow tests replayed, and what they found
-	Objectives  []Budget    `json:"objectives,omitempty"`   // of the plan, and what is left of their budgets
-	Model       *Composed   `json:"model,omitempty"`        // of the plan; nil when there is none
-	FaultActive bool        `json:"fault_active,omitempty"` // lifting a fault could not be confirmed: see ExitFault
-	Scores      []Score     `json:"scores,omitempty"`       // where gates are weighted, grouped or scored
-	Warnings    []string    `json:"warnings,omitempty"`
+	Phase       string        `json:"phase"`
+	Outcome     Outcome       `json:"outcome"`
+	Cause       Cause         `json:"cause,omitzero"`
+	Reason      string        `json:"reason"`              // one sentence for a pipeline's log
+	Versions    []Version     `json:"versions,omitempty"`  // of the targets that tell theirs
+	Baselines   []BaselineRun `json:"baselines,omitempty"` // the runs that gates compare with, in the order of the record
+	Checks      []Check       `json:"checks"`
+	Traffic     []Traffic     `json:"traffic"`
+	Disruptions []Disrupted   `json:"disruptions"`
+	Shadow      []Replayed    `json:"shadow,omitempty"`       // what shadow tests replayed, and what they found
+	Objectives  []Budget      `json:"objectives,omitempty"`   // of the plan, and what is left of their budgets
+	Model       *Composed     `json:"model,omitempty"`        // of the plan; nil when there is none
+	FaultActive bool          `json:"fault_active,omitempty"` // lifting a fault could not be confirmed: see ExitFault
+	Scores      []Score       `json:"scores,omitempty"`       // where gates are weighted, grouped or scored
+	Warnings    []string      `json:"warnings,omitempty"`
 }

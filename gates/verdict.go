@@ -16,6 +16,7 @@ func (j *judge) verdict(checks []Check) Verdict {
 		Phase: j.record.Phase, Checks: checks, Traffic: j.summary(), Disruptions: j.bitten,
 		FaultActive: t.faultActive, Versions: t.versions, Shadow: t.replayed(), Scores: j.scores, Warnings: slices.Clone(t.warnings),
 	}
+	v.Baselines = j.baselineRuns()
 	v.Objectives = j.budgets()
 	if v.Model = j.model(); v.Model != nil && v.Model.Note != "" {
 		v.Warnings = append(v.Warnings, v.Model.Note)

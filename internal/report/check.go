@@ -94,6 +94,20 @@ func versionLine(v gates.Version) string {
 	return printable(text)
 }
 
+// comparedLine names the runs that gates compare with: "compared with
+// 20260102T150405Z-3f2a (1.4.1), 20260101T150405Z-aaaa".
+func comparedLine(all []gates.BaselineRun) string {
+	var runs []string
+	for _, c := range all {
+		text := c.Run
+		if c.Version != "" {
+			text += " (" + c.Version + ")"
+		}
+		runs = append(runs, text)
+	}
+	return printable("compared with " + strings.Join(runs, ", "))
+}
+
 // scoreLine sums up weighted gates: "score 71 % (latency 50 %, errors 100 %)".
 func scoreLine(scores []gates.Score) string {
 	var groups []string

@@ -253,6 +253,15 @@ func (c *counter) Write(p []byte) (int, error) {
 // junitStory is what else happened in the phase: traffic and disruptions.
 func junitStory(v gates.Verdict) string {
 	lines := []string{v.Outcome.String() + ": " + printable(v.Reason)}
+	for _, version := range v.Versions {
+		lines = append(lines, "version of "+versionLine(version))
+	}
+	if len(v.Baselines) > 0 {
+		lines = append(lines, comparedLine(v.Baselines))
+	}
+	if len(v.Scores) > 0 {
+		lines = append(lines, scoreLine(v.Scores))
+	}
 	for _, d := range v.Disruptions {
 		lines = append(lines, printable(fmt.Sprintf("%s: %s, %s, %s %s", d.Name, faultOf(d), lasted(d), touched(d), d.Reason)))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilience/gates"
+	"resilience/internal/measure"
 )
 
 func parseJUnit(t *testing.T, doc Document) junitSuites {
@@ -80,4 +81,18 @@ func TestJUnitIsBoundedAndKeepsFailures(t *testing.T) {
 	require.Less(t, suites.Tests, n)
 	properties := suites.Suites[0].Properties
 	require.Equal(t, "left-out", properties[len(properties)-1].Name)
+}
+
+func TestEveryReportTellsVersionsBaselinesAndScores(t *testing.T) {
+	v := passing()
+	v.Versions = []gates.Version{{Target: "shop", Arm: measure.Candidate, Before: "1.4.2", After: "1.4.3", Wanted: "1.4.2"}}
+	v.Baselines = []gates.BaselineRun{{Run: "20260101T150405Z-aaaa", Version: "1.4.1"}, {Run: "20251231T150405Z-bbbb"}}
+	v.Scores = []gates.Score{{Least: 0.5, Most: 0.5, Gates: 4}, {Group: "speed", Least: 0, Most: 0.25, Gates: 2}}
+	doc := NewDocument(testRun(), []gates.Verdict{v}, nil, gates.ExitPass)
+	for _, format := range []string{"text", "markdown", "junit"} {
+		page := strings.ReplaceAll(render(t, format, doc), `\`, "")
+		for _, want := range []string{"shop (candidate) 1.4.2, after the tests 1.4.3; wanted 1.4.2", "compared with 20260101T150405Z-aaaa (1.4.1), 20251231T150405Z-bbbb", "score 50 % (speed 0 % to 25 %)"} {
+			require.Contains(t, page, want, format)
+		}
+	}
 }

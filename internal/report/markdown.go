@@ -53,6 +53,9 @@ func markdownPhase(b *bytes.Buffer, v gates.Verdict, named bool) {
 	for _, version := range v.Versions {
 		fmt.Fprintf(b, "- version of %s\n", markdownText(versionLine(version)))
 	}
+	if len(v.Baselines) > 0 {
+		fmt.Fprintf(b, "- %s\n", markdownText(comparedLine(v.Baselines)))
+	}
 	markdownReplayed(b, v.Shadow)
 	for _, w := range v.Warnings {
 		fmt.Fprintf(b, "- ⚠️ %s\n", markdownText(w))

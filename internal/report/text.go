@@ -153,7 +153,7 @@ func (p *page) phase(v gates.Verdict, named bool) {
 		p.wrapped(textIndent, scoreLine(v.Scores))
 	}
 	p.reasons(v.Checks)
-	p.versions(v.Versions)
+	p.versions(v.Versions, v.Baselines)
 	p.replayed(v.Shadow)
 	p.disruptions(v.Disruptions)
 	p.noticed(v.Disruptions)
@@ -181,12 +181,17 @@ func (p *page) reasons(checks []gates.Check) {
 	}
 }
 
-func (p *page) versions(versions []gates.Version) {
-	if len(versions) > 0 {
+// versions says which versions the verdict is about, and what they were compared
+// with.
+func (p *page) versions(versions []gates.Version, compared []gates.BaselineRun) {
+	if len(versions)+len(compared) > 0 {
 		p.line("")
 	}
 	for _, v := range versions {
 		p.wrapped(textIndent+p.faint("version")+textIndent, versionLine(v))
+	}
+	if len(compared) > 0 {
+		p.wrapped(textIndent, comparedLine(compared))
 	}
 }
 
