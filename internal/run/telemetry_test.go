@@ -65,7 +65,7 @@ func TestTheMonitoringIsAskedWhileTestsRun(t *testing.T) {
 	require.Equal(t, "s3cret-token", m.observation.Sources["main"].Token)
 	require.Equal(t, "main", m.observation.Alerts)
 	require.Equal(t, []plan.Arm{{Name: "candidate", Target: "shop", Host: "127.0.0.1:1"}, {Name: "baseline", Target: "old", Host: "127.0.0.1:7"}}, m.observation.Arms)
-	require.Equal(t, map[string]string{"type": "gauge", "contains": "default", "stale": "10s"}, s.record.find(t, measure.EventMetric, "cpu").Attrs)
+	require.Equal(t, map[string]string{"type": "gauge", "contains": "default", "every": "1s", "stale": "10s"}, s.record.find(t, measure.EventMetric, "cpu").Attrs)
 
 	told := s.record.told()
 	require.Equal(t, "phase-end beta", told[len(told)-1])
