@@ -36,7 +36,7 @@ const hastySeen = 20
 func hastyWarning(all []Finding, block float64) string {
 	var places []string
 	for _, f := range all {
-		if f.Class == Undecided && f.NoiseDiffering == 0 && f.Evidence.Seen.Candidate.N >= max(hastySeen, 2*f.blocks) {
+		if f.Class == Undecided && f.Kind != Unserved && f.NoiseDiffering == 0 && f.Evidence.Seen.Candidate.N >= max(hastySeen, 2*f.blocks) {
 			places = append(places, f.Route+" "+ShownPlace(f.Place))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -99,7 +100,9 @@ func TestRecorderLeaksNothing(t *testing.T) {
 	}
 }
 
-func TestJudge(t *testing.T) {
+func TestJudge(t *testing.T) { synctest.Test(t, testJudge) }
+
+func testJudge(t *testing.T) {
 	sink := &kept{}
 	judge, err := NewMirrorJudge(Rules{Ignore: []Where{{Place: "body.at"}}}, CompareOptions{}, FindingOptions{}, sink)
 	require.NoError(t, err)
@@ -108,6 +111,7 @@ func TestJudge(t *testing.T) {
 	}
 	request := Request{Method: http.MethodGet, Target: "/a", Header: http.Header{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}}
 	for i := range 200 {
+		time.Sleep(time.Second) // of virtual time: what happens at once has one cause
 		a := Answers{
 			Exchange:  Exchange{Route: "GET /a", Session: fmt.Sprint(i), Request: request, Response: answer(`{"price": 10, "at": 1}`)},
 			Candidate: answer(`{"price": 9, "at": 2}`), Noise: new(answer(`{"price": 10, "at": 3}`)),
