@@ -79,8 +79,9 @@ func (j *judge) compareArms(c *job, each string, e *estimate, split float64, che
 	}
 }
 
-// fewEpisodes are too few to tell how much the arms vary from one to the next.
-const fewEpisodes = 3
+// fewEpisodes, a minute, are too few to tell how much the arms vary from one to the
+// next: with them not even a tail fifteen times slower would be told from chance.
+const fewEpisodes = 6
 
 // beyond reports whether the candidate is worse than a value or its parts allow,
 // even though requests that come together may depend on each other. What the
