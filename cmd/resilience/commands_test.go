@@ -113,15 +113,22 @@ func TestShellQuote(t *testing.T) {
 	}
 }
 
-// What a killed run leaves has no ending; it is never a pass.
-func TestARecordWithoutAnEndIsNoPass(t *testing.T) {
-	t.Chdir(t.TempDir())
+// begunRecord is the record of a run that has only begun.
+func begunRecord(t *testing.T) (plan.Plan, gates.Run, *store.DB) {
+	t.Helper()
 	p := write(t, "name: tiny\ntargets: {web: {url: \"http://127.0.0.1:1\"}}\nphases: [{name: beta, candidate: web, tests: [{name: a, load: {rate: 1/s, duration: 1s, requests: [{path: /}]}}], gates: [availability >= 1%]}]\n")
 	loaded, err := loadPlan(p, nil)
 	require.NoError(t, err)
 	info := newRun(loaded, 1)
 	db, err := newRecord(t.Context(), loaded, info, []string{"beta"}, "")
 	require.NoError(t, err)
+	return loaded, info, db
+}
+
+// What a killed run leaves has no ending; it is never a pass.
+func TestARecordWithoutAnEndIsNoPass(t *testing.T) {
+	t.Chdir(t.TempDir())
+	loaded, info, db := begunRecord(t)
 	require.NoError(t, db.Close())
 
 	code, stdout, stderr := call(t, "judge", "last", "--format", "json")
@@ -189,12 +196,7 @@ func TestLiftDoesNotVouchForARunThatGoesOn(t *testing.T) {
 // itself does all the same.
 func TestHowARunEndedIsToldThoughItCanNotBeKept(t *testing.T) {
 	t.Chdir(t.TempDir())
-	p := write(t, "name: tiny\ntargets: {web: {url: \"http://127.0.0.1:1\"}}\nphases: [{name: beta, candidate: web, tests: [{name: a, load: {rate: 1/s, duration: 1s, requests: [{path: /}]}}], gates: [availability >= 1%]}]\n")
-	loaded, err := loadPlan(p, nil)
-	require.NoError(t, err)
-	info := newRun(loaded, 1)
-	db, err := newRecord(t.Context(), loaded, info, []string{"beta"}, "")
-	require.NoError(t, err)
+	_, info, db := begunRecord(t)
 	require.NoError(t, db.Append(measure.Batch{Events: []measure.Event{{Source: "harness", Seq: 1, At: 1, Kind: measure.EventPhase, Phase: "beta", Name: "beta"}}}))
 	require.NoError(t, db.Close())
 	full, err := store.Open(db.Path()) // which takes nothing
@@ -239,12 +241,7 @@ func TestLiftLeavesOtherFilesAlone(t *testing.T) {
 // The record that a pipeline keeps is a copy: the journal is with the original.
 func TestLiftFindsTheJournalOfACopiedRecord(t *testing.T) {
 	t.Chdir(t.TempDir())
-	p := write(t, "name: tiny\ntargets: {web: {url: \"http://127.0.0.1:1\"}}\nphases: [{name: beta, candidate: web, tests: [{name: a, load: {rate: 1/s, duration: 1s, requests: [{path: /}]}}], gates: [availability >= 1%]}]\n")
-	loaded, err := loadPlan(p, nil)
-	require.NoError(t, err)
-	info := newRun(loaded, 1)
-	db, err := newRecord(t.Context(), loaded, info, []string{"beta"}, "")
-	require.NoError(t, err)
+	_, _, db := begunRecord(t)
 	copied := filepath.Join(t.TempDir(), "record.db")
 	require.NoError(t, db.CopyTo(copied))
 	path := strings.TrimSuffix(db.Path(), store.Extension) + conduct.JournalExtension
