@@ -151,7 +151,7 @@ func TestCopiesAreWhatWasAsked(t *testing.T) {
 func TestMirrorLeaksNothing(t *testing.T) {
 	const web = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJtZSJ9.c2VjcmV0"
 	jsonBodies := func(n int) string {
-		return fmt.Sprintf(`{"user":{"email":"leak%d@x.test","a":{"b":"leak%d"}},"pin":4711%d,"password":"leak%d","token":"leak-token-%d","said":"leak-token-%d","inner":"{\"password\":\"leak%d\"}","list":[{"secret":"leak%d","n":%d}],"jwt":"%s%d"}`, n, n, n, n, n, n, n, n, n, web, n)
+		return fmt.Sprintf(`{"user":{"email":"leak%d@x.test","a":{"b":"leak%d"}},"pin":471147114711%d,"password":"leak%d","token":"leak-token-%d","said":"leak-token-%d","inner":"{\"password\":\"leak%d\"}","list":[{"secret":"leak%d","n":%d}],"jwt":"%s%d"}`, n, n, n, n, n, n, n, n, n, web, n)
 	}
 	deep := func(n int) string {
 		return strings.Repeat(`{"a":`, 600) + fmt.Sprintf(`{"password":"leak%d","x":"leak%d"}`, n, n) + strings.Repeat("}", 600)
@@ -199,8 +199,9 @@ func TestMirrorLeaksNothing(t *testing.T) {
 			status := httptest.NewServer(StatusHandler(m))
 			defer status.Close()
 			shown += rawAnswer(t, status.URL, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+			// Numbers that are looked for are longer than those that a time may have in it.
 			kept := fmt.Sprintf("%v %s", keeps, keeps[0].Response.Body.Data)
-			for _, secret := range []string{"leak", "4711", web} {
+			for _, secret := range []string{"leak", "471147114711", web} {
 				require.NotContains(t, shown, secret)
 				if name != "html" && name != "lines" { // a recording keeps texts that are no secret by what they look like
 					require.NotContains(t, kept, secret)

@@ -481,7 +481,7 @@ func TestMirrorShowsNothingDeclared(t *testing.T) {
 	judge, err := NewMirrorJudge(Rules{}, CompareOptions{}, FindingOptions{}, nil)
 	require.NoError(t, err)
 	o := MirrorOptions{
-		Primary: serving(`{"user":{"email":"sec1"},"a":{"user":1},"pin":4711}`), Candidate: serving(`{"user":{"email":"sec2","x":1},"a":[],"pin":4712}`),
+		Primary: serving(`{"user":{"email":"sec1"},"a":{"user":1},"pin":471147114711}`), Candidate: serving(`{"user":{"email":"sec2","x":1},"a":[],"pin":471147114712}`),
 		Redactor: redactor(t, RedactionRules{Paths: []string{"user.email"}}), Compare: judge.Compare,
 	}
 	m, err := NewMirror(t.Context(), o)
@@ -489,7 +489,7 @@ func TestMirrorShowsNothingDeclared(t *testing.T) {
 	rawAnswer(t, m.URL(), "GET /plain HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n")
 	m.Close(closing(t))
 	require.Len(t, judge.Findings(), 4)
-	for _, secret := range []string{"sec1", "sec2", "4711", "4712"} {
+	for _, secret := range []string{"sec1", "sec2", "47114711471"} {
 		require.NotContains(t, fmt.Sprint(judge.Findings()), secret)
 	}
 }
