@@ -76,6 +76,7 @@ func (t *timeline) bite(d Disrupted) Disrupted {
 	if !lifted {
 		d.Lifted = time.Time{}
 	}
+	d.Unknown = !counted
 	d.Reason = cmp.Or(doubt, d.toothless(counted, lifted)) // what it touched, it did not for all of that time
 	if d.Reason == "" && idle > 0 {
 		d.Reason = fmt.Sprintf("in %d of its %d times no %s that it could have touched came by", idle, d.Times, d.noun(1))

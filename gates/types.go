@@ -123,9 +123,10 @@ type Disrupted struct {
 	Names    []string  `json:"names,omitempty"` // of the instances that were touched, sorted
 	Share    float64   `json:"share"`           // asked for, 0 to 1
 	Bit      bool      `json:"bit"`
-	Reason   string    `json:"reason,omitempty"` // why it did not bite
-	Times    int       `json:"times,omitempty"`  // how often it was injected
-	Sweep    string    `json:"sweep,omitempty"`  // the disruption that it is one part of
+	Reason   string    `json:"reason,omitempty"`  // why it did not bite
+	Times    int       `json:"times,omitempty"`   // how often it was injected
+	Sweep    string    `json:"sweep,omitempty"`   // the disruption that it is one part of
+	Unknown  bool      `json:"unknown,omitempty"` // what it touched, of at least one of the times: the run was killed
 
 	// Whether it was noticed, from injection; of several injections the
 	// longest. Nil where nothing in the record tells.

@@ -165,6 +165,8 @@ func touched(d gates.Disrupted) string {
 	switch {
 	case d.Injected.IsZero():
 		return "never injected"
+	case d.Matched == 0 && d.Touched == 0 && d.Unknown:
+		return "touched what is not known"
 	case d.Matched == 0 && d.Touched == 0 && d.Bit:
 		return "its effect was seen"
 	case d.Matched == 0 && d.Touched == 0:
