@@ -2,6 +2,7 @@ package disrupt
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"maps"
@@ -93,7 +94,17 @@ func (s *secure) disruption(on string, d plan.Disruption, seed int64) (Disruptio
 			return nil, err
 		}
 		s.inject(b)
-		return func() error { s.lift(b); return nil }, nil
+		flapping, stop := context.WithCancel(context.Background())
+		var flaps sync.WaitGroup
+		if t.on > 0 {
+			flaps.Go(func() { s.flap(flapping, t) })
+		}
+		return func() error {
+			stop()
+			flaps.Wait()
+			s.lift(b)
+			return nil
+		}, nil
 	})
 }
 
@@ -102,6 +113,33 @@ func (s *secure) disruption(on string, d plan.Disruption, seed int64) (Disruptio
 func (s *secure) inject(b *badCertificate) {
 	s.mu.Lock()
 	s.injected = append(s.injected, b)
+	s.mu.Unlock()
+	s.disconnect()
+}
+
+// flap closes what is connected whenever the fault is on again, until ctx ends.
+func (s *secure) flap(ctx context.Context, t *tally) {
+	for last := int64(0); ; {
+		_, until := t.acts(time.Now())
+		timer := time.NewTimer(time.Until(until))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		now := time.Now()
+		turn := int64(now.Sub(t.start) / (t.on + t.off))
+		if on, _ := t.acts(now); on && turn != last {
+			last = turn
+			s.disconnect()
+		}
+	}
+}
+
+// disconnect closes what is connected.
+func (s *secure) disconnect() {
+	s.mu.Lock()
 	open := slices.Collect(maps.Keys(s.open))
 	s.mu.Unlock()
 	for _, t := range open {

@@ -122,6 +122,29 @@ func TestCertificateRotates(t *testing.T) {
 	require.True(t, good.Equal(again))
 }
 
+// TestCertificateFlaps has a client that keeps its connection: it meets the bad
+// certificate in every turn, not in the first one alone.
+func TestCertificateFlaps(t *testing.T) {
+	p, _ := tcpFront(t, plan.Dependency{Upstream: echo(t), Serve: &plan.Serve{}})
+	config := trusting(t, p.CA())
+	turns := plan.Duration(30 * time.Millisecond)
+	lift := injectOn(t, p, "d", plan.Disruption{Certificate: &plan.Certificate{Kind: "expired"}, Flap: &plan.Flap{On: turns, Off: turns}}, 1)
+	defer lift()
+	for turn := range 3 {
+		var kept *tls.Conn
+		require.Eventually(t, func() (ok bool) {
+			var err error
+			kept, err = tls.Dial("tcp", p.at(), config)
+			return err == nil
+		}, patience, time.Millisecond, "between turns it is good")
+		defer kept.Close()
+		require.NoError(t, kept.SetReadDeadline(time.Now().Add(patience)))
+		_, err := kept.Read(make([]byte, 1))
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "turn %d", turn)
+		require.Error(t, err)
+	}
+}
+
 func TestCertificateIsBounded(t *testing.T) {
 	p, _ := tcpFront(t, plan.Dependency{Upstream: echo(t), Serve: &plan.Serve{}})
 	config := trusting(t, p.CA())
