@@ -187,7 +187,7 @@ func TestOddWindows(t *testing.T) {
 	one.Count, one.Sum, one.Min, one.Max, one.Sketch = 1, 100, 100, 100, measure.NewSketch(100)
 	v := Judge(mustParse(t, "availability >= 99%"), (&sheet{events: clean.events, windows: []measure.Window{one}}).record())
 	require.Equal(t, Inconclusive, v.Outcome)
-	require.Equal(t, "1 samples cannot confirm 99 %; 299 can", v.Checks[0].Reason)
+	require.Equal(t, "1 sample cannot confirm 99 %; 299 can", v.Checks[0].Reason)
 }
 
 // aDamage is one damage, possibly of strange numbers.

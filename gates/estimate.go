@@ -271,7 +271,7 @@ func (e *estimate) tooFew(wanted uint64) (have, want string) {
 		return countText(seconds) + " whole seconds", countText(enoughSeconds)
 	}
 	if e.n < max(wanted, 1) {
-		return countText(e.n) + " samples", countText(wanted)
+		return samplesText(e.n), countText(wanted)
 	}
 	return "", ""
 }

@@ -69,7 +69,7 @@ func Live(g Gate, r Record, from, to int64) Look {
 		return Look{}
 	}
 	look := Look{Samples: e.n, Observed: unitText(e.value, row.Unit), Meets: meets(e.value, g.Op, limit)}
-	look.Evidence = countText(e.n) + " samples"
+	look.Evidence = samplesText(e.n)
 	if row.kind == shareKind {
 		look.Evidence = fmt.Sprintf("%s of %s %s", countText(row.bad(e.reading.counts)), countText(e.n), cmp.Or(row.noun, "did not"))
 	}

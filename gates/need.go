@@ -44,11 +44,11 @@ func CanShow(g Gate, n uint64, gates int) string {
 	share := row.kind == shareKind && absolute && !count
 	what := promised(g, limit, share)
 	if n < need {
-		return cannotConfirm(countText(n)+" samples", what, countText(need))
+		return cannotConfirm(samplesText(n), what, countText(need))
 	}
-	text := fmt.Sprintf("%s samples can confirm %s", countText(n), what)
+	text := fmt.Sprintf("%s can confirm %s", samplesText(n), what)
 	if !share && g.Stat.Kind != "quantile" {
-		return fmt.Sprintf("%s samples without a failure show that at most %s fail", countText(n), percentText(evidence.ShareHigh(0, n, g.confidence())))
+		return fmt.Sprintf("%s without a failure show that at most %s fail", samplesText(n), percentText(evidence.ShareHigh(0, n, g.confidence())))
 	}
 	e := estimate{row: row, stat: g.Stat}
 	ops, split := e.sides(g.Op, limit, evidence.Split(g.confidence(), gates))

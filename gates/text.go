@@ -16,6 +16,14 @@ func countText(n uint64) string {
 	return s
 }
 
+// samplesText counts samples.
+func samplesText(n uint64) string {
+	if n == 1 {
+		return "1 sample"
+	}
+	return countText(n) + " samples"
+}
+
 // percentText writes a share so that what is not 0 or 100 % never looks it.
 func percentText(share float64) string {
 	for decimals := 2; decimals < 9; decimals++ {

@@ -107,7 +107,7 @@ func flapping(d plan.Disruption) string {
 func severity(d plan.Disruption) string {
 	switch {
 	case d.Latency != nil && d.Latency.Jitter > 0:
-		return fmt.Sprintf("%s ± %s for ", time.Duration(d.Latency.Delay), time.Duration(d.Latency.Jitter))
+		return fmt.Sprintf("%s ± %s (%s) for ", time.Duration(d.Latency.Delay), time.Duration(d.Latency.Jitter), cmp.Or(d.Latency.Distribution, "uniform"))
 	case d.Latency != nil:
 		return fmt.Sprintf("%s for ", time.Duration(d.Latency.Delay))
 	case d.Error != nil && d.Error.GRPC != "":
