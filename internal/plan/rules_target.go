@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -46,6 +47,24 @@ func listenOnce(c *checker, p *Plan) {
 				"the dependencies %s and %s both listen on %s", other, name, shorten(listen))
 		}
 		taken[listen] = name
+	}
+}
+
+// writeOnce wants no two proxies to write their authority's certificate to one
+// file: services would trust the last of them alone.
+func writeOnce(c *checker, p *Plan) {
+	taken := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(p.Dependencies)) {
+		serve := p.Dependencies[name].Serve
+		if serve == nil || serve.WriteCA == "" {
+			continue
+		}
+		file := filepath.Clean(serve.WriteCA)
+		if other := taken[file]; other != "" {
+			c.under(`dependencies["%s"].serve`, name).wrong("write_ca", "give each a file of its own",
+				"the dependencies %s and %s both write %s", other, name, shorten(file))
+		}
+		taken[file] = name
 	}
 }
 

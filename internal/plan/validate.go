@@ -14,7 +14,7 @@ import (
 var (
 	planRules = []func(*checker, *Plan){
 		somePhases, validNames, uniquePhases, validEnv, validAllow, validSecrets, validServices, serviceOrder,
-		validTargets, validDependencies, validRemotes, listenOnce, distinctVariables, validAlerts, validFailureModes, validObjectives, validModel, validWaivers,
+		validTargets, validDependencies, validRemotes, listenOnce, writeOnce, distinctVariables, validAlerts, validFailureModes, validObjectives, validModel, validWaivers,
 		validSources, validQueries, validInflux, validOTLP, validTenants, validDistribute, validCanary,
 	}
 	phaseRules = []func(*checker, *Phase){
