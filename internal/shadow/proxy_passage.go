@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // passage is one request on its way through a proxy. It writes the answer, and
@@ -78,7 +80,7 @@ func (x *passage) begin() {
 // not send.
 func (x *passage) WriteHeader(status int) {
 	if status < 200 {
-		if status != http.StatusContinue || !x.upload.begun.Load() { // else the server has said it
+		if status != http.StatusContinue || !x.waitedFor() {
 			x.ResponseWriter.WriteHeader(status)
 		}
 		return
@@ -104,6 +106,12 @@ func (x *passage) WriteHeader(status int) {
 		h.Set("Connection", "close")
 	}
 	x.ResponseWriter.WriteHeader(status)
+}
+
+// waitedFor tells whether the client waits to be asked for its body: the server asks for it
+// when that is read, and so when the upstream wants it.
+func (x *passage) waitedFor() bool {
+	return x.upload.from != nil && httpguts.HeaderValuesContainsToken(x.request.Header["Expect"], "100-continue")
 }
 
 // Write passes on a part of the body, and then keeps it.

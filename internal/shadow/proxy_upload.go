@@ -14,7 +14,6 @@ type upload struct {
 	from    io.ReadCloser
 	to      http.ResponseWriter
 	tee     *captureTee
-	begun   atomic.Bool // reading has
 	reading atomic.Bool
 	closed  atomic.Bool
 	done    atomic.Bool // read to its end
@@ -39,7 +38,6 @@ func (u *upload) Read(p []byte) (int, error) {
 	if u.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	u.begun.Store(true)
 	n, err := u.from.Read(p)
 	u.tee.keep(p[:n])
 	switch {
