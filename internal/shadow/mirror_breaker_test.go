@@ -33,7 +33,7 @@ func TestMirrorSparesADeadCandidate(t *testing.T) {
 	for range breakAfter {
 		rawAnswer(t, m.URL(), requestsOf()["/plain"])
 	}
-	require.Eventually(t, func() bool { return m.Counts().Failed == breakAfter }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return m.Counts().Failed == breakAfter }, patient, time.Millisecond)
 	for range 50 {
 		rawAnswer(t, m.URL(), requestsOf()["/plain"])
 	}

@@ -27,7 +27,7 @@ func TestSinkBehindNginx(t *testing.T) {
 	require.Equal(t, "one", body(rawAnswer(t, front, "GET /orders?page=%2F2 HTTP/1.1\r\nHost: shop.test\r\nCookie: sid=1\r\nConnection: close\r\n\r\n")))
 	require.Equal(t, "one", body(rawAnswer(t, front, "POST /search HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")))
 	require.Equal(t, "one", body(rawAnswer(t, front, "POST /orders HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")))
-	require.Eventually(t, func() bool { return m.Counts().Compared == 2 && m.Counts().Seen == 3 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return m.Counts().Compared == 2 && m.Counts().Seen == 3 }, patient, 10*time.Millisecond)
 	m.Close(closing(t))
 	require.Equal(t, Mirrored{Seen: 3, Compared: 2, Differing: 2, Withheld: 1}, m.Counts())
 	require.Len(t, copied, 2)

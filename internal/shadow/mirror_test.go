@@ -3,6 +3,7 @@ package shadow
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"fmt"
@@ -180,6 +181,7 @@ func startMirror(t testing.TB, o MirrorOptions) (*Mirror, *compared) {
 	if o.Route == nil {
 		o.Route = methodAndTarget
 	}
+	o.Timeout = cmp.Or(o.Timeout, patient)
 	m, err := NewMirror(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(func() { m.Close(closing(t)) })
@@ -190,7 +192,7 @@ func startMirror(t testing.TB, o MirrorOptions) (*Mirror, *compared) {
 // all kinds of candidates: users read what they read without one.
 func TestMirrorKeepsThePrimarysAnswers(t *testing.T) {
 	web := primary(t)
-	defer goleak.VerifyNone(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")) // which takes its time to say farewell
+	defer leavesNothing(t, goleak.IgnoreCurrent(), goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")) // which takes its time to say farewell
 	want := map[string]string{}
 	for name, request := range requestsOf() {
 		want[name] = inOrder(rawAnswer(t, web.URL, request))
@@ -214,6 +216,21 @@ func TestMirrorKeepsThePrimarysAnswers(t *testing.T) {
 				require.LessOrEqual(t, len(r.Body.Data), DefaultMaxBody)
 			}
 		})
+	}
+}
+
+// leavesNothing wants all goroutines to have ended, and lets them take their time.
+func leavesNothing(t *testing.T, but ...goleak.Option) {
+	t.Helper()
+	for begun := time.Now(); ; {
+		err := goleak.Find(but...) // which waits a little itself
+		if err == nil {
+			return
+		}
+		if time.Since(begun) > patient {
+			t.Error(err)
+			return
+		}
 	}
 }
 
@@ -423,9 +440,9 @@ func TestMirrorReadsNoEndlessAnswer(t *testing.T) {
 		}
 	}))
 	web := primary(t)
-	m, seen := startMirror(t, MirrorOptions{Primary: web.URL, Candidate: endless, Timeout: time.Minute})
+	m, seen := startMirror(t, MirrorOptions{Primary: web.URL, Candidate: endless, Timeout: time.Hour})
 	rawAnswer(t, m.URL(), requestsOf()["/plain"])
-	require.Eventually(t, func() bool { return m.Counts().Compared == 1 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return m.Counts().Compared == 1 }, patient, time.Millisecond)
 	b := seen.all[0].Candidate.Body
 	require.Equal(t, []any{int64(-1), true, DefaultMaxBody}, []any{b.Size, b.Cut, len(b.Data)})
 	require.Less(t, sent.Load(), int64(mirrorLongest+32<<20))

@@ -171,7 +171,7 @@ func TestReplayOfLinks(t *testing.T) {
 			recordedWrite(time.Duration(i)*time.Millisecond, session, "POST", "/orders", `{}`, `{"state":"open","_links":{"self":{"href":"`+order+`"},"pay":{"href":"`+order+`/payments"}}}`),
 			recordedGet(time.Duration(i)*time.Millisecond+time.Second, session, order))
 	}
-	s := staged{test: shadowTest(), tape: tape{exchanges: exchanges}, candidate: linkedOrders(t, 7000), baseline: linkedOrders(t, 90)}
+	s := staged{test: unhurried(), tape: tape{exchanges: exchanges}, candidate: linkedOrders(t, 7000), baseline: linkedOrders(t, 90)}
 	s.test.Speed = 1000
 	s.test.Writes = &plan.Writes{Routes: plan.Names{"POST /orders"}}
 	all := s.run(t, t.Context())

@@ -180,7 +180,7 @@ func TestCarryByRule(t *testing.T) {
 				n++
 				return 200, map[string]string{"X-Where": "here/now", "Link": `</a?how=wrong>; rel=prev, </b?how=cash>; rel="next"`}, `{"auth":[{"jwt":"live one"}],"number":5,"next":"/x?how=by%20wire"}`, 0
 			}}
-			s := staged{test: shadowTest(), tape: tape{exchanges: []Exchange{first, second}}, candidate: candidate, baseline: answering("{}", 0)}
+			s := staged{test: unhurried(), tape: tape{exchanges: []Exchange{first, second}}, candidate: candidate, baseline: answering("{}", 0)}
 			s.test.Speed = 1000
 			s.test.Carry = []plan.Carry{c.rule}
 			s.test.Writes = &plan.Writes{Routes: plan.Names{"POST /login", second.Route}}

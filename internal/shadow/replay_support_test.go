@@ -122,6 +122,14 @@ func shadowTest() plan.Shadow {
 	}
 }
 
+// unhurried is one for servers that are asked in real time: what is under way when all was
+// sent is waited for.
+func unhurried() plan.Shadow {
+	s := shadowTest()
+	s.Grace, s.Timeout = plan.Duration(10*patient), plan.Duration(10*patient)
+	return s
+}
+
 func (s staged) stream() plan.Stream {
 	out := plan.Stream{
 		Run: "run-1", Phase: "beta", Arm: measure.Candidate, Target: plan.Target{URL: "http://candidate.test", Accept: []string{"2xx"}},

@@ -225,7 +225,7 @@ func TestReplayMarks(t *testing.T) {
 		"Accept-Encoding": {"compress, gzip;q=0.5"}, "Accept-Language": {"de"}, "Baggage": {"user=1"},
 	}
 	candidate := answering("{}", 0)
-	s := staged{test: shadowTest(), tape: tape{exchanges: []Exchange{e}}, candidate: candidate, baseline: answering("{}", 0)}
+	s := staged{test: unhurried(), tape: tape{exchanges: []Exchange{e}}, candidate: candidate, baseline: answering("{}", 0)}
 	s.run(t, t.Context())
 	require.Equal(t, http.Header{
 		"X-Resilience-Shadow": {"1"}, "Baggage": {"synthetic=true,synthetic.shadow=run-1"}, "Accept-Encoding": {"gzip;q=0.5"}, "Accept-Language": {"de"},

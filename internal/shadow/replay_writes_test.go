@@ -169,7 +169,7 @@ func TestKeysOfNamedRoutes(t *testing.T) {
 	e.Request.Header.Set("Idempotency-Key", "key-of-a-user")
 	get := recordedGet(0, "b", "/orders")
 	get.Request.Header.Set("Idempotency-Key", "key-of-a-user")
-	s := staged{test: shadowTest(), tape: tape{exchanges: []Exchange{e, get}}, candidate: answering("{}", 0), baseline: answering("{}", 0)}
+	s := staged{test: unhurried(), tape: tape{exchanges: []Exchange{e, get}}, candidate: answering("{}", 0), baseline: answering("{}", 0)}
 	s.test.Writes = &plan.Writes{Routes: plan.Names{"POST /search"}, Idempotency: "Idempotency-Key"}
 	s.run(t, t.Context())
 	keys := map[string]int{}

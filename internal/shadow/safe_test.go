@@ -78,7 +78,7 @@ func TestNothingMakesAWriteOfWhatIsMirrored(t *testing.T) {
 	routes, err := NewRoutes(nil)
 	require.NoError(t, err)
 	m, err := NewMirror(t.Context(), MirrorOptions{
-		Candidate: candidate.URL, Primary: primary.URL, Allow: []string{"POST /search"}, Route: routes.RouteOf, Compare: func(Answers) bool { return false },
+		Candidate: candidate.URL, Primary: primary.URL, Allow: []string{"POST /search"}, Route: routes.RouteOf, Compare: func(Answers) bool { return false }, Timeout: patient,
 	})
 	require.NoError(t, err)
 	want, withheld := map[string]bool{}, uint64(0)
