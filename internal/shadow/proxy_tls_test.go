@@ -144,6 +144,9 @@ func TestSecuredProxiesPassAnswersOn(t *testing.T) {
 			require.Equal(t, path == "/broken", want.Broken, path)
 			for name, url := range proxies {
 				got := a.see(t, http2, method, url+path, sent)
+				if path == "/refuses" { // by HTTP/2 before the body was sent, or after: then the connection goes on
+					got.Header.Del("Connection")
+				}
 				require.Equal(t, want, got, "%s of %s, %s", path, name, want.Proto)
 			}
 		}
