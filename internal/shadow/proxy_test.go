@@ -442,11 +442,12 @@ func TestOriginsAreRefused(t *testing.T) {
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	defer l.Close()
 	taken := l.Addr().String()
 	_, err = NewRecorder(t.Context(), &kept{}, RecorderOptions{Upstream: "http://shop.test", Listen: taken})
 	require.ErrorContains(t, err, "another process does")
-	require.NoError(t, l.Close())
-	_, err = NewRecorder(t.Context(), &kept{}, RecorderOptions{Upstream: "http://" + taken, Listen: taken})
+	own := deadAddress(t)
+	_, err = NewRecorder(t.Context(), &kept{}, RecorderOptions{Upstream: "http://" + own, Listen: own})
 	require.ErrorContains(t, err, "it would ask itself")
 }
 
