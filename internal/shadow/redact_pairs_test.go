@@ -118,10 +118,10 @@ func TestPairsThatAreSlow(t *testing.T) {
 		"XML":     {"text/xml", strings.Repeat("<name>token</name>", 1<<16)},
 		"opening": {"text/xml", strings.Repeat(`<x name="token" `, 1<<16)},
 	} {
-		start := time.Now()
-		got := r.Redact(jsonOfType(c[0], c[1])).Response.Body.Data
-		require.Less(t, time.Since(start), 20*time.Second, name)
-		t.Logf("%s: %v", name, time.Since(start))
+		var got []byte
+		_, cpu := spent(func() { got = r.Redact(jsonOfType(c[0], c[1])).Response.Body.Data })
+		require.Less(t, cpu, 20*time.Second, name)
+		t.Logf("%s: %v", name, cpu)
 		if c[0] == "application/json" {
 			require.True(t, json.Valid(got), name)
 		}

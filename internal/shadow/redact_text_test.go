@@ -135,9 +135,10 @@ fetch("/login",{credentials:"same-origin",headers:{authorization:"Bearer ".conca
 func TestTextsThatAreSlow(t *testing.T) {
 	r := redactor(t, RedactionRules{})
 	for _, part := range []string{">", ":", "=", "></a", `name="token" `, `token="`, "token: ", `<token>`, `\"token\":\"`, "a.b.c=", " =", "&quot;:"} {
-		start := time.Now()
-		r.Redact(jsonOfType("text/html", strings.Repeat(part, 1<<18/len(part))))
-		r.Redact(jsonOfType("text/plain", strings.Repeat(part, 1<<18/len(part))))
-		require.Less(t, time.Since(start), 20*time.Second, part)
+		_, cpu := spent(func() {
+			r.Redact(jsonOfType("text/html", strings.Repeat(part, 1<<18/len(part))))
+			r.Redact(jsonOfType("text/plain", strings.Repeat(part, 1<<18/len(part))))
+		})
+		require.Less(t, cpu, 20*time.Second, part)
 	}
 }
