@@ -135,7 +135,7 @@ func TestLiveTerminal(t *testing.T) {
 		var shots []string
 		go func() {
 			for _, wait := range []time.Duration{10, 25, 20, 17} {
-				time.Sleep(wait*time.Second + 300*time.Millisecond)
+				time.Sleep(wait*time.Second + 310*time.Millisecond) // nor is anything then
 				shots = append(shots, strings.Join(screen(t, out.String()), "\n"))
 			}
 		}()
