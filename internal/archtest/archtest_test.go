@@ -110,6 +110,10 @@ func TestReadTree(t *testing.T) {
 	require.True(t, own)
 	require.Equal(t, "c", folder)
 
+	worktree, err := readTree(fstest.MapFS{"go.mod": {Data: []byte("module a\n")}, ".git": {Data: []byte("gitdir: elsewhere\n")}})
+	require.NoError(t, err)
+	require.NotContains(t, worktree.texts, ".git")
+
 	_, err = readTree(fstest.MapFS{"go.mod": {Data: []byte("module a\n")}, "a.go": {Data: []byte("not Go\n")}})
 	require.ErrorContains(t, err, "a.go:1:1")
 	_, err = readTree(fstest.MapFS{"a.go": {Data: []byte("package a\n")}})

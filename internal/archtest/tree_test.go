@@ -78,7 +78,7 @@ func readTree(files fs.FS) (tree, error) {
 			return err
 		case entry.IsDir() && skipped(files, name):
 			return fs.SkipDir
-		case !entry.Type().IsRegular():
+		case !entry.Type().IsRegular() || name == ".git": // a file in a worktree
 			return nil
 		}
 		return t.read(files, name)
