@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"slices"
@@ -36,6 +37,7 @@ type bound struct {
 	stop     context.CancelCauseFunc // ends the tests
 	spoiled  atomic.Pointer[string]  // why nothing is injected any more
 	held     []net.Listener          // keep the services' ports until the proxies have theirs
+	claims   []io.Closer             // keep other runs from them until the phase is over
 }
 
 // bind chooses a port for each service, and replaces what the phase's targets
@@ -49,6 +51,7 @@ func (c *Conductor) bind(phase plan.Phase) (*bound, error) {
 	for _, name := range sorted(c.Plan.Services) {
 		if err := b.hold(name, c.Plan.Services[name].Port); err != nil {
 			b.release()
+			b.disclaim()
 			return nil, fmt.Errorf("service %s: %w", name, err)
 		}
 	}
@@ -60,12 +63,18 @@ func (c *Conductor) bind(phase plan.Phase) (*bound, error) {
 func (b *bound) hold(service string, port int) error {
 	listen := listenAnywhere
 	if port != 0 {
-		listen = func() (net.Listener, error) { return listenOn(port) }
+		listen = func() (net.Listener, io.Closer, error) {
+			l, err := listenOn(port)
+			return l, nil, err
+		}
 	}
-	l, err := listen()
+	l, claimed, err := listen()
 	switch {
 	case err == nil:
 		b.held = append(b.held, l)
+		if claimed != nil {
+			b.claims = append(b.claims, claimed)
+		}
 		b.ports[service] = l.Addr().(*net.TCPAddr).Port
 		return nil
 	case port == 0:
@@ -83,6 +92,14 @@ func (b *bound) release() {
 		l.Close()
 	}
 	b.held = nil
+}
+
+// disclaim lets other runs have the services' ports.
+func (b *bound) disclaim() {
+	for _, c := range b.claims {
+		c.Close()
+	}
+	b.claims = nil
 }
 
 // startProxies puts a proxy in front of each dependency and then binds what may

@@ -102,6 +102,7 @@ func (c *Conductor) runPhase(ctx context.Context, phase plan.Phase) (err error) 
 	if err != nil {
 		return err
 	}
+	undo.add(func() error { b.disclaim(); return nil })
 	b.lifting, b.run = lifting, ctx
 	return b.explained(c.conduct(ctx, b, undo))
 }

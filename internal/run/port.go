@@ -1,6 +1,7 @@
 package run
 
 import (
+	"io"
 	"math/rand/v2"
 	"net"
 	"strconv"
@@ -17,15 +18,21 @@ const (
 )
 
 // listenAnywhere takes a free port that nobody else gets by chance, if there is
-// one, or else any.
-func listenAnywhere() (net.Listener, error) {
+// one, or else any. It is no other run's until the claim is closed, which may be
+// nil.
+func listenAnywhere() (l net.Listener, claimed io.Closer, err error) {
 	for range portTries {
 		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		if l, err := listenOn(port); err == nil {
-			return l, nil
+		if l, err = listenOn(port); err != nil {
+			continue
 		}
+		if claimed, err = claim(port); err == nil {
+			return l, claimed, nil
+		}
+		l.Close()
 	}
-	return listenOn(0)
+	l, err = listenOn(0)
+	return l, nil, err
 }
 
 func listenOn(port int) (net.Listener, error) {
