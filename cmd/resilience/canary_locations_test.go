@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"resilience/canary"
+	"resilience/fixtures/servers"
 )
 
 const locationsPlan = `
@@ -51,12 +51,12 @@ func TestCanaryLocations(t *testing.T) {
 	<-time.After(12 * time.Second) // longer than it takes to ask one another
 	require.Empty(t, heard(), "only one location sees it")
 	other.down.Store(true)
-	require.Eventually(t, func() bool { return heard()[canary.Opened] == 1 }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return heard()[canary.Opened] == 1 }, 2*time.Minute, 50*time.Millisecond)
 	<-time.After(12 * time.Second)
 	require.Equal(t, 1, heard()[canary.Opened], "both see it, and one tells")
 	one.down.Store(false)
 	other.down.Store(false)
-	require.Eventually(t, func() bool { return heard()[canary.Closed] == 1 }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return heard()[canary.Closed] == 1 }, 2*time.Minute, 50*time.Millisecond)
 	for _, w := range []*canaryWorld{one, other} {
 		w.await("it is over", func(all []canary.Incident) bool { return len(all) == 1 && !all[0].Open() })
 		w.stop()
@@ -65,10 +65,9 @@ func TestCanaryLocations(t *testing.T) {
 }
 
 func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := servers.FreeAddress()
 	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 // newCanaryWorldAs is a location with a target of its own. Both have the receiver

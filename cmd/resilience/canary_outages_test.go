@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -33,7 +32,7 @@ canary:
   tenants: all
   vus: 40
   transactions:
-    browse: {every: 10s, timeout: 4s, slow: 1500ms}
+    browse: {every: 10s, timeout: 4s, slow: 2500ms}
     order: {every: 20s, timeout: 6s, slow: 3s, tries: 2, wait: 100ms}
   health: {path: /healthz, every: 1s}
   receivers:
@@ -178,10 +177,7 @@ func TestCanaryFindsOutages(t *testing.T) {
 func startShop(t *testing.T) string {
 	urls := map[string]string{}
 	for _, name := range []string{"catalog", "orders", "payments", "recommendations", "front"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		address := l.Addr().String()
-		require.NoError(t, l.Close())
+		address := freeAddress(t)
 		urls[name] = "http://" + address
 		args := []string{"shop", name, "--addr", address}
 		if name == "front" {
@@ -204,7 +200,7 @@ func startShop(t *testing.T) string {
 			}
 			_, _ = io.Copy(io.Discard, response.Body)
 			return response.Body.Close() == nil
-		}, 20*time.Second, 50*time.Millisecond, name)
+		}, time.Minute, 50*time.Millisecond, name)
 	}
 	return urls["front"]
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rs/zerolog"
+
+	"resilience/fixtures/servers"
 )
 
 // toxiproxyServer is the command toxiproxy-server PORT: the real one. Its Listen
@@ -38,14 +40,11 @@ func toxiproxy(ts *testscript.TestScript, neg bool, args []string) {
 
 // startToxiproxy starts a server that answers, and gives how to end it.
 func startToxiproxy() (url string, end func() error, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := servers.FreeAddress()
 	if err != nil {
 		return "", nil, err
 	}
-	if err := l.Close(); err != nil { // for the server to take
-		return "", nil, err
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
+	_, port, _ := net.SplitHostPort(address)
 	cmd := exec.Command("toxiproxy-server", port)
 	stdin, err := cmd.StdinPipe()
 	if err == nil {
@@ -55,8 +54,8 @@ func startToxiproxy() (url string, end func() error, err error) {
 		return "", nil, err
 	}
 	end = func() error { return errors.Join(stdin.Close(), cmd.Wait()) }
-	url = "http://" + l.Addr().String()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	url = "http://" + address
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for tick := time.Tick(10 * time.Millisecond); !answering(ctx, url+"/version"); <-tick {
 		if ctx.Err() != nil {

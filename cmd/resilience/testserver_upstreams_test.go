@@ -27,8 +27,8 @@ import (
 
 // upstreams are what `upstream` starts: each serves on a listener and gives how
 // to end it.
-var upstreams = map[string]func(net.Listener) (end func()){
-	"tcp": func(l net.Listener) func() {
+var upstreams = map[string]func(net.Listener) (end func(), err error){
+	"tcp": func(l net.Listener) (func(), error) {
 		go func() {
 			for {
 				conn, err := l.Accept()
@@ -41,22 +41,22 @@ var upstreams = map[string]func(net.Listener) (end func()){
 				}()
 			}
 		}()
-		return func() { _ = l.Close() }
+		return func() { _ = l.Close() }, nil
 	},
-	"grpc": func(l net.Listener) func() {
+	"grpc": func(l net.Listener) (func(), error) {
 		s := grpc.NewServer()
 		grpc_health_v1.RegisterHealthServer(s, health.NewServer())
 		go func() { _ = s.Serve(l) }()
-		return s.Stop
+		return s.Stop, nil
 	},
-	"dns": func(l net.Listener) func() {
+	"dns": func(l net.Listener) (func(), error) {
 		packets, err := net.ListenPacket("udp", l.Addr().String())
 		if err != nil {
-			panic(err) // somebody has just that port of UDP
+			return nil, err // somebody has just that port of UDP
 		}
 		s := &dns.Server{PacketConn: packets, Handler: dns.HandlerFunc(resolve)}
 		go func() { _ = s.ActivateAndServe() }()
-		return func() { _ = errors.Join(packets.Close(), l.Close()) }
+		return func() { _ = errors.Join(packets.Close(), l.Close()) }, nil
 	},
 }
 
@@ -80,12 +80,25 @@ func upstream(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 || upstreams[args[0]] == nil {
 		ts.Fatalf("usage: upstream tcp|grpc|dns VARIABLE")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, end, err := startUpstream(args[0])
+	for try := 1; err != nil && try < 10; try++ {
+		l, end, err = startUpstream(args[0])
+	}
 	ts.Check(err)
-	ts.Defer(upstreams[args[0]](l))
+	ts.Defer(end)
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	ts.Setenv(args[1], l.Addr().String())
 	ts.Setenv(args[1]+"_PORT", port)
+}
+
+func startUpstream(protocol string) (l net.Listener, end func(), err error) {
+	if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return nil, nil, err
+	}
+	if end, err = upstreams[protocol](l); err != nil {
+		_ = l.Close()
+	}
+	return l, end, err
 }
 
 // askLimit is the timeout of what the server asks: it is no system that hangs.
