@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,14 +62,26 @@ func TestReadmeDemo(t *testing.T) {
 		t.Run(tc.mark, func(t *testing.T) {
 			t.Parallel()
 			want := shape(block(t, tc.mark))
-			cmd := exec.CommandContext(t.Context(), program, append([]string{"demo", "--quiet"}, tc.args...)...)
-			cmd.Dir = t.TempDir()
-			got, err := cmd.Output()
-			require.Equal(t, tc.code, cmd.ProcessState.ExitCode(), "%v\n%s", err, got)
-			require.Equal(t, want, shape(string(got)), "%s", got)
+			for try := 1; ; try++ {
+				cmd := exec.CommandContext(t.Context(), program, append([]string{"demo", "--quiet"}, tc.args...)...)
+				cmd.Dir = t.TempDir()
+				got, err := cmd.Output()
+				if try < demoTries && (cmd.ProcessState.ExitCode() != tc.code || !slices.Equal(want, shape(string(got)))) {
+					t.Logf("this may be the machine: %v\n%s", err, got)
+					continue
+				}
+				require.Equal(t, tc.code, cmd.ProcessState.ExitCode(), "%v\n%s", err, got)
+				require.Equal(t, want, shape(string(got)), "%s", got)
+				return
+			}
 		})
 	}
 }
+
+// demoTries is how often the demo may be run to come out as it should: its gates
+// are for a machine that does not stand still for a second, as those do that others
+// use. What is wrong with the demo is wrong each time.
+const demoTries = 5
 
 var (
 	numbers = regexp.MustCompile(`[0-9]+([.,:][0-9]+)*`)
