@@ -47,7 +47,7 @@ func beFiller(dir string) {
 	}
 	fmt.Println(failed)
 	_, _ = fmt.Scanln() // InfluxDB is there
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	sent, err := s.Close(ctx)
 	if err == nil {

@@ -32,7 +32,7 @@ func appendSeconds(t *testing.T, s *Stream, run string, from, to int) {
 // acknowledged waits until as many points were acknowledged.
 func acknowledged(t *testing.T, s *Stream, points int64) {
 	t.Helper()
-	require.Eventually(t, func() bool { return s.sofar().Written >= points }, time.Minute, 5*time.Millisecond, "%v", s.sofar())
+	require.Eventually(t, func() bool { return s.sofar().Written >= points }, 2*time.Minute, 5*time.Millisecond, "%v", s.sofar())
 }
 
 func (s *Stream) sofar() Sent {
@@ -112,7 +112,7 @@ func TestRevokedToken(t *testing.T) {
 	g.do.Store(revoked)
 	seen := g.seen.Load()
 	appendSeconds(t, s, run.ID, 20, 40)
-	require.Eventually(t, func() bool { return g.seen.Load() >= seen+2 }, time.Minute, time.Millisecond, "it is tried again")
+	require.Eventually(t, func() bool { return g.seen.Load() >= seen+2 }, 2*time.Minute, time.Millisecond, "it is tried again")
 	g.do.Store(through)
 	appendSeconds(t, s, run.ID, 40, 60)
 	acknowledged(t, s, 60*pointsOfSecond)

@@ -107,7 +107,7 @@ func ended() context.Context {
 
 func closed(t *testing.T, s *Stream) Sent {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	sent, err := s.Close(ctx)
 	require.NoError(t, err)
@@ -201,7 +201,7 @@ func TestOutageUntilTheNextProcess(t *testing.T) {
 	for i := range 20 {
 		require.NoError(t, s.Append(second(run.ID, i)))
 	}
-	require.Eventually(t, func() bool { return g.seen.Load() >= 2 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return g.seen.Load() >= 2 }, 2*time.Minute, time.Millisecond)
 	sent, err := s.Close(ended())
 	require.NoError(t, err)
 	require.Equal(t, Sent{Spooled: 20 * pointsOfSecond, Reason: "InfluxDB can not be reached: EOF"}, sent)

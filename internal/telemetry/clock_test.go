@@ -44,7 +44,7 @@ func TestAClockThatIsOff(t *testing.T) {
 func TestAnswersByAClockThatIsOffAreNone(t *testing.T) {
 	late := func(body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Date", time.Now().Add(-20*time.Second).UTC().Format(http.TimeFormat))
+			w.Header().Set("Date", time.Now().Add(-22*time.Second).UTC().Format(http.TimeFormat))
 			_, _ = io.WriteString(w, body)
 		}
 	}

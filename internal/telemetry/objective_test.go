@@ -127,7 +127,7 @@ func TestServersCountEvents(t *testing.T) {
 			now := floor(time.Now().UnixNano(), int64(time.Second))
 			all, err := a.ask(t.Context(), "sum(requests_total)", stretch{now, now + 1e9, 1e9}, 0)
 			return err == nil && len(all) == 1 && len(all[0].points) == 1
-		}, 20*time.Second, 100*time.Millisecond, "it is scraped")
+		}, 2*time.Minute, 100*time.Millisecond, "it is scraped")
 		attrs := count(t, s, plan.Objective{
 			Good: `sum(max_over_time(requests_total{code!="500"}[${query.window}]))`, Total: "sum(max_over_time(requests_total[${query.window}]))",
 		})
