@@ -69,6 +69,10 @@ func TestCanaryTrials(t *testing.T) {
 	w.check()
 }
 
+// daemonStarts is for how long nobody may try anything after a kill, while a daemon
+// and its k6 start on a busy machine.
+const daemonStarts = 30 * time.Second
+
 // canaryWorld is a target, a receiver and a daemon between them.
 type canaryWorld struct {
 	*testing.T
@@ -216,7 +220,7 @@ func (w *canaryWorld) await(what string, is func([]canary.Incident) bool) {
 	require.Eventually(w, func() bool {
 		all = w.incidents()
 		return is(all)
-	}, time.Minute, 50*time.Millisecond, "%s; %d outages, %v", what, len(w.outages), &all)
+	}, 3*time.Minute, 50*time.Millisecond, "%s; %d outages, %v", what, len(w.outages), &all)
 }
 
 // incidents reads them beside the daemon, which has the state open.
@@ -254,7 +258,7 @@ func (w *canaryWorld) settle() {
 			}
 		}
 		return len(w.told) == len(w.outages)
-	}, time.Minute, 50*time.Millisecond, "everybody is told")
+	}, 3*time.Minute, 50*time.Millisecond, "everybody is told")
 }
 
 // stop interrupts the daemon, which ends well.
@@ -266,7 +270,9 @@ func (w *canaryWorld) stop() {
 
 func (w *canaryWorld) check() {
 	for i, found := range w.incidents() {
-		require.InDelta(w, w.outages[i].UnixNano(), found.Start, float64(3*time.Second))
+		began := time.Unix(0, found.Start).Sub(w.outages[i])
+		require.Greater(w, began, -3*time.Second, found.ID)
+		require.Less(w, began, daemonStarts, found.ID)
 		kinds := w.told["trial/"+found.ID]
 		require.GreaterOrEqual(w, kinds[canary.Opened], 1, found.ID)
 		require.GreaterOrEqual(w, kinds[canary.Closed], 1, found.ID)
@@ -283,7 +289,7 @@ func (w *canaryWorld) check() {
 		require.False(w, seen[id], "an attempt is there twice")
 		seen[id] = true
 		if before := last[a.Series.Tenant]; before > 0 {
-			require.Less(w, time.Duration(a.At-before), 6*time.Second, "history of %s at %d", a.Series.Tenant, a.At)
+			require.Less(w, time.Duration(a.At-before), daemonStarts, "history of %s at %d", a.Series.Tenant, a.At)
 		}
 		last[a.Series.Tenant] = a.At
 	}

@@ -84,7 +84,7 @@ func startLongRun(t *testing.T, plan string) *program {
 // until waits for a line of the live view.
 func (p *program) until(t *testing.T, line string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(p.said.String(), line) }, 40*time.Second, 20*time.Millisecond, "%q in:\n%s", line, p.said)
+	require.Eventually(t, func() bool { return strings.Contains(p.said.String(), line) }, 2*time.Minute, 20*time.Millisecond, "%q in:\n%s", line, p.said)
 }
 
 // code waits for the end.
@@ -92,7 +92,7 @@ func (p *program) code(t *testing.T) int {
 	t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(60 * time.Second):
+	case <-time.After(2 * time.Minute):
 		require.Fail(t, "it does not end", p.said.String())
 	}
 	return p.ProcessState.ExitCode()
@@ -148,7 +148,7 @@ func TestAnInterruptLiftsStopsAndReports(t *testing.T) {
 			interrupt(t, p)
 			require.Equal(t, gates.ExitInterrupted, p.code(t), p.said)
 
-			require.Eventually(t, func() bool { return len(alive(family)) == 0 }, 5*time.Second, 10*time.Millisecond, "%v are left", alive(family))
+			require.Eventually(t, func() bool { return len(alive(family)) == 0 }, time.Minute, 10*time.Millisecond, "some of %v are left", family)
 			if name != "twice" { // then nobody waits for it
 				require.FileExists(t, filepath.Join(p.dir, "cleaned"))
 			}

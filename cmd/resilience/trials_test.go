@@ -226,7 +226,7 @@ func (tr *trial) run(t *testing.T, shared *shared, all *tallies) {
 	case byItself: // nobody helps: what is not lifted now never is
 		require.NoError(t, tr.gone(w), w.said)
 	}
-	require.Eventually(t, func() bool { return tr.gone(w) == nil && len(w.processes(t)) == 0 }, 20*time.Second, 10*time.Millisecond,
+	require.Eventually(t, func() bool { return tr.gone(w) == nil && len(w.processes(t)) == 0 }, time.Minute, 10*time.Millisecond,
 		"%v; %v are left; the run said:\n%s\nits watchdog:\n%s", tr.gone(w), w.processes(t), w.said, w.watchdogSaid())
 	took := time.Since(died)
 	w.requireAnswers(t)
@@ -282,7 +282,7 @@ func (tr *trial) die(t *testing.T, w *world) time.Time {
 	}
 	select {
 	case <-ended:
-	case <-time.After(60 * time.Second):
+	case <-time.After(2 * time.Minute):
 		require.Fail(t, "it does not end", w.said.String())
 	}
 	if begun { // else the signal may have come before anybody listened

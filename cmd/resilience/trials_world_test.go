@@ -192,7 +192,7 @@ func (w *world) requireAnswers(t *testing.T) {
 		return
 	}
 	for _, name := range w.containers() {
-		require.Eventually(t, func() bool { return w.engine.Answers(t, name) }, 20*time.Second, 10*time.Millisecond, name)
+		require.Eventually(t, func() bool { return w.engine.Answers(t, name) }, time.Minute, 10*time.Millisecond, name)
 	}
 }
 
@@ -264,7 +264,7 @@ func (w *world) victimRuns() error {
 }
 
 func (w *world) proxyIsFast() error {
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get(w.proxy.URL() + "/")
 	if err != nil {
 		return fmt.Errorf("the proxy elsewhere: %w", err)
