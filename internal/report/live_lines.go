@@ -122,18 +122,21 @@ func different(spans []Span) int {
 
 // reveal gives the events to tell now. On a game day a disruption is held back
 // until an alert told of it or it is lifted, whichever is first; then it is
-// told with the time at which it came.
+// told with the time at which it came. An alert may be heard of before it.
 func (v *view) reveal(e measure.Event) []measure.Event {
 	if !v.secret {
 		return []measure.Event{e}
 	}
 	switch told := v.held; e.Kind {
 	case measure.EventDisruption:
+		if e.At <= v.alerted {
+			break
+		}
 		v.held = append(v.held, e)
 		return nil
 	case measure.EventAlert:
 		if e.Attrs["state"] != "resolved" {
-			v.held = nil
+			v.held, v.alerted = nil, max(v.alerted, e.At)
 			return append(told, e)
 		}
 	case measure.EventAbort, measure.EventLifted:

@@ -23,6 +23,7 @@ type view struct {
 	said      map[string]bool // lines that need not be said again
 	secret    bool            // disruptions are held back
 	held      []measure.Event // that are in effect, or became so
+	alerted   int64           // when an alert last began to fire
 }
 
 // running is a disruption in effect.

@@ -75,4 +75,8 @@ func TestSecretDisruptions(t *testing.T) {
 	require.Equal(t, []string{"00:46  alert Old resolved"}, tell(resolved), "that tells of nothing")
 	require.Equal(t, []string{"00:45  other in effect: latency", "00:47  alert HighErrors fires"}, tell(event(47, measure.EventAlert, "HighErrors")))
 	require.Contains(t, v.faults(at(48)), "other in effect")
+
+	require.Equal(t, []string{"00:52  alert HighErrors fires"}, tell(event(52, measure.EventAlert, "HighErrors")))
+	require.Equal(t, []string{"00:51  third in effect: latency"}, tell(event(51, measure.EventDisruption, "third")), "the alert told of it before")
+	require.Empty(t, tell(event(53, measure.EventDisruption, "fourth")), "and of no later one")
 }
