@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,11 +49,34 @@ var waits = []string{"/bin/sh", "-c", "cat >/dev/null"}
 func quickStage(t *testing.T, fault Disruption) *stage {
 	t.Helper()
 	s := newStage(t, plan.Phase{
-		Tests:       []plan.Test{test("checkout", 0, time.Second)},
+		Tests:       []plan.Test{test("checkout", 0, time.Minute)},
 		Disruptions: []plan.Disruption{disruption("slow", 0, 100*time.Millisecond)},
 	})
 	s.Adapters.Disruption = func(plan.Disruption, Site) (Disruption, error) { return fault, nil }
+	s.Adapters.Traffic = func(st plan.Stream) (Traffic, error) { return untilOver{load{stream: st}, s.record}, nil }
 	return s
+}
+
+// untilOver is traffic that goes on until the disruption is over, however long a
+// busy machine takes for that.
+type untilOver struct {
+	load
+	record *memory
+}
+
+func (u untilOver) Run(ctx context.Context, emit func(measure.Batch) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer cancel()
+		for wait(ctx, 10*time.Millisecond) == nil {
+			told := u.record.told()
+			if slices.Contains(told, measure.EventLifted+" slow") || slices.Contains(told, measure.EventSkipped+" slow") {
+				return
+			}
+		}
+	}()
+	return u.load.Run(ctx, emit)
 }
 
 func TestAFaultIsJournalledBeforeItIsInEffect(t *testing.T) {

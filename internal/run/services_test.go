@@ -36,11 +36,15 @@ func self(t *testing.T) string {
 	return "exec '" + path + "'"
 }
 
+// patience is how long anything may take that is not about time. It only bounds
+// tests that have failed already.
+const patience = time.Minute
+
 // quick is a phase whose traffic ends at once.
 func quick() plan.Phase { return plan.Phase{Tests: []plan.Test{test("checkout", 0, 0)}} }
 
 func service(command string) plan.Service {
-	return plan.Service{Command: command, ReadyTimeout: plan.Duration(20 * time.Second), StopTimeout: plan.Duration(5 * time.Second)}
+	return plan.Service{Command: command, ReadyTimeout: plan.Duration(patience), StopTimeout: plan.Duration(5 * time.Second)}
 }
 
 func TestServicesAreReadyThenStopped(t *testing.T) {
@@ -69,14 +73,14 @@ func TestServicesThatDoNotGetReady(t *testing.T) {
 		want    []string
 	}{
 		"it dies":       {"echo no database >&2; exit 3", true, []string{"service web died before it was ready (exit status 3)", "no database"}},
-		"it never does": {"echo still thinking; sleep 600", false, []string{"service web was not ready after 2s", "still thinking"}},
+		"it never does": {"echo still thinking; sleep 600", false, []string{"service web was not ready after 4s", "still thinking"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, quick())
 			web := service(tc.command)
 			web.Ready = "/healthz"
 			if !tc.patient {
-				web.ReadyTimeout = plan.Duration(2 * time.Second)
+				web.ReadyTimeout = plan.Duration(4 * time.Second) // the shell has to be at work by then
 			}
 			s.Plan.Services = map[string]plan.Service{"web": web}
 			err := s.Run(t.Context(), "beta")
@@ -304,7 +308,7 @@ func requireGone(t *testing.T, path string) {
 	require.NoError(t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid) }, patience, 10*time.Millisecond)
 }
 
 // zombie reports whether a process has ended and only waits to be reaped by

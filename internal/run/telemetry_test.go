@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -87,21 +88,27 @@ func TestAlertsThatAreAskedForAreLikeThoseSent(t *testing.T) {
 }
 
 func TestARecordThatFailsUnderTelemetryEndsTheRun(t *testing.T) {
-	for _, m := range []*monitoring{{err: errors.New("the disk is full")}, {panics: true}} {
-		s := observedStage(t, m)
-		begun := time.Now()
-		require.Error(t, s.Run(t.Context(), "beta"))
-		require.Less(t, time.Since(begun), 4*time.Second)
+	for name, m := range map[string]*monitoring{"an error": {err: errors.New("the disk is full")}, "a panic": {panics: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := observedStage(t, m)
+				begun := time.Now()
+				require.Error(t, s.Run(t.Context(), "beta"))
+				require.Less(t, time.Since(begun), 4*time.Second)
+			})
+		})
 	}
 }
 
 func TestAnInterruptDoesNotWaitForTelemetry(t *testing.T) {
-	s := observedStage(t, &monitoring{})
-	ctx, stop := context.WithTimeout(t.Context(), time.Second)
-	defer stop()
-	begun := time.Now()
-	require.ErrorIs(t, s.Run(ctx, "beta"), context.DeadlineExceeded)
-	require.Less(t, time.Since(begun), 3*time.Second)
+	synctest.Test(t, func(t *testing.T) {
+		s := observedStage(t, &monitoring{})
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		begun := time.Now()
+		require.ErrorIs(t, s.Run(ctx, "beta"), context.DeadlineExceeded)
+		require.Less(t, time.Since(begun), 3*time.Second)
+	})
 }
 
 func TestASecretThatIsMissingStopsBeforeAnyTraffic(t *testing.T) {

@@ -209,7 +209,7 @@ func TestTheWatchdogLiftsForARunThatIsStuck(t *testing.T) {
 	h := &hands{}
 	ended := make(chan error, 1)
 	go func() { ended <- h.lifter().Watch(t.Context(), path, read, io.Discard) }()
-	require.Eventually(t, func() bool { return len(h.did()) > 0 }, 10*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return len(h.did()) > 0 }, patience, 20*time.Millisecond)
 	require.Equal(t, []string{`late {"pid":7}`}, h.did())
 	require.NoError(t, alive.Close())
 	require.NoError(t, write.Close())
