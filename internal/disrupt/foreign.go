@@ -214,15 +214,17 @@ func (f *foreignDisruption) notLifted(err error) error {
 func (f *foreignDisruption) settle(ctx context.Context) error {
 	err := retry(ctx, liftLimit, f.liftLate)
 	seen, known := false, false
-	for end := time.Now().Add(lateLimit); err == nil && time.Now().Before(end); {
+	end := time.Now().Add(lateLimit)
+	for last := false; err == nil && !last; { // however slow this machine is, the last look is after the end
 		select {
 		case <-ctx.Done():
 			return f.notLifted(fmt.Errorf("it may have taken effect since: %w", ctx.Err()))
 		case <-time.After(latePause):
 		}
+		last = !time.Now().Before(end)
 		is, can, unsure := f.how.verify(ctx)
 		known = can && unsure == nil
-		if known && !is || !known && time.Now().Before(end) {
+		if known && !is || !known && !last {
 			continue
 		}
 		seen = seen || known
