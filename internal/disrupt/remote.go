@@ -138,8 +138,13 @@ func address(d plan.Dependency, state ProxyState) (string, int, error) {
 }
 
 // compareClocks finds out how far its clock is from this one. Windows are of
-// whole seconds, so anything below half a second makes no difference.
+// whole seconds, so anything below half a second makes no difference. A clock
+// that showed a time between the question and the answer may be right, however
+// long that took.
 func (r *remote) compareClocks(asked, answered time.Time, theirs int64) {
+	if at := time.Unix(0, theirs); !at.Before(asked) && !at.After(answered) {
+		return
+	}
 	middle := asked.Add(answered.Sub(asked) / 2)
 	r.shift = middle.Sub(time.Unix(0, theirs)).Round(time.Second)
 	if r.shift != 0 {
