@@ -2,6 +2,7 @@ package disrupt
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,8 @@ type Agent struct {
 	Name    string        // of the container; names the tables of nftables
 	Address string        // of the pod: where the system listens
 	Idle    time.Duration // ends after so long without a fault and without an order
+
+	limits podLimits // zero: the usual ones
 }
 
 // Operations that an agent knows.
@@ -94,7 +97,7 @@ func (a Agent) Run(ctx context.Context, in io.Reader, out io.Writer) error {
 	case a.Idle <= 0:
 		return fmt.Errorf("an agent needs a time after which it ends; got %s", a.Idle)
 	}
-	s := &serving{Agent: a, pod: newPod(a.Name, a.Address), done: make(chan struct{}), out: out, heard: time.Now()}
+	s := &serving{Agent: a, pod: newPod(a.Name, a.Address, cmp.Or(a.limits, usualLimits)), done: make(chan struct{}), out: out, heard: time.Now()}
 	s.leases = NewLeases(map[string]Dependency{podProxy: s.pod}, 0)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

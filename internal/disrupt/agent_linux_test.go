@@ -67,11 +67,20 @@ func TestAgent(t *testing.T) {
 	require.False(t, w.tell(agentRequest{Op: agentEnd}).Ended, "a fault is in effect")
 
 	// After the last one the system has its port back at once, and nobody
-	// waits.
-	require.Empty(t, w.tell(agentRequest{Op: agentLift, ID: "two"}).Error)
-	began = time.Now()
-	steady()
-	require.Less(t, time.Since(began), time.Second)
+	// waits for a second until a packet is sent again. This machine may make
+	// anybody wait as long, but not each time.
+	for id, n := "two", 0; ; n++ {
+		require.Empty(t, w.tell(agentRequest{Op: agentLift, ID: id}).Error)
+		began = time.Now()
+		steady()
+		if time.Since(began) < time.Second {
+			break
+		}
+		require.Less(t, n, 10, "whoever calls after a fault waits")
+		w.noTables()
+		id = "again" + strconv.Itoa(n)
+		require.Empty(t, w.inject(id, outage(), 0).Error)
+	}
 	a = w.tell(agentRequest{Op: agentEnd})
 	require.Empty(t, a.Error)
 	require.True(t, a.Ended)
@@ -154,10 +163,10 @@ func TestAgentLosesPackets(t *testing.T) {
 	require.True(t, w.tell(agentRequest{Op: agentEnd}).Ended)
 	require.Empty(t, w.tables())
 
-	w.start()
+	w.start("agent")
 	require.Empty(t, w.inject("all", plan.Disruption{Drop: &plan.Drop{Ports: []int{podPort}}}, 0).Error)
 	hasty := w.client()
-	hasty.Timeout = 300 * time.Millisecond
+	hasty.Timeout = 2 * time.Second
 	_, err = w.call(hasty, "/")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	a = w.tell(agentRequest{Op: agentLift, ID: "all"})

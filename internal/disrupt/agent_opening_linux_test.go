@@ -62,7 +62,7 @@ func newHandshaker(t *testing.T, w *podWorld) *handshaker {
 		copy(h.link.Addr[:], pod)
 		require.NoError(t, unix.Bind(h.socket, &h.link))
 	})
-	require.NoError(t, unix.SetsockoptTimeval(h.socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10}))
+	require.NoError(t, unix.SetsockoptTimeval(h.socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(patience.Seconds())}))
 	t.Cleanup(func() { _ = unix.Close(h.socket) })
 	return h
 }
@@ -233,13 +233,13 @@ func (w *podWorld) redirected() {
 		var err error
 		inside(w.t, w.pod, func() { chains, err = new(nftables.Conn).ListChains() })
 		return err == nil && slices.ContainsFunc(chains, func(c *nftables.Chain) bool { return c.Name == "redirect" })
-	}, 10*time.Second, time.Millisecond)
+	}, patience, time.Millisecond)
 }
 
 // TestAgentLetsTheFirstRequestArrive: of a connection that brought a request as it was
 // opened, and that nothing was sent on yet, the times of both are the same.
 func TestAgentLetsTheFirstRequestArrive(t *testing.T) {
-	w := newPodWorld(t)
+	w := podWorldOf(t, patientAgent)
 	h := newHandshaker(t, w)
 	h.open(40000)
 	h.ask("/?wait=60ms")

@@ -19,17 +19,20 @@ import (
 // tablePrefix begins the names of all tables of nftables that are ours.
 const tablePrefix = "resilience-"
 
-// Limits of what happens to connections, in time.
-const (
-	resetPatience = 300 * time.Millisecond // for connections to be between two requests before a fault
-	drainLinger   = time.Second            // for clients to leave by themselves after a fault
-	drainRest     = 1500 * time.Millisecond
-)
+// podLimits bound what happens to connections, in time.
+type podLimits struct {
+	reset  time.Duration // for connections to be between two requests before a fault
+	linger time.Duration // for clients to leave by themselves after a fault
+	rest   time.Duration // for those that did not
+}
+
+var usualLimits = podLimits{reset: 300 * time.Millisecond, linger: time.Second, rest: 1500 * time.Millisecond}
 
 // pod is all that an agent does harm to, as one dependency: which port and how
 // is said by each disruption. Faults on the same port share a gate.
 type pod struct {
 	name, address string
+	limits        podLimits
 
 	mu      sync.Mutex
 	gates   map[gateKey]*gate
@@ -44,8 +47,8 @@ type gateKey struct {
 	protocol string
 }
 
-func newPod(name, address string) *pod {
-	return &pod{name: name, address: address, gates: map[gateKey]*gate{}}
+func newPod(name, address string, limits podLimits) *pod {
+	return &pod{name: name, address: address, limits: limits, gates: map[gateKey]*gate{}}
 }
 
 // URL is nothing that anybody could call.
@@ -151,7 +154,7 @@ func (g *gated) Inject(ctx context.Context, keep func(json.RawMessage) error) (f
 	if err != nil {
 		return nil, errors.Join(err, g.pod.leave(gate))
 	}
-	if err := gate.open(ctx); err != nil {
+	if err := gate.open(ctx, g.pod.limits.reset); err != nil {
 		_, late := lift(ctx)
 		return nil, errors.Join(err, late, g.pod.leave(gate))
 	}
@@ -229,7 +232,7 @@ func (p *pod) leave(g *gate) error {
 	}
 	delete(p.gates, g.key)
 	p.drains.Go(func() {
-		err := g.drain()
+		err := g.drain(p.limits)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.drained = errors.Join(p.drained, err)
@@ -239,7 +242,7 @@ func (p *pod) leave(g *gate) error {
 
 // open sends the traffic of the port through the proxy: new connections by a
 // rule, and those that exist by resetting them, so that they are made anew.
-func (g *gate) open(ctx context.Context) error {
+func (g *gate) open(ctx context.Context, patience time.Duration) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.wide {
@@ -249,7 +252,7 @@ func (g *gate) open(ctx context.Context) error {
 		return err
 	}
 	g.wide = true
-	_, err := resetConnections(ctx, g.key.port, resetPatience)
+	_, err := resetConnections(ctx, g.key.port, patience)
 	return err
 }
 
@@ -264,14 +267,14 @@ func (g *gate) release() error {
 
 // drain lets clients leave, ends what remains, and removes the rules: not
 // before, or the connections that were redirected would lose their way.
-func (g *gate) drain() error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainLinger+drainRest)
+func (g *gate) drain(limits podLimits) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limits.linger+limits.rest)
 	defer cancel()
 	if d, ok := g.proxy.(interface {
 		drain(context.Context, time.Duration)
 	}); ok {
-		d.drain(ctx, drainLinger)
-	} else if _, err := resetConnections(ctx, g.proxy.Port(), drainLinger); err != nil {
+		d.drain(ctx, limits.linger)
+	} else if _, err := resetConnections(ctx, g.proxy.Port(), limits.linger); err != nil {
 		return errors.Join(err, g.proxy.Close(), g.rules.close())
 	}
 	return errors.Join(g.proxy.Close(), g.rules.close())

@@ -62,7 +62,7 @@ func (t *trickle) Read(p []byte) (int, error) {
 func TestAgentLetsRequestsArrive(t *testing.T) {
 	for round := range 3 { // by chance one is between two pieces
 		t.Run(strconv.Itoa(round), func(t *testing.T) {
-			w := newPodWorld(t)
+			w := podWorldOf(t, patientAgent)
 			client := w.client()
 			_, err := w.call(client, "/")
 			require.NoError(t, err)
@@ -78,7 +78,7 @@ func TestAgentLetsRequestsArrive(t *testing.T) {
 // TestAgentLetsRequestsEnd: what is at the proxy when the fault is lifted is
 // answered.
 func TestAgentLetsRequestsEnd(t *testing.T) {
-	w := newPodWorld(t)
+	w := podWorldOf(t, patientAgent)
 	require.Empty(t, w.inject("one", meantByNobody(), 0).Error)
 	client := w.client()
 	_, err := w.call(client, "/")

@@ -34,6 +34,9 @@ const (
 	calmPort      = 8081 // the same system, which no fault is about
 )
 
+// patientAgent is one that waits for as long as a busy machine may need.
+const patientAgent = "patient agent"
+
 // TestInPod is no test: it is what TestAgent runs in the network namespace of
 // its pod, a system on a port and an agent on standard input and output.
 func TestInPod(t *testing.T) {
@@ -43,8 +46,12 @@ func TestInPod(t *testing.T) {
 	}
 	ctx, stop := signal.NotifyContext(t.Context(), syscall.SIGTERM)
 	defer stop()
-	if role == "agent" {
-		err := Agent{Name: "test", Address: podAddress, Idle: time.Minute}.Run(ctx, os.Stdin, os.Stdout)
+	if role == "agent" || role == patientAgent {
+		a := Agent{Name: "test", Address: podAddress, Idle: time.Minute}
+		if role == patientAgent {
+			a.limits = podLimits{reset: patience / 2, linger: usualLimits.linger, rest: patience / 2}
+		}
+		err := a.Run(ctx, os.Stdin, os.Stdout)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -149,26 +156,28 @@ type podWorld struct {
 	seq         int
 }
 
-func newPodWorld(t *testing.T) *podWorld {
+func newPodWorld(t *testing.T) *podWorld { return podWorldOf(t, "agent") }
+
+func podWorldOf(t *testing.T, agent string) *podWorld {
 	w := &podWorld{t: t}
 	w.pod, w.caller = twoNamespaces(t)
 	_, _, up := inPod(t, w.pod, "system")
 	_, err := up.ReadString('\n')
 	require.NoError(t, err)
-	w.start()
+	w.start(agent)
 	return w
 }
 
-func (w *podWorld) start() { w.agent, w.in, w.out = inPod(w.t, w.pod, "agent") }
+func (w *podWorld) start(agent string) { w.agent, w.in, w.out = inPod(w.t, w.pod, agent) }
 
 // client calls from the callers' side and keeps its connections.
 func (w *podWorld) client() *http.Client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 100, DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
-		inside(w.t, w.caller, func() { conn, err = (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address) })
+		inside(w.t, w.caller, func() { conn, err = (&net.Dialer{Timeout: patience}).DialContext(ctx, network, address) })
 		return conn, err
 	}}
 	w.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	return &http.Client{Transport: transport, Timeout: patience}
 }
 
 // call gives the status and the body.
@@ -229,5 +238,5 @@ func (w *podWorld) tables() []string {
 
 func (w *podWorld) noTables() {
 	w.t.Helper()
-	require.Eventually(w.t, func() bool { return len(w.tables()) == 0 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(w.t, func() bool { return len(w.tables()) == 0 }, patience, 10*time.Millisecond)
 }
