@@ -1,10 +1,12 @@
 package disrupt
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -88,7 +90,7 @@ func ignore(error) error { return nil }
 func living(t *testing.T, path string) (out []proc) {
 	t.Helper()
 	p := &processLife{path: path}
-	_ = eventually(t.Context(), 2*time.Second, "", func() (bool, error) {
+	_ = eventually(t.Context(), patience, "", func() (bool, error) {
 		is, err := p.find()
 		require.NoError(t, err)
 		out = nil
@@ -112,7 +114,7 @@ func TestLiftingByCommandIsTriedAgain(t *testing.T) {
 func TestLiftingThatCanNotBeConfirmed(t *testing.T) {
 	dir := t.TempDir()
 	d := switched()
-	d.Exec.Lift = "true"
+	d.Exec.Lift, d.Exec.Verify = "true", "echo >> looks; test -e fault"
 	var said string
 	s := siteIn(dir)
 	s.Note = func(_, _ string, attrs map[string]string) { said = attrs["detail"] }
@@ -120,14 +122,31 @@ func TestLiftingThatCanNotBeConfirmed(t *testing.T) {
 	require.NoError(t, err)
 	lift, err := made.Inject(t.Context(), func(json.RawMessage) error { return nil })
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	_, err = lift(ctx)
+	_, err = lift(untilLooked(t, filepath.Join(dir, "looks")))
 	require.ErrorContains(t, err, "verify still finds the fault in effect")
 	require.Empty(t, said)
 	require.NoError(t, os.Remove(filepath.Join(dir, "fault")))
 	_, err = lift(t.Context())
 	require.NoError(t, err)
+}
+
+// untilLooked gives the context of somebody in a hurry, which ends when a command
+// that verifies, and adds a line to a file, has come to its end once and was
+// called again.
+func untilLooked(t *testing.T, path string) context.Context {
+	t.Helper()
+	require.NoError(t, os.Remove(path))
+	ctx, cancel := context.WithTimeout(t.Context(), unhurried-time.Millisecond)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		defer cancel()
+		_ = eventually(ctx, patience, "", func() (bool, error) {
+			text, err := os.ReadFile(path)
+			return bytes.Count(text, []byte("\n")) > 1, ignore(err)
+		})
+	})
+	t.Cleanup(func() { cancel(); watching.Wait() })
+	return ctx
 }
 
 // The harness is killed in the middle of the command that injects, which has

@@ -1,12 +1,10 @@
 package disrupt
 
 import (
-	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -41,7 +39,7 @@ func TestWhatVerifyMayAnswer(t *testing.T) {
 func TestAVerifyThatCanNotTell(t *testing.T) {
 	dir := t.TempDir()
 	d := switched()
-	d.Exec.Verify = "test -e broken && exit 2; test -e fault"
+	d.Exec.Verify = "echo >> looks; test -e broken && exit 2; test -e fault"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "broken"), nil, 0o600))
 	var said string
 	s := siteIn(dir)
@@ -51,9 +49,7 @@ func TestAVerifyThatCanNotTell(t *testing.T) {
 	lift, err := made.Inject(t.Context(), func(json.RawMessage) error { return nil })
 	require.NoError(t, err)
 	require.Contains(t, said, measure.EventWarning+": whether it is in effect is not known: verify: ")
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	_, err = lift(ctx)
+	_, err = lift(untilLooked(t, filepath.Join(dir, "looks")))
 	require.ErrorContains(t, err, "lift: verify: ")
 	require.ErrorContains(t, err, "exit status 2")
 	require.NoError(t, os.Remove(filepath.Join(dir, "broken")))

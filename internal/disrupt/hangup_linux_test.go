@@ -34,7 +34,7 @@ func TestFaultsLetGoOfUploadsThatWereGivenUp(t *testing.T) {
 				continue // the others get through
 			}
 			t.Run(name+"/"+body, func(t *testing.T) {
-				defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+				defer requireNoLeaks(t, goleak.IgnoreCurrent())
 				var heard atomic.Int64
 				t.Run("run", func(t *testing.T) {
 					p, _ := frontOf(t, func(_ http.ResponseWriter, r *http.Request) {

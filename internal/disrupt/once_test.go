@@ -48,8 +48,8 @@ func taken(t *testing.T, p *port) (free func()) {
 }
 
 func TestAPortThatCouldNotOpenIsOpenedLater(t *testing.T) {
-	tcp, _ := tcpFront(t, plan.Dependency{Upstream: echo(t)})
-	web, err := NewProxy(t.Context(), "db", plan.Dependency{Upstream: "http://" + echo(t)}, "", t.TempDir(), func(measure.Batch) error { return nil })
+	tcp, _ := tcpFront(t, plan.Dependency{Upstream: echo(t), Listen: quietAddress(t)})
+	web, err := NewProxy(t.Context(), "db", plan.Dependency{Upstream: "http://" + echo(t), Listen: quietAddress(t)}, "", t.TempDir(), func(measure.Batch) error { return nil })
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, web.Close()) })
 	for on, port := range map[Dependency]*port{tcp: tcp.port, web: web.port} {
@@ -79,7 +79,7 @@ func TestAPortThatCouldNotOpenIsOpenedLater(t *testing.T) {
 
 // A flap that could not do its turn is told of, whatever went well afterwards.
 func TestTheErrorOfAFlapIsKept(t *testing.T) {
-	p, _ := tcpFront(t, plan.Dependency{Upstream: echo(t)})
+	p, _ := tcpFront(t, plan.Dependency{Upstream: echo(t), Listen: quietAddress(t)})
 	d, err := p.Disruption(plan.Disruption{Name: "d", Dependency: "db", Refuse: &plan.Refuse{}, Flap: &plan.Flap{On: plan.Duration(tcpSlow), Off: plan.Duration(tcpSlow)}}, 1)
 	require.NoError(t, err)
 	lift, err := d.Inject(t.Context(), nil)

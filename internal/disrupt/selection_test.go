@@ -214,9 +214,12 @@ func TestUndoKnowsProcessesFromTheirNamesakes(t *testing.T) {
 }
 
 func TestAProcessThatIsNotBroughtBack(t *testing.T) {
-	for start, want := range map[string]string{
-		"echo no such program; exit 3": "exit status 3:\n  no such program",
-		"echo busy; exec sleep 120":    "the pid file names no live process",
+	for start, tt := range map[string]struct {
+		want string
+		in   time.Duration
+	}{
+		"echo no such program; exit 3": {"exit status 3:\n  no such program", patience},
+		"echo busy; exec sleep 120":    {"the pid file names no live process", time.Second},
 	} {
 		s := subjects["process"](t)
 		s.d.Kill, s.d.Process.Start = &plan.Kill{}, start
@@ -224,10 +227,10 @@ func TestAProcessThatIsNotBroughtBack(t *testing.T) {
 		require.NoError(t, err)
 		lift, err := made.Inject(t.Context(), func(json.RawMessage) error { return nil })
 		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), 300*1e6)
+		ctx, cancel := context.WithTimeout(t.Context(), tt.in)
 		_, err = lift(ctx)
 		cancel()
-		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, tt.want)
 		one := s.victim.(*processLife)
 		require.NoError(t, one.start(t.Context())) // mended by hand
 		_, err = lift(t.Context())

@@ -97,7 +97,7 @@ func TestCertificateBitesAndLifts(t *testing.T) {
 				require.NoError(t, p.Close())
 				require.NoFileExists(t, file)
 			})
-			goleak.VerifyNone(t, before)
+			requireNoLeaks(t, before)
 		})
 	}
 }

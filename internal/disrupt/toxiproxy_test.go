@@ -38,10 +38,9 @@ func TestToxiproxyServer(t *testing.T) {
 // startToxiproxy runs a real server and gives the URL of its API.
 func startToxiproxy(t *testing.T) (url string, stop func()) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address := quietAddress(t)
+	_, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	require.NoError(t, l.Close())
 	cmd := exec.Command(os.Args[0], "-test.run=^TestToxiproxyServer$")
 	cmd.Env = append(os.Environ(), toxiproxyPort+"="+port)
 	stdin, err := cmd.StdinPipe()
@@ -56,7 +55,7 @@ func startToxiproxy(t *testing.T) (url string, stop func()) {
 		}
 	}
 	t.Cleanup(stop)
-	url = "http://127.0.0.1:" + port
+	url = "http://" + address
 	api, err := newToxiproxyAPI(url)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return api.call(t.Context(), "GET", "/version", nil, nil) == nil }, patience, 5*time.Millisecond)
@@ -153,7 +152,7 @@ func TestToxiproxyFaultIsUndone(t *testing.T) {
 		p = toxiproxyFront(t, url)
 	}
 	stop()
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	undo := json.RawMessage(`{"kind":"toxiproxy","url":"` + url + `","proxy":"db","toxics":["x"]}`)
 	err := Undo(ctx, plan.Disruption{Name: "d", Dependency: "db", Refuse: &plan.Refuse{}}, undo, Site{})

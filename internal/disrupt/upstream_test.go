@@ -1,7 +1,6 @@
 package disrupt
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -54,11 +53,8 @@ func TestWrongDependencies(t *testing.T) {
 }
 
 func TestProxyInFrontOfItself(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := free.Addr().String()
-	require.NoError(t, free.Close())
-	_, err = NewProxy(t.Context(), "dep", plan.Dependency{Upstream: "http://" + address, Listen: address}, "beta", "", new(kept).emit)
+	address := quietAddress(t)
+	_, err := NewProxy(t.Context(), "dep", plan.Dependency{Upstream: "http://" + address, Listen: address}, "beta", "", new(kept).emit)
 	require.ErrorContains(t, err, "is where its own proxy listens")
 }
 
@@ -163,8 +159,15 @@ func TestCertificatesAreCheckedAndShown(t *testing.T) {
 }
 
 func TestUpstreamGoesAndComesBack(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(ok))
-	address := s.Listener.Addr().String()
+	address := quietAddress(t)
+	serve := func() *httptest.Server {
+		l, err := net.Listen("tcp", address)
+		require.NoError(t, err)
+		s := &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(ok)}}
+		s.Start()
+		return s
+	}
+	s := serve()
 	p, k := front(t, plan.Dependency{Upstream: s.URL})
 	client := newClient(t, http1)
 	requireWell(t, get(t, client, p.URL()))
@@ -175,11 +178,7 @@ func TestUpstreamGoesAndComesBack(t *testing.T) {
 		require.Equal(t, 502, answer.StatusCode)
 		require.Contains(t, answer.body, "resilience: no answer from dep: ")
 	}
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
-	require.NoError(t, err)
-	s = &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(ok)}}
-	s.Start()
-	defer s.Close()
+	defer serve().Close()
 	requireWell(t, get(t, client, p.URL()))
 	require.NoError(t, p.Close())
 	require.EqualValues(t, 2, k.byStatus()["0"].Failed)
