@@ -49,8 +49,8 @@ func (j *judge) decide(c *job, each string, split float64, check *Check) {
 	if c.arms && limit.unless == "" && j.now.hasArm(measure.Baseline) {
 		j.compareArms(c, each, &e, split, check)
 	}
-	if r.doubt != "" && check.Outcome == Pass {
-		check.doubt(Evidence, "%s, so that the record can not be right", r.doubt)
+	if doubt := e.reading.doubt; doubt != "" && check.Outcome == Pass {
+		check.doubt(Evidence, "%s, so that the record can not be right", doubt)
 	}
 	if gap := j.now.blind(c.acc, c.row); gap != "" && check.Outcome != Inconclusive && !e.onlyWorse(check, limit.value) {
 		check.doubt(Evidence, "%s", gap)

@@ -1,6 +1,7 @@
 package gates
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -108,6 +109,7 @@ func (e *estimate) hidden() uint64 {
 
 // rate computes what happened per second while the tests ran.
 func (e *estimate) rate() {
+	e.reading.doubt = cmp.Or(e.reading.doubt, e.reading.silent)
 	seconds, sum := e.reading.perSecond(e.row.amount, e.batches.Add)
 	if seconds == 0 {
 		e.none = "no whole second of the period in which a test ran"

@@ -15,6 +15,7 @@ type reading struct {
 	matched  bool     // something of that name was seen, in whatever period
 	warnings []string // what a reader should know
 	doubt    string   // why it can not be true; "" when it can
+	silent   string   // why a rate of it can not be; "" when it can
 
 	undecided    uint64 // answers of which it is not known whether they mismatch
 	overFailed   uint64 // seconds with more failures than samples
@@ -119,7 +120,24 @@ func (o *observer) readStream(r *reading, a *accumulator, each string, key testK
 	if found {
 		r.matched = true
 		r.running = union(append(r.running, o.ran(key, s)...)...)
+		r.silent = cmp.Or(r.silent, o.silence(key, s))
 	}
+}
+
+// silence says that a test is told to have run mostly before and after anything of it
+// was measured, by events of another clock: its rates would be those of the time between.
+func (o *observer) silence(key testKey, s *stream) string {
+	const most = float64(60 * second)
+	run := o.timeline.tests[key]
+	if run == nil || run.starts == 0 || run.ends == 0 {
+		return ""
+	}
+	length := float64(run.end) - float64(run.start) // which may be all the time there is
+	silent := max(0, float64(s.first)-float64(run.start)) + max(0, float64(run.end)-float64(s.last))
+	if silent <= most || silent <= length/2 {
+		return ""
+	}
+	return fmt.Sprintf("of the time in which %s ran, most was before and after all that was measured of it", key.test)
 }
 
 // plainClass is the class of a source that is made of one.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -48,6 +49,19 @@ func skewedEventsMakeNoPass(t *rapid.T) {
 func TestSkewedEventsMakeNoPass(t *testing.T) { rapid.Check(t, skewedEventsMakeNoPass) }
 
 func FuzzSkewedEventsMakeNoPass(f *testing.F) { f.Fuzz(rapid.MakeFuzz(skewedEventsMakeNoPass)) }
+
+// TestRatesWantOneClock: of a test that is told to have run for hours in which nothing of
+// it was measured no rate passes, nor one that is compared with its; a pause is none.
+func TestRatesWantOneClock(t *testing.T) {
+	const silent = "of the time in which t ran, most was before and after all that was measured of it"
+	for test, want := range map[string]Outcome{"0..60": Pass, "-30..60": Pass, "-7200..60": Inconclusive, "0..7260": Inconclusive, "-7200..7260": Inconclusive} {
+		v := Judge(mustParse(t, "throughput <= 30/s"), sheetOf(t, "test t "+test, "requests t /a 0..60 count=20").record())
+		require.Equal(t, want, v.Outcome, test)
+		require.Equal(t, want != Pass, strings.Contains(v.Checks[0].Reason, silent), v.Checks[0].Reason)
+		s := sheetOf(t, "test t 0..60", "requests t /a 0..60 count=20", "test t "+test+" arm=baseline", "requests t /a 0..60 count=20 arm=baseline")
+		require.Equal(t, want, Judge(mustParse(t, "throughput >= baseline"), s.record()).Outcome, test)
+	}
+}
 
 // TestClockOfOneArm: where the baseline's clock is off, it is no baseline, or what
 // it shows is outside of its test; nothing passes by that, and nothing panics.
