@@ -3,7 +3,6 @@ package traffic
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -21,8 +20,8 @@ import http from 'k6/http';
 const base = __ENV.TARGET_URL;
 export default function () {
   http.get(__ENV.REFUSED);
-  http.get(base + '/hang', { timeout: '300ms' });
-  http.get(base + '/stall', { timeout: '400ms' });
+  http.get(base + '/hang', { timeout: '2s' });
+  http.get(base + '/stall', { timeout: '2s' });
   http.get('http://other.invalid/x?token=hidden');
   try { http.get(__ENV.REFUSED, { throw: true }); } catch (e) { /* as asked */ }
   http.get(base + '/expected', { responseCallback: http.expectedStatuses(200) });
@@ -40,12 +39,10 @@ func TestK6Failures(t *testing.T) {
 			<-r.Context().Done()
 		}
 	})
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, closed.Close())
-	s := scriptTo(t, server.URL, failing, plan.Profile{VUs: 2, Duration: seconds(2), Grace: seconds(5)})
-	s.Hosts = append(s.Hosts, closed.Addr().String())
-	s.Env = map[string]string{"REFUSED": "http://" + closed.Addr().String() + "/"}
+	const refusing = "127.0.0.1:1" // a port that is never given out
+	s := scriptTo(t, server.URL, failing, plan.Profile{VUs: 2, Duration: seconds(2), Grace: seconds(20)})
+	s.Hosts = append(s.Hosts, refusing)
+	s.Env = map[string]string{"REFUSED": "http://" + refusing + "/"}
 	out := runScript(t, s)
 
 	n := out.sum(measure.MetricIteration, nil)
@@ -58,9 +55,9 @@ func TestK6Failures(t *testing.T) {
 	require.Equal(t, began, ok.Count)
 	require.Zero(t, ok.Failed)
 	hung := out.sum(measure.MetricRequest, onStep("GET /hang"))
-	// The timeouts are 300 and 400 ms from the start of the request; what k6
-	// calls its duration begins when the connection stands.
-	require.GreaterOrEqual(t, hung.Min, 200.0, "a timeout has the time it took")
+	// The timeouts are 2 s from the start of the request; what k6 calls its
+	// duration begins when the connection stands.
+	require.GreaterOrEqual(t, hung.Min, 300.0, "a timeout has the time it took")
 	require.GreaterOrEqual(t, out.sum(measure.MetricRequest, onStep("GET /stall")).Min, 300.0)
 	for _, kind := range []string{"timeout", "connection refused"} {
 		require.NotEmpty(t, out.examples(kind), kind)
@@ -106,7 +103,7 @@ func TestK6ScriptsThatDoNotRun(t *testing.T) {
 
 func TestK6BrokenScript(t *testing.T) {
 	script := "export default function () { undefined.x; }"
-	out := runScript(t, scriptTo(t, "http://127.0.0.1:1", script, plan.Profile{Rate: 20, Duration: seconds(1), MaxVUs: 5, Grace: seconds(1)}))
+	out := runScript(t, scriptTo(t, "http://127.0.0.1:1", script, plan.Profile{Rate: 20, Duration: seconds(1), MaxVUs: 20, Grace: seconds(10)}))
 	requests := out.sum(measure.MetricRequest, nil)
 	require.Positive(t, requests.Count)
 	require.Equal(t, requests.Count, requests.Failed, "an exception fails the attempt")
@@ -115,7 +112,7 @@ func TestK6BrokenScript(t *testing.T) {
 	require.Contains(t, blamed[0].Attrs["detail"], "every iteration ended in an exception: TypeError")
 }
 
-// underway starts a script that goes on for a minute and waits until it sends.
+// underway starts a script that goes on for ten minutes and waits until it sends.
 func underway(t *testing.T) (k *K6, sending chan struct{}) {
 	t.Helper()
 	sending = make(chan struct{}, 1)
@@ -125,7 +122,7 @@ func underway(t *testing.T) (k *K6, sending chan struct{}) {
 		default:
 		}
 	})
-	return newK6(t, scriptTo(t, server.URL, napping, plan.Profile{VUs: 2, Duration: seconds(60), Grace: seconds(30)})), sending
+	return newK6(t, scriptTo(t, server.URL, napping, plan.Profile{VUs: 2, Duration: seconds(600), Grace: seconds(30)})), sending
 }
 
 func TestK6Stopped(t *testing.T) {
@@ -167,15 +164,13 @@ func TestK6WithoutHarness(t *testing.T) {
 	talk := &conversation{conn: c.conn, settings: plan.Settings{Source: "k6", Stream: k.stream}}
 	require.NoError(t, talk.greet())
 	<-sending
-	start := time.Now()
 	require.NoError(t, c.conn.Close())
 	exited := make(chan error, 1)
 	go func() { exited <- c.cmd.Wait() }()
 	select {
 	case err := <-exited:
 		require.Error(t, err)
-		require.Less(t, time.Since(start), 20*time.Second)
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		c.kill()
 		t.Fatal("k6 goes on without its harness")
 	}

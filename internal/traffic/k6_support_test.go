@@ -66,7 +66,7 @@ func tryScript(t *testing.T, s plan.Stream) (*sink, error) {
 		s.Env = map[string]string{}
 	}
 	s.Env["GORACE"] = "log_path=" + races
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	defer cancel()
 	out := &sink{}
 	err := newK6(t, s).Run(ctx, out.emit)

@@ -3,6 +3,7 @@ package traffic
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -77,7 +78,7 @@ func TestProberGoesOnWhenKilled(t *testing.T) {
 	c := canary(t, canaryTo(t, url, telling), 2, "pid", "hold")
 	c.try(measure.Probe{Transaction: "pid"})
 	first := only(t)
-	require.Eventually(t, func() bool { return len(c.sources()) == 1 }, 20*time.Second, 10*time.Millisecond, "windows flow")
+	require.Eventually(t, func() bool { return len(c.sources()) == 1 }, patience, 10*time.Millisecond, "windows flow")
 	seq := c.ask(measure.Probe{Transaction: "hold"})
 	<-came
 	require.NoError(t, syscall.Kill(first, syscall.SIGKILL))
@@ -247,7 +248,7 @@ func TestProberHung(t *testing.T) {
 	url, came, release := held(t)
 	defer release()
 	c := tuned(t, canaryTo(t, url, telling), 1, func(p *Prober) { p.patience = time.Second }, "pid", "hold")
-	seq := c.ask(measure.Probe{Transaction: "hold", Timeout: 2 * time.Second})
+	seq := c.ask(measure.Probe{Transaction: "hold", Timeout: 5 * time.Second})
 	<-came
 	require.NoError(t, syscall.Kill(only(t), syscall.SIGSTOP))
 	require.Equal(t, measure.Probed{Seq: seq, Lost: "k6 hung: it did not say what became of a probe within 1s after its time was over"}, c.answer())
@@ -307,14 +308,14 @@ func TestProberEndsWithItsDaemon(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	line := make([]byte, len("answered\n"))
-	_, err = stderr.Read(line)
+	_, err = io.ReadFull(stderr, line)
 	require.NoError(t, err)
 	require.Equal(t, "answered\n", string(line))
 	left := processes(t, cmd.Process.Pid)
 	require.Len(t, left, 1)
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	require.Eventually(t, func() bool { return !runs(t, left[0]) }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !runs(t, left[0]) }, patience, 10*time.Millisecond)
 }
 
 // runs reports whether there is a process that has not ended.

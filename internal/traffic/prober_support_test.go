@@ -13,6 +13,10 @@ import (
 	"resilience/internal/plan"
 )
 
+// patience is how long anything may take that is not about time. It only bounds
+// tests that have failed already.
+const patience = time.Minute
+
 // canaried is a prober at work.
 type canaried struct {
 	t    testing.TB
@@ -74,13 +78,13 @@ func (c *canaried) ask(probe measure.Probe) uint64 {
 	}
 	probe.Tries = max(1, probe.Tries)
 	if probe.Timeout == 0 {
-		probe.Timeout = 20 * time.Second
+		probe.Timeout = patience / 2
 	}
 	select {
 	case c.due <- probe:
 	case err := <-c.end:
 		c.t.Fatalf("the prober ended: %v; %v", err, c.out.events(measure.EventGenerator))
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		c.t.Fatalf("nobody takes probe %d, %s: %v", c.seq, probe.Transaction, c.out.events(measure.EventGenerator))
 	}
 	return c.seq
@@ -92,7 +96,7 @@ func (c *canaried) answer() measure.Probed {
 	select {
 	case probed := <-c.done:
 		return probed
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		c.t.Fatal("a probe was not answered")
 		return measure.Probed{}
 	}
@@ -101,11 +105,18 @@ func (c *canaried) answer() measure.Probed {
 // try asks for a probe and waits for what became of it.
 func (c *canaried) try(probe measure.Probe) measure.Attempt {
 	c.t.Helper()
+	probed := c.probe(probe)
+	require.Empty(c.t, probed.Lost)
+	return probed.Attempt
+}
+
+// probe is try for one that may be lost.
+func (c *canaried) probe(probe measure.Probe) measure.Probed {
+	c.t.Helper()
 	seq := c.ask(probe)
 	probed := c.answer()
 	require.Equal(c.t, seq, probed.Seq)
-	require.Empty(c.t, probed.Lost)
-	return probed.Attempt
+	return probed
 }
 
 // ended stops the prober, and waits until it has come to its end.

@@ -41,7 +41,7 @@ export function blunder() { undefined.x; }
 export function says() { transaction('says', (tx) => { http.get(base + '/503'); tx.accepted(); }); }
 export function hang() { http.get(base + '/hang'); http.get(base + '/after'); }
 export function body() { http.get(base + '/stall'); }
-export function sleeps() { sleep(1); }
+export function sleeps() { sleep(3); }
 export function loops() { for (;;) { /* for ever */ } }
 export function waits() { eventually(() => http.get(base + '/503').status === 200, { within: '1h', every: '10ms' }); }
 export function never() { transaction('never', (tx) => tx.completed(eventually(() => http.get(base + '/503').status === 200, { within: '30ms', every: '10ms' }))); }
@@ -99,7 +99,7 @@ func shop(t *testing.T) (url string, asked func(path string) int) {
 // same VU.
 func TestProberOutcomes(t *testing.T) {
 	const accepted, completed, wrong, degraded, cut = measure.Accepted, measure.Completed, measure.Wrong, measure.Degraded, measure.CutOff
-	const short = 300 * time.Millisecond
+	const short = 2 * time.Second // a busy machine takes as well as a slow script
 	url, asked := shop(t)
 	s := canaryTo(t, url, shopping)
 	s.Env = map[string]string{"REFUSED": "http://127.0.0.1:1/"}
@@ -123,18 +123,18 @@ func TestProberOutcomes(t *testing.T) {
 		{probe: measure.Probe{Transaction: "caught"}, message: "Error: within"},
 		{probe: measure.Probe{Transaction: "blunder"}, message: "TypeError: Cannot read property 'x' of undefined"},
 		{probe: measure.Probe{Transaction: "says"}, found: accepted},
-		{probe: measure.Probe{Transaction: "hang", Timeout: short}, found: cut, message: "no answer after 300ms: GET " + url + "/hang"},
-		{probe: measure.Probe{Transaction: "body", Timeout: short}, found: cut, message: "no answer after 300ms: GET " + url + "/stall"},
-		{probe: measure.Probe{Transaction: "sleeps", Timeout: short}, found: cut, message: "no end after 300ms"},
-		{probe: measure.Probe{Transaction: "loops", Timeout: short}, found: cut, message: "no end after 300ms"},
-		{probe: measure.Probe{Transaction: "waits", Timeout: short}, found: cut, message: "no end after 300ms"},
-		{probe: measure.Probe{Transaction: "broken", Timeout: short, Tries: 2, Wait: time.Second}, message: "status 503", tries: 1},
+		{probe: measure.Probe{Transaction: "hang", Timeout: short}, found: cut, message: "no answer after 2s: GET " + url + "/hang"},
+		{probe: measure.Probe{Transaction: "body", Timeout: short}, found: cut, message: "no answer after 2s: GET " + url + "/stall"},
+		{probe: measure.Probe{Transaction: "sleeps", Timeout: short}, found: cut, message: "no end after 2s"},
+		{probe: measure.Probe{Transaction: "loops", Timeout: short}, found: cut, message: "no end after 2s"},
+		{probe: measure.Probe{Transaction: "waits", Timeout: short}, found: cut, message: "no end after 2s"},
+		{probe: measure.Probe{Transaction: "broken", Timeout: patience / 2, Tries: 2, Wait: patience}, message: "status 503", tries: 1},
 		{probe: measure.Probe{Transaction: "never"}, found: accepted | wrong, message: "not so in time: it was not so within 30ms"},
 		{probe: measure.Probe{Transaction: "later"}, found: accepted},
 		{probe: measure.Probe{Transaction: "laterBroken"}, message: "Error: rejected"},
-		{probe: measure.Probe{Transaction: "laterHangs", Timeout: short}, found: cut, message: "no answer after 300ms: GET " + url + "/hang"},
+		{probe: measure.Probe{Transaction: "laterHangs", Timeout: short}, found: cut, message: "no answer after 2s: GET " + url + "/hang"},
 		{probe: measure.Probe{Transaction: "laterSecond", Tries: 2, Wait: time.Millisecond}, found: accepted | degraded, message: "status 503", tries: 2},
-		{probe: measure.Probe{Transaction: "laterTwice", Timeout: short}, found: cut, message: "no answer after 300ms: GET " + url + "/hang"},
+		{probe: measure.Probe{Transaction: "laterTwice", Timeout: short}, found: cut, message: "no answer after 2s: GET " + url + "/hang"},
 		{probe: measure.Probe{Transaction: "aborts"}, message: "test aborted: enough"},
 		{probe: measure.Probe{Transaction: "outside"}, message: "host other.invalid:80 is not among the plan's targets"},
 		{probe: measure.Probe{Transaction: "refused"}, message: "connection refused: dial tcp 127.0.0.1:1"},
@@ -143,7 +143,12 @@ func TestProberOutcomes(t *testing.T) {
 	} {
 		before := time.Now()
 		of.probe.Tenant = "acme"
-		a := c.try(of.probe)
+		probed := c.probe(of.probe)
+		for tries := 1; tries < maxHindered && strings.Contains(probed.Lost, "no CPU"); tries++ {
+			probed = c.probe(of.probe) // that says nothing about the script
+		}
+		require.Empty(t, probed.Lost)
+		a := probed.Attempt
 		require.Equal(t, of.found, a.Found, "%s: %s", of.probe.Transaction, a.Message)
 		require.Contains(t, a.Message, of.message, of.probe.Transaction)
 		require.Equal(t, of.message == "", a.Message == "", "%s: %s", of.probe.Transaction, a.Message)
@@ -154,8 +159,8 @@ func TestProberOutcomes(t *testing.T) {
 		require.WithinRange(t, time.Unix(0, a.At), before, time.Now())
 		require.Positive(t, a.Took)
 		if of.found == cut {
-			require.GreaterOrEqual(t, a.Took, 300.0, of.probe.Transaction)
-			require.Less(t, a.Took, 10_000.0, "answered when its time is over, not when its script is: %s", of.probe.Transaction)
+			require.GreaterOrEqual(t, a.Took, 1000*short.Seconds(), of.probe.Transaction)
+			require.Less(t, a.Took, 30_000.0, "answered when its time is over, not when its script is: %s", of.probe.Transaction)
 		}
 		if of.probe.Transaction == "broken" {
 			require.Equal(t, "0af7651916cd43dd8448eb211c80319c", a.TraceID)
@@ -169,7 +174,7 @@ func TestProberOutcomes(t *testing.T) {
 	require.EqualValues(t, 1, transactions("wrong").Count, "the transaction that the script opens is the one that was asked for")
 	require.EqualValues(t, 1, transactions("inner").Count, "others are measured for themselves")
 	require.EqualValues(t, 3, transactions("broken").Failed)
-	require.EqualValues(t, 1, transactions("hang").Unfinished)
+	require.Positive(t, transactions("hang").Unfinished)
 	require.Zero(t, c.out.sum(measure.MetricIteration, nil).Dropped)
 	require.NotContains(t, fmt.Sprint(c.out.batch), "token-of-")
 	blamed := c.out.events(measure.EventGenerator)
