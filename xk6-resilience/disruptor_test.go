@@ -28,7 +28,8 @@ type cluster struct {
 	release error
 	inject  map[string]error
 	lift    error
-	slow    bool // injecting takes as long as it may
+	slow    bool            // injecting takes as long as it may
+	until   <-chan struct{} // injecting takes until it is closed; nil: no time
 
 	mu     sync.Mutex
 	made   []plan.Disruption
@@ -68,6 +69,9 @@ func (f *clusterFault) Inject(ctx context.Context, _ func(json.RawMessage) error
 	if f.of.slow {
 		<-ctx.Done()
 		return nil, ctx.Err()
+	}
+	if f.of.until != nil {
+		<-f.of.until
 	}
 	fault, _ := f.d.Fault()
 	if err := f.of.inject[fault]; err != nil {
@@ -170,11 +174,14 @@ const newPods = `const d = new PodDisruptor({namespace: 'shop', select: {labels:
 func TestInjectHTTPFaults(t *testing.T) {
 	c := newCluster()
 	v := newVU(t, c, aStream())
+	until := make(chan struct{})
+	c.until = until
+	require.NoError(t, v.VU.Runtime().Set("goOn", func() { close(until) }))
 	require.NoError(t, v.run(t, newPods+`
 		const p = d.injectHTTPFaults({port: 8080, averageDelay: '100ms', delayVariation: 20, errorRate: 0.4, errorCode: 500, errorBody: 'no',
 			exclude: '/health, /ready'}, '50ms', {name: 'slow', settle: '1s', proxyPort: 9000});
 		say('goes on');
-		setTimeout(() => say('timer'), 1);
+		setTimeout(() => { say('timer'); goOn(); }, 1);
 		const got = await p;
 		say(JSON.stringify(got));
 	`))
