@@ -62,7 +62,7 @@ page-test: ## check the status page of a canary with axe in a browser: wants npm
 test: lint ## lint, run all tests, nearly all with the race detector, then the demo
 	go test -race -timeout 20m $$(go list ./... | grep -vE '/cmd/|/evidence$$')
 	go test ./gates/evidence ./internal/shadow # arithmetic, and so much of it that the race detector would take minutes
-	go test -race -timeout 20m -skip '^TestScripts$$' ./cmd/... # by itself: whole runs, which measure time, need the machine
+	go test -race -timeout 40m -skip '^TestScripts$$' ./cmd/... # by itself: whole runs, which measure time, need the machine
 	go test -timeout 40m -parallel 3 -run '^TestScripts$$' ./cmd/resilience # they mostly wait; without the race detector, which makes them send late: make race has it
 	@for try in 1 2 3 4; do $(MAKE) --no-print-directory demo && exit 0; done; exit 1 # its gates are for a machine that does not stand still for a second: what is wrong is wrong each time
 

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,6 +52,7 @@ func TestReadmeDemo(t *testing.T) {
 	// Not this test binary: with the race detector the shop would be slow.
 	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, ".").CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	var demos sync.RWMutex
 	for _, tc := range []struct {
 		mark string
 		args []string
@@ -62,10 +64,14 @@ func TestReadmeDemo(t *testing.T) {
 		t.Run(tc.mark, func(t *testing.T) {
 			t.Parallel()
 			want := shape(block(t, tc.mark))
+			var machine sync.Locker = demos.RLocker()
 			for try := 1; ; try++ {
+				machine.Lock()
 				cmd := exec.CommandContext(t.Context(), program, append([]string{"demo", "--quiet"}, tc.args...)...)
 				cmd.Dir = t.TempDir()
 				got, err := cmd.Output()
+				machine.Unlock()
+				machine = &demos // from now on alone
 				if try < demoTries && (cmd.ProcessState.ExitCode() != tc.code || !slices.Equal(want, shape(string(got)))) {
 					t.Logf("this may be the machine: %v\n%s", err, got)
 					continue
