@@ -242,7 +242,7 @@ func TestAgentLetsTheFirstRequestArrive(t *testing.T) {
 	w := podWorldOf(t, patientAgent)
 	h := newHandshaker(t, w)
 	h.open(40000)
-	h.ask("/?wait=60ms")
+	h.ask("/?wait=1s")
 	require.Empty(t, w.inject("one", outage(), 0).Error)
 	_, answer := h.receive(tcpRST)
 	require.Contains(t, answer, "HTTP/1.1 200")

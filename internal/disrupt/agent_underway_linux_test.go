@@ -66,7 +66,7 @@ func TestAgentLetsRequestsArrive(t *testing.T) {
 			client := w.client()
 			_, err := w.call(client, "/")
 			require.NoError(t, err)
-			written, done := w.onItsWay(client, "/?wait=150ms", &trickle{left: 12})
+			written, done := w.onItsWay(client, "/?wait=1s", &trickle{left: 90})
 			<-written
 			require.Empty(t, w.inject("one", meantByNobody(), 0).Error)
 			require.Equal(t, "200 OK", <-done)
