@@ -60,8 +60,9 @@ page-test: ## check the status page of a canary with axe in a browser: wants npm
 	@$(install-boards-check) && PAGE_CHECK="$(BOARDS_CHECK)" PAGE_OUT="$(CURDIR)/bin/pages" go test -count=1 -v -run '^TestStatusPageInBrowser$$' ./canary
 
 test: lint ## lint, run all tests, nearly all with the race detector, then the demo
-	go test -race -timeout 20m $$(go list ./... | grep -vE '/cmd/|/evidence$$')
-	go test ./gates/evidence ./internal/shadow # arithmetic, and so much of it that the race detector would take minutes
+	go test -race -p 3 -timeout 20m $$(go list ./... | grep -vE '/cmd/|/evidence$$') # three at a time, two cores or more: many wait
+	go test ./gates/evidence # arithmetic, and so much of it that the race detector would take minutes
+	go test -run '^TestHeavy' ./internal/shadow # as well
 	go test -race -timeout 40m -skip '^TestScripts$$' ./cmd/... # by itself: whole runs, which measure time, need the machine
 	go test -timeout 40m -parallel 3 -run '^TestScripts$$' ./cmd/resilience # they mostly wait; without the race detector, which makes them send late: make race has it
 	@for try in 1 2 3 4; do $(MAKE) --no-print-directory demo && exit 0; done; exit 1 # its gates are for a machine that does not stand still for a second: what is wrong is wrong each time

@@ -221,9 +221,9 @@ func TestNoiseBesideAChange(t *testing.T) {
 	}
 }
 
-// TestNoiseInSentencesIsNoRegression: where the candidate is as good as the baseline, no
+// TestHeavyNoiseInSentencesIsNoRegression: where the candidate is as good as the baseline, no
 // more of 200 runs report anything than the rate of false alarms allows.
-func TestNoiseInSentencesIsNoRegression(t *testing.T) {
+func TestHeavyNoiseInSentencesIsNoRegression(t *testing.T) {
 	withoutRaceDetector(t)
 	const runs, alpha = 200, 0.05
 	found := 0
@@ -281,9 +281,9 @@ func TestManySentences(t *testing.T) {
 	require.Equal(t, []string{`changed body[].~costs: "it costs 1" -> "it costs 2"`, `changed body[]: "it costs 1" -> "it costs 2"`}, told(newComparer(t, Rules{}).Compare("GET /", list(1), list(2))))
 }
 
-// TestHostileWords: a text of 100 MB, of which all words differ and each names a value,
+// TestHeavyHostileWords: a text of 100 MB, of which all words differ and each names a value,
 // takes memory in proportion to its size, and few places.
-func TestHostileWords(t *testing.T) {
+func TestHeavyHostileWords(t *testing.T) {
 	withoutRaceDetector(t)
 	text := func(add int) string {
 		var b strings.Builder

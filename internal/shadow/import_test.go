@@ -199,9 +199,9 @@ func TestHARsOfWhatWasNotAsked(t *testing.T) {
 	require.Len(t, got, 2)
 }
 
-// TestImportHARCutsBodies: a body that is far longer than what is kept needs no
+// TestHeavyImportHARCutsBodies: a body that is far longer than what is kept needs no
 // memory for it.
-func TestImportHARCutsBodies(t *testing.T) {
+func TestHeavyImportHARCutsBodies(t *testing.T) {
 	withoutRaceDetector(t)
 	const long = 32 << 20
 	entry := func(content string) (start, end string) {
@@ -593,8 +593,8 @@ func TestGoReplayLatency(t *testing.T) {
 	}
 }
 
-// TestGoReplayStreams: long messages need no memory, whether they end or not.
-func TestGoReplayStreams(t *testing.T) {
+// TestHeavyGoReplayStreams: long messages need no memory, whether they end or not.
+func TestHeavyGoReplayStreams(t *testing.T) {
 	withoutRaceDetector(t)
 	const long = 32 << 20
 	text := io.MultiReader(
@@ -744,8 +744,8 @@ func TestPackedInput(t *testing.T) {
 	require.NotZero(t, counts.Kept, "what came before is kept")
 }
 
-// TestUnpackedBomb: a megabyte of nothing can be a gigabyte, which is not read on.
-func TestUnpackedBomb(t *testing.T) {
+// TestHeavyUnpackedBomb: a megabyte of nothing can be a gigabyte, which is not read on.
+func TestHeavyUnpackedBomb(t *testing.T) {
 	withoutRaceDetector(t)
 	if testing.Short() {
 		t.Skip("unpacks a gigabyte")

@@ -240,9 +240,11 @@ func recordedMany(n int, every time.Duration) (all []Exchange) {
 }
 
 // withoutRaceDetector leaves a test to the run that make test does without the race
-// detector: one goroutine works through so much that it would take half a minute.
+// detector: one goroutine works through so much that it would take half a minute. That
+// run finds it by its name.
 func withoutRaceDetector(t *testing.T) {
 	t.Helper()
+	require.Contains(t, t.Name(), "TestHeavy", "make test would leave it out")
 	if raceDetector {
 		t.Skip("not tested here: it is without the race detector, by make test")
 	}

@@ -202,10 +202,10 @@ func regressionsOf(f *Findings) []string {
 	return found
 }
 
-// TestAllPlantedChangesAreFound asks two fronts of the first version and one of the
+// TestHeavyAllPlantedChangesAreFound asks two fronts of the first version and one of the
 // second, all of them noisy: what was changed is reported, by route and field, and
 // nothing else is.
-func TestAllPlantedChangesAreFound(t *testing.T) {
+func TestHeavyAllPlantedChangesAreFound(t *testing.T) {
 	withoutRaceDetector(t)
 	urls := fronts(t, "", "", "all")
 	rng := rand.New(rand.NewPCG(2026, 7))
@@ -237,10 +237,10 @@ func (s recordedShop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer.Body.Data)
 }
 
-// TestNoiseIsNoRegression compares the first version with itself, in 200 seeded
+// TestHeavyNoiseIsNoRegression compares the first version with itself, in 200 seeded
 // runs: ids, times, orders and headers of caches differ in all of them, and no more
 // runs report anything than the rate of false alarms allows.
-func TestNoiseIsNoRegression(t *testing.T) {
+func TestHeavyNoiseIsNoRegression(t *testing.T) {
 	withoutRaceDetector(t)
 	const runs, alpha = 200, 0.05
 	url := fronts(t, "")[0]
