@@ -126,7 +126,7 @@ type Disrupted struct {
 	Reason   string    `json:"reason,omitempty"`  // why it did not bite
 	Times    int       `json:"times,omitempty"`   // how often it was injected
 	Sweep    string    `json:"sweep,omitempty"`   // the disruption that it is one part of
-	Unknown  bool      `json:"unknown,omitempty"` // what it touched, of at least one of the times: the run was killed
+	Unknown  bool      `json:"unknown,omitempty"` // what it touched, of at least one of the times
 
 	// Whether it was noticed, from injection; of several injections the
 	// longest. Nil where nothing in the record tells.

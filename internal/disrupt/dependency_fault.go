@@ -92,6 +92,20 @@ func (l *local) SoFar() measure.Touch {
 	return touch
 }
 
+// waitTurn waits until a fault that flaps comes or goes; it is false when done was
+// closed before.
+func (t *tally) waitTurn(done <-chan struct{}) bool {
+	_, until := t.acts(time.Now())
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-done:
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
 // acts tells whether a fault that flaps is on at a moment, and when that
 // changes.
 func (t *tally) acts(now time.Time) (on bool, until time.Time) {

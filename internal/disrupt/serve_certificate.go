@@ -119,15 +119,7 @@ func (s *secure) inject(b *badCertificate) {
 
 // flap closes what is connected whenever the fault is on again, until ctx ends.
 func (s *secure) flap(ctx context.Context, t *tally) {
-	for last := int64(0); ; {
-		_, until := t.acts(time.Now())
-		timer := time.NewTimer(time.Until(until))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
+	for last := int64(0); t.waitTurn(ctx.Done()); {
 		now := time.Now()
 		turn := int64(now.Sub(t.start) / (t.on + t.off))
 		if on, _ := t.acts(now); on && turn != last {

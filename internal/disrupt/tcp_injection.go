@@ -160,15 +160,7 @@ func (i *tcpInjection) pause() error {
 
 // flap lets the fault come and go.
 func (i *tcpInjection) flap() {
-	for {
-		_, until := i.tally.acts(time.Now())
-		timer := time.NewTimer(time.Until(until))
-		select {
-		case <-i.stopped:
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
+	for i.tally.waitTurn(i.stopped) {
 		on, _ := i.tally.acts(time.Now())
 		i.on.mu.Lock()
 		switch {

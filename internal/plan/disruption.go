@@ -61,8 +61,8 @@ type Repeat struct {
 
 // Flap is a fault that comes and goes, beginning with the fault.
 type Flap struct {
-	On  Duration `yaml:"on" jsonschema:"required"`  // in effect
-	Off Duration `yaml:"off" jsonschema:"required"` // not in effect
+	On  Duration `yaml:"on" jsonschema:"required"`  // in effect, at least 1ms
+	Off Duration `yaml:"off" jsonschema:"required"` // not in effect, at least 1ms
 }
 
 // Match limits a fault to some requests; all that is given must match.

@@ -136,6 +136,9 @@ func (c *checker) positive(key string, value uint64, zero string) {
 // modifiers are the keys that limit a fault to a part of what it meets.
 var modifiers = []string{"share", "first", "flap", "match"}
 
+// shortestTurn is the least time that a flapping fault is on or off.
+const shortestTurn = Duration(time.Millisecond)
+
 // validModifiers wants limits only where there is something to pick from.
 func validModifiers(c *checker, _ *Phase, d *Disruption) {
 	fault, _ := d.Fault()
@@ -151,6 +154,11 @@ func validModifiers(c *checker, _ *Phase, d *Disruption) {
 		at := c.under(".flap")
 		at.positive("on", uint64(d.Flap.On), "0s")
 		at.positive("off", uint64(d.Flap.Off), "0s")
+		for key, turn := range map[string]Duration{"on": d.Flap.On, "off": d.Flap.Off} {
+			if turn > 0 && turn < shortestTurn {
+				at.wrong(key, "", "nothing comes and goes that fast: flap wants %s or more; got %s", shortestTurn, turn)
+			}
+		}
 		if d.For > 0 && d.Flap.On > 0 && d.Flap.On+d.Flap.Off >= d.For {
 			at.wrong("on", "", "flap does not come back: on for %s and off for %s is not less than for: %s", d.Flap.On, d.Flap.Off, d.For)
 		}
