@@ -32,23 +32,27 @@ func TestWarningsTellWhatIsOwnOfAnInstance(t *testing.T) {
 }
 
 // TestWarningsTellWantOfTime: what differs in all answers of a moment is undecided for want
-// of time, and what differs now and then is not.
+// of time, and what differs now and then is not, nor that the baseline alone failed: no
+// time would decide that.
 func TestWarningsTellWantOfTime(t *testing.T) {
 	f, err := NewFindings(Rules{}, FindingOptions{})
 	require.NoError(t, err)
 	at := time.Unix(1_800_000_000, 0)
 	for i := range 300 {
-		o := Observed{At: at.Add(time.Duration(i) * 5 * time.Millisecond), Route: "GET /a", Paired: true, Candidate: []Difference{valued("body.a", "1", "2")}}
+		o := Observed{At: at.Add(time.Duration(i) * 5 * time.Millisecond), Route: "GET /a", Paired: true, Candidate: []Difference{
+			valued("body.a", "1", "2"), {Place: statusPlace, Kind: Unserved, Baseline: "503", Candidate: "200"},
+		}}
 		if i%60 == 0 {
 			o.Candidate = append(o.Candidate, valued("body.seldom", "1", "2"))
 		}
 		f.Add(o)
 	}
-	require.ElementsMatch(t, []string{"body.a changed undecided", "body.seldom changed undecided"}, classesOf(f))
+	require.ElementsMatch(t, []string{"body.a changed undecided", "body.seldom changed undecided", "status " + string(Unserved) + " undecided"}, classesOf(f))
 	warnings := f.Warnings(true)
 	require.Len(t, warnings, 1)
 	require.Contains(t, warnings[0], "GET /a body.a: seen in too short a time to be told from noise")
 	require.NotContains(t, warnings[0], "seldom")
+	require.NotContains(t, warnings[0], "status")
 }
 
 func TestSomeOfManyAreListed(t *testing.T) {
